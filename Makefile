@@ -1,0 +1,40 @@
+# Gatehouse 守望. Two commands matter: `make run` and `make test`. Both do all their own set-up.
+PY := .venv/bin/python
+.DEFAULT_GOAL := help
+
+.PHONY: help setup run test nightly bench check fix lock clean
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
+
+setup:           ## virtual environment, locked packages, Debian packages when missing
+	@.ci/setup
+
+run: setup       ## the whole gateway on a simulated estate; prints the console's address and the scenarios
+	@$(PY) -m gatehouse_hil estate
+
+test: setup check  ## formats, types, import contracts, then every test (a fifth of the fault rounds)
+	$(PY) -m pytest -q -n 2 --dist loadfile
+
+nightly: setup check  ## every fault round, long property tests
+	GATEHOUSE_ROUNDS=full HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -q -n 2 --dist loadfile --timeout 1800
+
+bench: setup     ## measured figures beside a named peer's, ratios in one run
+	@$(PY) -m bench
+
+check:           ## lint, types, import contracts
+	@.venv/bin/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache | tail -n 3
+
+fix:             ## format and mend what a machine can
+	@.venv/bin/ruff check --fix --quiet . || true
+	@.venv/bin/ruff format --quiet .
+
+lock:            ## renew the hashed requirement files (needs uv)
+	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-package gatehouse requirements/edge.in -o requirements/edge.txt
+	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-package gatehouse requirements/dev.in -o requirements/dev.txt
+
+clean:           ## remove everything that is not in git
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis node_modules var
