@@ -1,0 +1,60 @@
+"""Structured logs: one JSON object a line on disk, a readable line on a terminal. Secrets never get this far.
+
+Kept by day and by size: network logs must be kept six months (Cybersecurity Law Art. 21(3)); we keep 200 days.
+What people did (the audit trail) stands in the journal's alarm lane, not here.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import sys
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+KEEP_DAYS: Final = 200
+_SECRET_WORDS: Final = ("key", "secret", "password", "token", "code", "cookie")
+_SHARED: Final[list[structlog.typing.Processor]] = [
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+
+
+def _mask(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Replace values whose name says they are secret, whoever logged them."""
+    for name in event:
+        if name not in {"event", "code"} and any(name.lower().endswith(word) for word in _SECRET_WORDS):
+            event[name] = "***"
+    return event
+
+
+def _formatter(renderer: structlog.typing.Processor) -> logging.Formatter:
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=_SHARED,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask, renderer],
+    )
+
+
+def set_up(directory: Path | None, *, level: str = "INFO") -> None:
+    """Send everything the standard `logging` carries to `directory/gatehouse.log` and to standard error."""
+    root = logging.getLogger()
+    root.setLevel(level)
+    for old in list(root.handlers):
+        root.removeHandler(old)
+    terminal = logging.StreamHandler(sys.stderr)
+    is_tty = sys.stderr.isatty()
+    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=is_tty)))
+    root.addHandler(terminal)
+    if directory is not None:
+        directory.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.TimedRotatingFileHandler(
+            directory / "gatehouse.log", when="midnight", backupCount=KEEP_DAYS, encoding="utf-8", utc=True
+        )
+        file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
+        root.addHandler(file)
+    for chatty in ("pymodbus", "bleak", "httpx", "uvicorn.access", "libav", "asyncio"):
+        logging.getLogger(chatty).setLevel("WARNING" if chatty != "pymodbus" else "CRITICAL")
