@@ -233,6 +233,14 @@ class Refusal(Observation, frozen=True, kw_only=True):
 
 
 AnyObservation = (
-    GasReading | LiftReading | ButtonReading | BeaconReading | InputReading | CameraReading | ThrowReading
-    | Silence | BusReading | Refusal
+    GasReading
+    | LiftReading
+    | ButtonReading
+    | BeaconReading
+    | InputReading
+    | CameraReading
+    | ThrowReading
+    | Silence
+    | BusReading
+    | Refusal
 )

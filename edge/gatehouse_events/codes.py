@@ -32,8 +32,10 @@ class Code(Struct, frozen=True, kw_only=True):
 
 
 def _alarm(name: str, priority: Priority, zh: str, en: str, *, latched: bool = False) -> Code:
-    shelving = Shelving.NEVER if priority is Priority.P1 else (
-        Shelving.SAFETY if priority is Priority.P2 else Shelving.ORDINARY
+    shelving = (
+        Shelving.NEVER
+        if priority is Priority.P1
+        else (Shelving.SAFETY if priority is Priority.P2 else Shelving.ORDINARY)
     )
     return Code(
         name=name, kind=Kind.ALARM, priority=priority, latched=latched, shelving=shelving, label=Label(zh, en)
@@ -42,7 +44,9 @@ def _alarm(name: str, priority: Priority, zh: str, en: str, *, latched: bool = F
 
 def _fault(name: str, zh: str, en: str, *, priority: Priority = Priority.P4, kind: Kind = Kind.FAULT) -> Code:
     shelving = Shelving.SAFETY if priority is Priority.P2 else Shelving.ORDINARY
-    return Code(name=name, kind=kind, priority=priority, latched=False, shelving=shelving, label=Label(zh, en))
+    return Code(
+        name=name, kind=kind, priority=priority, latched=False, shelving=shelving, label=Label(zh, en)
+    )
 
 
 _P1, _P2, _P3 = Priority.P1, Priority.P2, Priority.P3
@@ -116,8 +120,16 @@ _ROWS: Final = (
     _fault("gateway.notifier_failed", "通知发送失败", "notification failed", priority=_P3),
     _fault("gateway.console_unheard", "报警未在值守台显示", "alarm not shown at the desk", priority=_P2),
     _fault("gateway.node_refused", "未授权节点", "unauthorised node refused", kind=Kind.TAMPER, priority=_P3),
-    _fault("gateway.replay_refused", "重放报文已拒绝", "replayed message refused", kind=Kind.TAMPER, priority=_P3),
-    _fault("gateway.frames_refused", "异常报文过多", "flood of bad frames refused", kind=Kind.TAMPER, priority=_P3),
+    _fault(
+        "gateway.replay_refused", "重放报文已拒绝", "replayed message refused", kind=Kind.TAMPER, priority=_P3
+    ),
+    _fault(
+        "gateway.frames_refused",
+        "异常报文过多",
+        "flood of bad frames refused",
+        kind=Kind.TAMPER,
+        priority=_P3,
+    ),
 )
 
 CODES: Final[dict[str, Code]] = {row.name: row for row in _ROWS}

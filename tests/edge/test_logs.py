@@ -1,0 +1,40 @@
+"""Log lines are JSON on disk and carry no secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gatehouse_edge import logs
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    root = logging.getLogger()
+    kept, level = list(root.handlers), root.level
+    yield
+    for handler in list(root.handlers):
+        root.removeHandler(handler)
+        if handler not in kept:
+            handler.close()
+    for handler in kept:
+        root.addHandler(handler)
+    root.setLevel(level)
+
+
+def test_a_line_is_one_json_object_with_its_identifiers(tmp_path: Path) -> None:
+    logs.set_up(tmp_path)
+    logging.getLogger("gatehouse_edge.bus").warning("unit lost 探测器", extra={"device_id": "gas-1"})
+    line = json.loads((tmp_path / "gatehouse.log").read_text(encoding="utf-8"))
+    assert (line["event"], line["device_id"], line["level"]) == ("unit lost 探测器", "gas-1", "warning")
+
+
+@pytest.mark.parametrize("name", ["bind_key", "password", "session_token", "one_time_code"])
+def test_a_field_named_like_a_secret_is_masked(tmp_path: Path, name: str) -> None:
+    logs.set_up(tmp_path)
+    logging.getLogger("x").warning("y", extra={name: "abcdef"})
+    assert "abcdef" not in (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
