@@ -156,6 +156,9 @@ class InputReading(Observation, frozen=True, kw_only=True):
     role: str
     """An `InputRole` of the configuration."""
     is_on: bool
+    """True: what the role names is the case (mains present, UPS low, valve closed, lid open, e-bike seen)."""
+    subject: str = ""
+    """Device or output the input is about (the lift of an e-bike contact, the valve of a feedback), as configured."""
     quality: Quality = Quality.GOOD
 
 

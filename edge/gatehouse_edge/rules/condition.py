@@ -19,6 +19,8 @@ class Condition(Struct, frozen=True, kw_only=True):
     """Further detail for people, printable, at most 120 characters; floor of a lift, last data of a silence."""
     is_suppressed: bool = False
     """True: hidden by design logic (lift in inspection); logged, listed apart, never sounded."""
+    auto_close: bool = False
+    """True: held beyond its limit; the alarm is to be closed with disposition `auto`, flagged, and not reopened."""
     deadline_s: float | None = None
     """Seconds from raising until somebody must have acted (rescue: 1800)."""
     evidence: tuple[dict[str, object], ...] = ()
