@@ -162,6 +162,16 @@ class InputReading(Observation, frozen=True, kw_only=True):
     quality: Quality = Quality.GOOD
 
 
+class OutputReading(Observation, frozen=True, kw_only=True):
+    """An output began to fail to do what it was told, or obeys again; `device_id` is the output id."""
+
+    is_ok: bool
+    wanted: bool
+    is_on: bool | None = None
+    """What the relay reads back; None: its board does not answer."""
+    detail: str = ""
+
+
 class PictureState(StrEnum):
     """What a camera's picture is worth."""
 
