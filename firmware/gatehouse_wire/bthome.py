@@ -141,7 +141,7 @@ def open_advert(data, address, open_) -> Advert:
 
 def build(fields, *, is_trigger: bool = False) -> bytes:
     """Return the service data of a plain advert; `fields` in rising order of id."""
-    return bytes([_VERSION_2 | (TRIGGER_BASED if is_trigger else 0)]) + _build_objects(fields)
+    return bytes(bytes([_VERSION_2 | (TRIGGER_BASED if is_trigger else 0)]) + _build_objects(fields))
 
 
 def seal_advert(fields, *, address, counter: int, seal, is_trigger: bool = True) -> bytes:
@@ -154,7 +154,7 @@ def seal_advert(fields, *, address, counter: int, seal, is_trigger: bool = True)
     info = _VERSION_2 | ENCRYPTED | (TRIGGER_BASED if is_trigger else 0)
     count = struct.pack("<I", counter)
     sealed = seal(nonce_of(address, info, count), _build_objects(fields))
-    return bytes([info]) + sealed[:-4] + count + sealed[-4:]
+    return bytes(bytes([info]) + sealed[:-4] + count + sealed[-4:])
 
 
 def nonce_of(address, info: int, counter) -> bytes:

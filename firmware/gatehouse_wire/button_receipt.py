@@ -54,7 +54,7 @@ def encode(receipt, address, mac) -> bytes:
     ):
         raise WireError(FIELD, "receipt")
     body = struct.pack("<BBIB", 1, receipt.key_id, receipt.counter, receipt.status)
-    return body + _tag(body, address, mac)
+    return bytes(body + _tag(body, address, mac))
 
 
 def decode(data, address, mac) -> Receipt:

@@ -76,9 +76,9 @@ class Deframer:
         self._held = b""
         self._skipping = False
 
-    def feed(self, data) -> list:
+    def feed(self, data) -> list[bytes]:
         """Return the frames that `data` completes, decoded, oldest first."""
-        frames = []
+        frames: list[bytes] = []
         start = 0
         while True:
             end = data.find(DELIMITER, start)

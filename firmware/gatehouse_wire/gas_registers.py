@@ -141,7 +141,7 @@ def decode(registers) -> Block:
     )
 
 
-def encode(block) -> list:
+def encode(block) -> list[int]:
     """Return the 16 registers of a block.
 
     Raises:

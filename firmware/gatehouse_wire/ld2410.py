@@ -124,9 +124,9 @@ class Deframer:
         self.bad = 0
         self._held = b""
 
-    def feed(self, data) -> list:
+    def feed(self, data) -> list[Report]:
         """Return the reports that `data` completes, oldest first."""
-        reports = []
+        reports: list[Report] = []
         held = self._held + bytes(data)
         while True:
             start = held.find(START)

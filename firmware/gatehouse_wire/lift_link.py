@@ -244,7 +244,7 @@ def pack(message, mac) -> bytes:
         raise WireError(FIELD, "header: %s" % error) from error
     body += payload
     body += mac(LABEL + body)[:MAC_BYTES]
-    return body + struct.pack("<H", crc16_ccitt(body))
+    return bytes(body + struct.pack("<H", crc16_ccitt(body)))
 
 
 def decode(frame, mac_for):
@@ -294,9 +294,8 @@ def same(left, right) -> bool:
 
 def is_answer(ack, *, boot: int, seq: int, ring_oldest: int, ring_newest: int) -> bool:
     """Return whether a node (its boot, last sent seq and ring) may obey this acknowledgement."""
-    return (
-        ack.header.boot == boot and 1 <= ack.header.seq <= seq and ring_oldest <= ack.ring_seq <= ring_newest
-    )
+    is_ours = ack.header.boot == boot and 1 <= ack.header.seq <= seq
+    return bool(is_ours and ring_oldest <= ack.ring_seq <= ring_newest)
 
 
 FRESH = "fresh"

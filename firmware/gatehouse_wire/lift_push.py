@@ -34,9 +34,9 @@ class Deframer:
         self._held = b""
         self._inside = False
 
-    def feed(self, data) -> list:
+    def feed(self, data) -> list[bytes]:
         """Return the payloads that `data` completes, oldest first."""
-        payloads = []
+        payloads: list[bytes] = []
         # In slices, so that one huge read cannot grow what we hold beyond its bound.
         for at in range(0, len(data), 1024):
             self._held += bytes(data[at : at + 1024])

@@ -60,7 +60,7 @@ def read_reply(*, unit: int, function: int, registers) -> bytes:
     return with_crc(body)
 
 
-def parse_read_reply(frame, *, unit: int, function: int, count: int) -> list:
+def parse_read_reply(frame, *, unit: int, function: int, count: int) -> list[int]:
     """Return the registers in the reply to a read of `count` registers from `unit`.
 
     Raises:

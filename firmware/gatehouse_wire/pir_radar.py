@@ -76,7 +76,7 @@ class Deframer:
         self.skipped = 0
         self._held = b""
 
-    def feed(self, data) -> list:
+    def feed(self, data) -> list[Push]:
         """Return the pushes that `data` completes, oldest first."""
         pushes = []
         held = self._held + bytes(data)

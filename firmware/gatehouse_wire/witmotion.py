@@ -101,7 +101,7 @@ class Deframer:
         self.skipped = 0
         self._held = b""
 
-    def feed(self, data) -> list:
+    def feed(self, data) -> list[Sample]:
         """Return the samples that `data` completes, oldest first."""
         samples = []
         held = self._held + bytes(data)
