@@ -251,6 +251,7 @@ AnyObservation = (
     | ButtonReading
     | BeaconReading
     | InputReading
+    | OutputReading
     | CameraReading
     | ThrowReading
     | Silence
