@@ -1,0 +1,189 @@
+"""`gatehouse-edge doctor`: looks at everything a gateway needs from its machine and says what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from gatehouse_config import check, load
+from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
+from gatehouse_config.model import GatewayConfig
+from gatehouse_edge.ntp import clock_quality
+
+_SPARE_MIB: Final = 256
+_CONNECT_LIMIT_S: Final = 2.0
+
+
+class Verdict(StrEnum):
+    """How a finding weighs."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """One thing looked at."""
+
+    about: str
+    verdict: Verdict
+    text: str
+    advice: str = ""
+
+
+def examine(config_path: Path) -> Iterator[Finding]:
+    """Look at the machine with the eyes of `config_path`; yields as it goes. Opens no port for writing."""
+    faults = check(config_path)
+    if faults:
+        for fault in faults:
+            yield Finding(about="config", verdict=Verdict.FAIL, text=str(fault), advice="mend gateway.yaml")
+        return
+    config = load(config_path)
+    yield Finding(
+        about="config", verdict=Verdict.OK, text=f"{len(config.buses)} buses, {len(config.devices)} devices"
+    )
+    yield _clock()
+    yield _storage(config)
+    yield _console(config)
+    for bus in config.buses:
+        match bus:
+            case ModbusRtuBus() | SerialBus():
+                yield _serial(bus.id, config.resolve(bus.port))
+            case ModbusTcpBus():
+                yield _tcp(bus)
+            case BleBus():
+                yield _bluetooth(bus)
+    yield from _keys(config)
+
+
+def _clock() -> Finding:
+    quality = clock_quality()
+    if quality.synced:
+        return Finding(about="clock", verdict=Verdict.OK, text=f"synchronised, offset {quality.offset_ms} ms")
+    return Finding(
+        about="clock",
+        verdict=Verdict.WARN,
+        text="the kernel says its clock is not synchronised",
+        advice="start an NTP client (systemd-timesyncd or chrony) and let it reach a server",
+    )
+
+
+def _storage(config: GatewayConfig) -> Finding:
+    directory = config.resolve(config.storage.directory)
+    there = next(folder for folder in (directory, *directory.parents) if folder.exists())
+    if not os.access(there, os.W_OK):
+        return Finding(
+            about="storage",
+            verdict=Verdict.FAIL,
+            text=f"{there} cannot be written",
+            advice="give the gateway's user this directory",
+        )
+    free_mib = shutil.disk_usage(there).free // 2**20
+    wanted_mib = config.storage.alarm_quota_mib + config.storage.telemetry_quota_mib + _SPARE_MIB
+    verdict = Verdict.OK if free_mib >= wanted_mib else Verdict.WARN
+    advice = "" if verdict is Verdict.OK else "make room, or lower the quotas under `storage`"
+    return Finding(
+        about="storage", verdict=verdict, text=f"{free_mib} MiB free, {wanted_mib} MiB wanted", advice=advice
+    )
+
+
+def _console(config: GatewayConfig) -> Finding:
+    address = (config.console.host, config.console.port)
+    with socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            return Finding(
+                about="console",
+                verdict=Verdict.WARN,
+                text=f"{address[0]}:{address[1]}: {error.strerror}",
+                advice="a gateway may be running already; otherwise choose another port under `console`",
+            )
+    return Finding(about="console", verdict=Verdict.OK, text=f"{address[0]}:{address[1]} is free")
+
+
+def _serial(bus_id: str, port: Path) -> Finding:
+    about = f"bus {bus_id}"
+    try:
+        mode = port.stat().st_mode
+    except OSError as error:
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"{port}: {error.strerror}",
+            advice="plug the adapter in; `ls /dev/serial/by-id` shows what is there",
+        )
+    if not stat.S_ISCHR(mode):
+        return Finding(about=about, verdict=Verdict.FAIL, text=f"{port} is not a serial port")
+    if not os.access(port, os.R_OK | os.W_OK):
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"no permission for {port}",
+            advice="add the gateway's user to the group dialout",
+        )
+    if str(port).startswith(("/dev/ttyUSB", "/dev/ttyACM")):
+        return Finding(
+            about=about,
+            verdict=Verdict.WARN,
+            text=f"{port} may change its number when it is plugged in again",
+            advice="use its name under /dev/serial/by-id",
+        )
+    return Finding(about=about, verdict=Verdict.OK, text=f"{port} is there")
+
+
+def _tcp(bus: ModbusTcpBus) -> Finding:
+    about = f"bus {bus.id}"
+    try:
+        with socket.create_connection((bus.host, bus.port), timeout=_CONNECT_LIMIT_S):
+            return Finding(about=about, verdict=Verdict.OK, text=f"{bus.host}:{bus.port} answers")
+    except OSError as error:
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"{bus.host}:{bus.port}: {error}",
+            advice="check power, cable and address of the device",
+        )
+
+
+def _bluetooth(bus: BleBus) -> Finding:
+    about = f"bus {bus.id}"
+    address = os.environ.get("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket")
+    path = address.partition("path=")[2].partition(",")[0]
+    if not path or not Path(path).exists():
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"no system D-Bus at {address}",
+            advice="install and start dbus and bluetooth (BlueZ)",
+        )
+    if "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ and not Path(f"/sys/class/bluetooth/{bus.adapter}").exists():
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"no adapter {bus.adapter}",
+            advice="plug it in; `ls /sys/class/bluetooth` shows what is there",
+        )
+    return Finding(about=about, verdict=Verdict.OK, text=f"{bus.adapter} over {address}")
+
+
+def _keys(config: GatewayConfig) -> Iterator[Finding]:
+    for device in config.devices:
+        for key in getattr(device, "keys", ()):
+            path = config.resolve(key.file)
+            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                yield Finding(
+                    about=f"key {device.id}",
+                    verdict=Verdict.WARN,
+                    text=f"{path.name} can be read by others",
+                    advice=f"chmod 600 {path.name}",
+                )
