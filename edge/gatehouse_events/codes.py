@@ -111,6 +111,7 @@ _ROWS: Final = (
     _fault("gateway.output_failed", "联动输出失败", "output did not act", priority=_P2),
     _fault("gateway.valve_disagrees", "阀门状态不符", "valve position disagrees", priority=_P2),
     _fault("gateway.lid_open", "箱门被打开", "cabinet lid opened", kind=Kind.TAMPER, priority=_P3),
+    _fault("gateway.device_inhibited", "设备已屏蔽", "device inhibited", kind=Kind.INHIBITED),
     _fault("gateway.bus_down", "总线中断", "bus down", priority=_P3),
     _fault("gateway.radio_silent", "蓝牙接收机失效", "Bluetooth scanner dead", priority=_P2),
     _fault("gateway.beacon_lost", "信标失联", "beacon lost"),
