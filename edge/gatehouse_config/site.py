@@ -1,0 +1,93 @@
+"""Who and where the gateway is, where it stores, and how it is looked at."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from gatehouse_config.part import FilePath, Id, Part, Port, Text
+
+
+class Gateway(Part):
+    """The gateway itself."""
+
+    id: Id = Field(description="name of this gateway, unique in the city")
+    language: Literal["zh", "en"] = Field("zh", description="first language of messages and notifications")
+
+
+class Position(Part):
+    """A point with its datum; the wrong datum is 461 m off in Weihai (domain table row 3)."""
+
+    lon: float = Field(ge=-180, le=180, description="longitude in degrees")
+    lat: float = Field(ge=-90, le=90, description="latitude in degrees")
+    crs: Literal["CGCS2000", "WGS84", "GCJ02", "BD09"] = Field(description="datum; never guessed")
+    accuracy_m: float | None = Field(None, gt=0, le=10_000, description="radius of doubt in metres")
+
+
+class Site(Part):
+    """The community."""
+
+    division_code: Annotated[str, StringConstraints(pattern=r"^(\d{6}|\d{9}|\d{12})$")] = Field(
+        description="administrative division, 6, 9 or 12 digits, in quotes"
+    )
+    division_standard: Literal["gbt2260", "stats_gov"] = Field(description="whose list the code is from")
+    community_id: Id = Field(description="the city platform's id of the community")
+    estate: Text = Field(min_length=1, description="name of the estate")
+    position: Position = Field(description="where the gatehouse stands")
+
+
+class Storage(Part):
+    """The journal on disk."""
+
+    directory: FilePath = Field("var/gateway", description="where the journal lies")
+    alarm_quota_mib: int = Field(512, ge=16, le=65_536, description="size limit of the alarm lane in MiB")
+    telemetry_quota_mib: int = Field(
+        256, ge=8, le=65_536, description="size limit of the telemetry lane in MiB"
+    )
+    ballast_mib: int = Field(8, ge=1, le=1024, description="space given up when the disk is full, in MiB")
+    alarm_retention_days: int = Field(
+        200, ge=183, le=3660, description="days alarms and audit are kept; the law asks 6 months (row 8)"
+    )
+    telemetry_retention_days: int = Field(30, ge=1, le=3660, description="days readings are kept")
+
+
+class Console(Part):
+    """The console on the gateway. TLS always, unless on loopback and switched off."""
+
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(8443, description="TCP port")
+    tls: Literal["own_ca", "files", "off"] = Field(
+        "own_ca", description="own_ca: a CA made at first start; files: the two below; off: loopback only"
+    )
+    certificate_file: FilePath | None = Field(None, description="PEM chain, with `tls: files`")
+    private_key_file: FilePath | None = Field(None, description="PEM key, with `tls: files`")
+    names: tuple[Text, ...] = Field(
+        (), max_length=16, description="further DNS names or addresses in the certificate"
+    )
+    session_hours: float = Field(12, gt=0, le=72, description="hours until a login ends")
+    annunciation_limit_s: float = Field(
+        5, ge=1, le=60, description="seconds a screen has to show a new alarm before the siren takes over"
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if nobody outside this machine can connect."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Console:
+        if self.tls == "off" and not self.is_loopback:
+            raise ValueError(f"tls may be off only on loopback, not on {self.host}")
+        has_files = self.certificate_file is not None and self.private_key_file is not None
+        if self.tls == "files" and not has_files:
+            raise ValueError("tls: files needs certificate_file and private_key_file")
+        if self.tls != "files" and (self.certificate_file or self.private_key_file):
+            raise ValueError("certificate_file and private_key_file go with tls: files")
+        return self
