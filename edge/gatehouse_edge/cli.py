@@ -1,0 +1,120 @@
+"""`gatehouse-edge`: run the gateway and look after it. Only this module prints."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gatehouse_config import ConfigError, check
+from gatehouse_journal import cli as journal_cli
+
+_MARKS: Final = {"ok": " ok ", "warn": "warn", "fail": "FAIL"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gatehouse-edge", description="the gateway of a community: gas alarms, lifts, help buttons, cameras"
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the gateway until SIGTERM; SIGHUP reloads the configuration")
+    _config(run)
+    run.add_argument("--log-level", default="INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    checker = commands.add_parser("check", help="print every fault of a configuration at once")
+    _config(checker)
+    _json(checker)
+    doctor = commands.add_parser("doctor", help="look at ports, Bluetooth, clock, disk and keys; say what to do")
+    _config(doctor)
+    _json(doctor)
+    bundle = commands.add_parser("bundle", help="write a diagnostics bundle without secrets or names")
+    _config(bundle)
+    bundle.add_argument("--output", type=Path, default=Path("gatehouse-bundle.tar.gz"), help="file to write")
+    journal_cli.add_parser(commands)
+    _json(commands.add_parser("version", help="print the version"))
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, help="gateway.yaml")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from gatehouse_edge.gateway import run
+
+    return asyncio.run(run(args.config, log_level=args.log_level))
+
+
+def _check(args: argparse.Namespace) -> int:
+    faults = check(args.config)
+    if args.json:
+        rows = [{"path": fault.path, "line": fault.line, "message": fault.message} for fault in faults]
+        print(json.dumps(rows, ensure_ascii=False, indent=1))
+    else:
+        for fault in faults:
+            print(fault)
+        print(f"{args.config}: {len(faults)} fault(s)" if faults else f"{args.config}: good")
+    return 1 if faults else 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from gatehouse_edge.doctor import Verdict, examine
+
+    found = []
+    for finding in examine(args.config):
+        found.append(finding)
+        if not args.json:
+            print(f"[{_MARKS[finding.verdict]}] {finding.about}: {finding.text}")
+            if finding.advice:
+                print(f"       -> {finding.advice}")
+    if args.json:
+        print(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+    return 1 if any(finding.verdict is Verdict.FAIL for finding in found) else 0
+
+
+def _bundle(args: argparse.Namespace) -> int:
+    from gatehouse_edge.bundle import write
+
+    names = write(args.config, args.output)
+    print(f"{args.output}: {', '.join(names)}")
+    return 0
+
+
+def _version(args: argparse.Namespace) -> int:
+    number = version("gatehouse")
+    print(json.dumps({"gatehouse": number}) if args.json else f"gatehouse {number}")
+    return 0
+
+
+_COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
+    "run": _run,
+    "check": _check,
+    "doctor": _doctor,
+    "bundle": _bundle,
+    "journal": journal_cli.run,
+    "version": _version,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns 0 done, 1 failed, 2 misuse."""
+    args = _parser().parse_args(argv)
+    try:
+        return _COMMANDS[args.command](args)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        print(f"gatehouse-edge: {args.config} is refused; nothing was changed", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"gatehouse-edge: {error}", file=sys.stderr)
+        return 1
