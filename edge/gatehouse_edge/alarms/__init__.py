@@ -1,0 +1,1 @@
+"""What becomes of conditions: alarms with a life, hidden, grouped, counted and escalated. Pure."""

@@ -48,6 +48,7 @@ class What(StrEnum):
     EXPOSED = "exposed"
     """No longer hidden by design or inhibition."""
     ESCALATED = "escalated"
+    """A step of the ladder was taken."""
     RESCUE = "rescue"
     DEADLINE_MISSED = "deadline_missed"
     NOTED = "noted"
@@ -149,9 +150,13 @@ class Alarm(Struct, frozen=True, kw_only=True):
     occurrence: int = 0
     """Highest occurrence number of the condition seen so far."""
     edges_s: tuple[float, ...] = ()
-    """When the cause last came or went or occurred again, newest last; at most 16, for chatter."""
+    """When the cause last came or occurred again, newest last; at most `CHATTER_COUNT`."""
     is_chattering: bool = False
-    """Comes and goes too often: changes are counted, not told one by one."""
+    """Comes and goes too often: `is_active` is held and repeats are counted, not told one by one."""
+    is_held: bool = False
+    """Chattering, and the cause is away at this moment. Not kept over a restart."""
+    material_seq: int = 1
+    """Latest revision that changed what a person has to do; a command that saw an older one is stale."""
     first_out: bool = False
     """首警: the first of its incident."""
     incident_id: str | None = None
@@ -160,6 +165,8 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """Nobody acknowledged within the limit of its priority."""
     deadline_s: float | None = None
     """When somebody must have acted (a rescuer arrived); None: no such duty."""
+    heard_s: float | None = None
+    """When a console had painted and sounded it since it last began to want a person; None: not yet."""
     escalation_step: int = 0
     """Steps of the ladder already taken."""
     rescue: Rescue | None = None

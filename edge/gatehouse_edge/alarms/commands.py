@@ -148,8 +148,22 @@ class Annunciated(Command, frozen=True, kw_only=True):
 
 
 AnyCommand = (
-    Acknowledge | Shelve | Unshelve | Reset | CloseAlarm | AddNote | SilenceSounder | Inhibit | Uninhibit | SetAbsence
-    | RescueReport | RequestValveOpen | ConfirmValveOpen | StartTest | EndTest | Annunciated
+    Acknowledge
+    | Shelve
+    | Unshelve
+    | Reset
+    | CloseAlarm
+    | AddNote
+    | SilenceSounder
+    | Inhibit
+    | Uninhibit
+    | SetAbsence
+    | RescueReport
+    | RequestValveOpen
+    | ConfirmValveOpen
+    | StartTest
+    | EndTest
+    | Annunciated
 )
 
 
