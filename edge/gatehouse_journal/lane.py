@@ -56,7 +56,11 @@ CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc
 CREATE TABLE IF NOT EXISTS counter (key TEXT PRIMARY KEY, value INTEGER NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
-_COLUMNS: Final = "seq, epoch, at_us, boot, mono_ns, kind, body_hash, prev_hash, body, hash"
+_SELECT: Final = "SELECT seq, epoch, at_us, boot, mono_ns, kind, body_hash, prev_hash, body, hash FROM entry"
+
+_ROW_TYPES: Final = frozenset(
+    (int, bytes, int, str, int, str, bytes, bytes, body, bytes) for body in (bytes, type(None))
+)
 
 _Row = tuple[int, bytes, int, str, int, str, bytes, bytes, bytes | None, bytes]
 
@@ -145,7 +149,7 @@ class LaneFile:
 
     def head(self) -> tuple[Entry, bytes] | None:
         """Return the last entry and its stored hash, None in an empty lane."""
-        row = self.db.execute(f"SELECT {_COLUMNS} FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
+        row = self.db.execute(_SELECT + " ORDER BY seq DESC LIMIT 1").fetchone()
         return None if row is None else _entry(row, self.lane)
 
     def first_seq(self) -> int | None:
@@ -214,9 +218,7 @@ def read_rows(db: sqlite3.Connection, lane: Lane, after: int, limit: int) -> lis
         sqlite3.DatabaseError: a row cannot be read.
         ChainError: a row is not an entry.
     """
-    found = db.execute(
-        f"SELECT {_COLUMNS} FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
-    ).fetchall()
+    found = db.execute(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
     return [_entry(row, lane) for row in found]
 
 
@@ -224,7 +226,7 @@ def read_kind(db: sqlite3.Connection, lane: Lane, kind: str, *, upto: int | None
     """Return the entries of one of the journal's own kinds (they are indexed), oldest first."""
     last = 2**63 - 1 if upto is None else upto
     found = db.execute(
-        f"SELECT {_COLUMNS} FROM entry WHERE kind = ? AND kind IN ({_IN_SELF}) AND seq <= ? ORDER BY seq",
+        _SELECT + f" WHERE kind = ? AND kind IN ({_IN_SELF}) AND seq <= ? ORDER BY seq",
         (kind, last),
     )
     return [_entry(row, lane)[0] for row in found.fetchall()]
@@ -244,8 +246,7 @@ def tolerant_text(raw: bytes) -> str:
 
 
 def _entry(row: _Row, lane: Lane) -> tuple[Entry, bytes]:
-    wanted = (int, bytes, int, str, int, str, bytes, bytes, (bytes, type(None)), bytes)
-    if not all(isinstance(value, kind) for value, kind in zip(row, wanted, strict=True)):
+    if tuple(type(value) for value in row) not in _ROW_TYPES:
         raise ChainError(f"row {row[0]!r} of lane {lane} is not an entry")
     seq, epoch, at_us, boot, mono_ns, kind, body_hash, prev_hash, body, stored = row
     entry = Entry(

@@ -194,7 +194,7 @@ def _keyed(db: sqlite3.Connection, table: str) -> list[tuple[object, object, obj
     found: dict[object, tuple[object, object, object]] = {}
     for order in ("ASC", "DESC"):
         try:
-            for key, value, crc in db.execute(f"SELECT key, value, crc FROM {table} ORDER BY key {order}"):
+            for key, value, crc in db.execute(f"SELECT key, value, crc FROM {table} ORDER BY key {order}"):  # noqa: S608  # constants
                 found[key] = (key, value, crc)
         except sqlite3.Error:
             continue

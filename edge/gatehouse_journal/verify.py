@@ -182,8 +182,8 @@ class _Run:
             if record.last == entry.seq - 1 and reaches and record.last_hash == entry.prev_hash.hex():
                 return True
         if entry.lane is Lane.ALARM:
-            for record in self.declared.epochs.values():
-                if any(low <= last + 1 and entry.seq - 1 <= high for low, high in record.lost):
+            for epoch in self.declared.epochs.values():
+                if any(low <= last + 1 and entry.seq - 1 <= high for low, high in epoch.lost):
                     self.notices.append(f"alarm {last + 1} to {entry.seq - 1}: lost in declared damage")
                     return True
         return False
@@ -345,7 +345,7 @@ class _Run:
 
     def _number(self, lane: Lane, what: str) -> int:
         try:
-            row = self._reader.database(lane).execute(f"SELECT coalesce({what}, 0) FROM entry").fetchone()
+            row = self._reader.database(lane).execute(f"SELECT coalesce({what}, 0) FROM entry").fetchone()  # noqa: S608  # three constants of this module
         except sqlite3.Error:
             return 0
         return int(row[0])
