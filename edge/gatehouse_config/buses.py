@@ -17,11 +17,11 @@ class ModbusRtuBus(Part):
     kind: Literal["modbus_rtu"]
     id: Id = Field(description="name of the bus")
     port: FilePath = Field(description="serial port; use /dev/serial/by-id/... so that re-plugging keeps it")
-    baud: Baud = Field(9600, description="bits per second")
-    parity: Literal["N", "E", "O"] = Field("N", description="parity")
-    stop_bits: Literal[1, 2] = Field(1, description="stop bits")
+    baud: Baud = Field(default=9600, description="bits per second")
+    parity: Literal["N", "E", "O"] = Field(default="N", description="parity")
+    stop_bits: Literal[1, 2] = Field(default=1, description="stop bits")
     response_timeout_ms: int = Field(
-        200, ge=10, le=10_000, description="wait for a slave's first byte; 0 is refused"
+        default=200, ge=10, le=10_000, description="wait for a slave's first byte; 0 is refused"
     )
 
 
@@ -31,10 +31,12 @@ class ModbusTcpBus(Part):
     kind: Literal["modbus_tcp"]
     id: Id = Field(description="name of the bus")
     host: str = Field(min_length=1, max_length=253, description="address or name")
-    port: Port = Field(502, description="TCP port")
-    response_timeout_ms: int = Field(500, ge=10, le=10_000, description="wait for an answer; 0 is refused")
+    port: Port = Field(default=502, description="TCP port")
+    response_timeout_ms: int = Field(
+        default=500, ge=10, le=10_000, description="wait for an answer; 0 is refused"
+    )
     reconnect_max_s: float = Field(
-        5, ge=0.1, le=60, description="longest pause between two connection attempts"
+        default=5, ge=0.1, le=60, description="longest pause between two connection attempts"
     )
 
 
@@ -44,9 +46,9 @@ class SerialBus(Part):
     kind: Literal["serial"]
     id: Id = Field(description="name of the bus")
     port: FilePath = Field(description="serial port; use /dev/serial/by-id/...")
-    baud: Baud = Field(115200, description="bits per second")
-    parity: Literal["N", "E", "O"] = Field("N", description="parity")
-    stop_bits: Literal[1, 2] = Field(1, description="stop bits")
+    baud: Baud = Field(default=115200, description="bits per second")
+    parity: Literal["N", "E", "O"] = Field(default="N", description="parity")
+    stop_bits: Literal[1, 2] = Field(default=1, description="stop bits")
 
 
 class BleBus(Part):
@@ -54,12 +56,11 @@ class BleBus(Part):
 
     kind: Literal["ble"]
     id: Id = Field(description="name of the bus")
-    adapter: Annotated[str, Field(pattern=r"^hci\d{1,2}$")] = Field("hci0", description="BlueZ adapter")
-    max_silence_s: MaxSilenceS = Field(
-        8, description="a beacon must be heard this often, else the scanner is dead"
+    adapter: Annotated[str, Field(pattern=r"^hci\d{1,2}$")] = Field(
+        default="hci0", description="BlueZ adapter"
     )
-    max_adverts_per_s: int = Field(
-        500, ge=10, le=10_000, description="more than this from one sender is a flood"
+    max_silence_s: MaxSilenceS = Field(
+        default=8, description="a beacon must be heard this often, else the scanner is dead"
     )
 
 

@@ -15,11 +15,11 @@ class Location(Part):
     """Where a device is, in the words of the estate. Numbers are taken as text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
-    building: Text = Field("", description="building 楼")
-    unit: Text = Field("", description="entrance 单元")
-    floor: Text = Field("", description="floor 层")
-    room: Text = Field("", description="room 室")
-    name: Text = Field("", description="further words: 'north facade', 'boiler room'")
+    building: Text = Field(default="", description="building 楼")
+    unit: Text = Field(default="", description="entrance 单元")
+    floor: Text = Field(default="", description="floor 层")
+    room: Text = Field(default="", description="room 室")
+    name: Text = Field(default="", description="further words: 'north facade', 'boiler room'")
 
     @model_validator(mode="after")
     def _says_something(self) -> Location:
@@ -41,16 +41,16 @@ Keys = Annotated[tuple[Key, ...], Field(min_length=1, max_length=2)]
 class Resident(Part):
     """Who lives with a help button. Personal data: masked for viewers."""
 
-    name: Text = Field("", description="name to call")
+    name: Text = Field(default="", description="name to call")
     phone: Annotated[str, StringConstraints(pattern=r"^(\+?[0-9][0-9 -]{2,19})?$")] = Field(
-        "", description="number to call back"
+        default="", description="number to call back"
     )
     lives_alone: bool = Field(
-        False, description="true: 48 h without a sign of life asks for a visit (row 40)"
+        default=False, description="true: 48 h without a sign of life asks for a visit (row 40)"
     )
-    note: Text = Field("", description="what helpers should know")
+    note: Text = Field(default="", description="what helpers should know")
     family_contacts: tuple[Id, ...] = Field(
-        (), max_length=8, description="contacts meant by `family` in the ladder"
+        default=(), max_length=8, description="contacts meant by `family` in the ladder"
     )
 
 
@@ -63,19 +63,21 @@ class GasDevice(Part):
     bus: Id = Field(description="bus it hangs on")
     unit_id: UnitId = Field(description="Modbus unit id")
     profile: Id = Field(description="register map")
-    poll_ms: int = Field(1000, ge=20, le=60_000, description="time from poll to poll")
+    poll_ms: int = Field(default=1000, ge=20, le=60_000, description="time from poll to poll")
     unit: Literal["%LEL", "ppm", "%VOL", "mg/m3", "ppb"] | None = Field(
-        None, description="unit, only where the detector does not tell it"
+        default=None, description="unit, only where the detector does not tell it"
     )
     decimals: int | None = Field(
-        None, ge=0, le=6, description="decimals, only where the detector does not tell them"
+        default=None, ge=0, le=6, description="decimals, only where the detector does not tell them"
     )
     gas: Literal["methane", "lpg", "carbon_monoxide", "other"] = Field(
-        "methane", description="what it smells"
+        default="methane", description="what it smells"
     )
     installed_on: date = Field(description="date of installation; life counts from here (row 25)")
-    life_years: float = Field(5, gt=0, le=20, description="5 for households, 3 for commerce (CJJ/T 146)")
-    max_silence_s: MaxSilenceS = Field(10, description="longest time without a good answer")
+    life_years: float = Field(
+        default=5, gt=0, le=20, description="5 for households, 3 for commerce (CJJ/T 146)"
+    )
+    max_silence_s: MaxSilenceS = Field(default=10, description="longest time without a good answer")
 
 
 class LiftDevice(Part):
@@ -87,17 +89,27 @@ class LiftDevice(Part):
     bus: Id = Field(description="serial line it hangs on")
     profile: Id = Field(description="dialect of the line")
     node_id: int | None = Field(
-        None, ge=1, le=65_535, description="number of our node; absent for foreign controllers"
+        default=None, ge=1, le=65_535, description="number of our node; absent for foreign controllers"
     )
-    keys: tuple[Key, ...] = Field((), max_length=2, description="keys of our node; two while changing them")
+    keys: tuple[Key, ...] = Field(
+        default=(), max_length=2, description="keys of our node; two while changing them"
+    )
     rescue_code: Annotated[str, StringConstraints(pattern=r"^\d{5,7}$")] | None = Field(
-        None, description="应急救援识别码 for 96333, 5 to 7 digits, in quotes"
+        default=None, description="应急救援识别码 for 96333, 5 to 7 digits, in quotes"
     )
     registration_code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z]{10,24}$")] | None = Field(
-        None, description="registration code of the lift, in quotes"
+        default=None, description="registration code of the lift, in quotes"
     )
-    has_passenger_sensor: bool = Field(True, description="false: trapping is judged without presence")
-    max_silence_s: MaxSilenceS = Field(5, description="longest time without a good frame")
+    rated_speed_mps: float | None = Field(
+        default=None, gt=0, le=20, description="rated speed; absent: overspeed is not inferred"
+    )
+    bottom_floor: Text | None = Field(
+        default=None, description="lowest landing as the source names it, in quotes"
+    )
+    top_floor: Text | None = Field(
+        default=None, description="highest landing; absent: overrun is not inferred"
+    )
+    max_silence_s: MaxSilenceS = Field(default=5, description="longest time without a good frame")
 
 
 class ButtonDevice(Part):
@@ -109,7 +121,9 @@ class ButtonDevice(Part):
     address: BleAddress = Field(description="Bluetooth address")
     keys: Keys = Field(description="keys of the button; two while changing them")
     resident: Resident = Field(default_factory=Resident, description="who lives with it")
-    max_silence_s: MaxSilenceS = Field(64_800, description="three missed signs of life (row 39): 3 x 6 h")
+    max_silence_s: MaxSilenceS = Field(
+        default=64_800, description="three missed signs of life (row 39): 3 x 6 h"
+    )
 
 
 class BeaconDevice(Part):
@@ -120,7 +134,7 @@ class BeaconDevice(Part):
     location: Location = Field(description="where it is")
     address: BleAddress = Field(description="Bluetooth address")
     keys: Keys = Field(description="keys of the beacon; two while changing them")
-    max_silence_s: MaxSilenceS = Field(8, description="longest time unheard")
+    max_silence_s: MaxSilenceS = Field(default=8, description="longest time unheard")
 
 
 class InputRole(StrEnum):
@@ -141,12 +155,12 @@ class Input(Part):
     point: int = Field(ge=0, le=255, description="number of the input, from 0")
     role: InputRole = Field(description="what it means when it is on")
     active: Literal["high", "low"] = Field(
-        "high", description="low: the input means its role while it is open"
+        default="high", description="low: the input means its role while it is open"
     )
     device: Id | None = Field(
-        None, description="lift of an e-bike contact; valve output of a feedback contact"
+        default=None, description="lift of an e-bike contact; valve output of a feedback contact"
     )
-    debounce_ms: int = Field(50, ge=0, le=10_000, description="how long it must hold to count")
+    debounce_ms: int = Field(default=50, ge=0, le=10_000, description="how long it must hold to count")
 
 
 class IoDevice(Part):
@@ -158,9 +172,9 @@ class IoDevice(Part):
     bus: Id = Field(description="bus it hangs on")
     unit_id: UnitId = Field(description="Modbus unit id")
     profile: Id = Field(description="point map")
-    poll_ms: int = Field(500, ge=20, le=60_000, description="time from poll to poll")
-    inputs: tuple[Input, ...] = Field((), max_length=64, description="what its inputs mean")
-    max_silence_s: MaxSilenceS = Field(5, description="longest time without an answer")
+    poll_ms: int = Field(default=500, ge=20, le=60_000, description="time from poll to poll")
+    inputs: tuple[Input, ...] = Field(default=(), max_length=64, description="what its inputs mean")
+    max_silence_s: MaxSilenceS = Field(default=5, description="longest time without an answer")
 
 
 class CameraDevice(Part):
@@ -173,12 +187,16 @@ class CameraDevice(Part):
     sign_posted: Literal[True] = Field(
         description="true once the notice sign hangs (视频条例 Art 13, PIPL Art 26); anything else is refused"
     )
-    frozen_after_s: float = Field(5, ge=1, le=600, description="an unchanged picture for this long is frozen")
-    black_after_s: float = Field(5, ge=1, le=600, description="a black picture for this long is a fault")
-    gb28181_id: Annotated[str, StringConstraints(pattern=r"^\d{20}$")] | None = Field(
-        None, description="GB/T 28181 id, 20 digits, in quotes"
+    frozen_after_s: float = Field(
+        default=5, ge=1, le=600, description="an unchanged picture for this long is frozen"
     )
-    max_silence_s: MaxSilenceS = Field(5, description="longest time without a frame")
+    black_after_s: float = Field(
+        default=2, ge=1, le=600, description="a black picture for this long is a fault"
+    )
+    gb28181_id: Annotated[str, StringConstraints(pattern=r"^\d{20}$")] | None = Field(
+        default=None, description="GB/T 28181 id, 20 digits, in quotes"
+    )
+    max_silence_s: MaxSilenceS = Field(default=5, description="longest time without a frame")
 
 
 Device = Annotated[

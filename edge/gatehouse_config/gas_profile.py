@@ -12,7 +12,7 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from gatehouse_config.fault import ProfileError
-from gatehouse_config.profiles import DecimalsTable, GasProfile, StatusBits, StatusCodes, UnitTable
+from gatehouse_config.profiles import DecimalsTable, GasProfile, Linear, StatusBits, StatusCodes, UnitTable
 
 SampleQuality = Literal["good", "warming_up", "over_range", "fault"]
 """The words of `gatehouse_edge.reading.Quality`."""
@@ -21,6 +21,8 @@ NOT_MEASURING: Final = frozenset(
     {"data_fault", "sensor_fault", "access_fault", "calibration_due", "timeout", "comm_fault"}
 )
 """Flags under which the number in the value register means nothing."""
+
+_EXPLAINS: Final = NOT_MEASURING | {"warming_up", "over_range"}
 
 
 class GasSample(Struct, frozen=True, kw_only=True):
@@ -49,7 +51,11 @@ def decode(profile: GasProfile, registers: Mapping[int, int]) -> GasSample:
             the profile; the profile leaves unit or decimals to the device and nobody stated them.
     """
     words = _Words(profile.id, registers)
-    scale = 10.0 ** -_decimals(profile, words)
+    if profile.identity is not None and words[profile.identity.register_] != profile.identity.word:
+        raise ProfileError(
+            f"{profile.id}: this is no detector of that map (identity {words[profile.identity.register_]:#06x})"
+        )
+    divisor = 10 ** _decimals(profile, words)
     unit = _unit(profile, words)
     flags: set[str] = set()
     left_s: float | None = None
@@ -58,24 +64,22 @@ def decode(profile: GasProfile, registers: Mapping[int, int]) -> GasSample:
         flags |= named
         left_s = remaining_s if remaining_s is not None else left_s
     if profile.warm_up_left_s is not None and "warming_up" in flags:
-        left_s = profile.warm_up_left_s.of(words[profile.warm_up_left_s.register_])
+        left_s = words.linear(profile.warm_up_left_s)
     quality = _quality(flags)
     word = words[profile.value_register]
+    if quality == "good" and word == profile.value_absent:
+        raise ProfileError(f"{profile.id}: says it is measuring and has no value")
     number = word - 0x10000 if profile.value_is_signed and word >= 0x8000 else word  # noqa: PLR2004  # two's complement
     return GasSample(
-        value=number * scale if quality == "good" else None,
+        value=number / divisor if quality == "good" else None,
         unit=unit,
         quality=quality,
         flags=frozenset(flags),
-        low_set=words.scaled(profile.low_set_register, scale),
-        high_set=words.scaled(profile.high_set_register, scale),
-        full_scale=words.scaled(profile.full_scale_register, scale),
-        temperature_c=None
-        if profile.temperature_c is None
-        else profile.temperature_c.of(words[profile.temperature_c.register_]),
-        humidity_pct=None
-        if profile.humidity_pct is None
-        else profile.humidity_pct.of(words[profile.humidity_pct.register_]),
+        low_set=words.scaled(profile.low_set_register, divisor),
+        high_set=words.scaled(profile.high_set_register, divisor),
+        full_scale=words.scaled(profile.full_scale_register, divisor),
+        temperature_c=words.linear(profile.temperature_c),
+        humidity_pct=words.linear(profile.humidity_pct),
         warm_up_left_s=left_s,
         heartbeat=None if profile.heartbeat_register is None else words[profile.heartbeat_register],
     )
@@ -96,8 +100,11 @@ class _Words:
             raise ProfileError(f"{self._profile_id}: register {number:#06x} holds {word}, not a 16-bit word")
         return word
 
-    def scaled(self, number: int | None, scale: float) -> float | None:
-        return None if number is None else self[number] * scale
+    def linear(self, formula: Linear | None) -> float | None:
+        return None if formula is None else formula.of(self[formula.register_])
+
+    def scaled(self, number: int | None, divisor: int) -> float | None:
+        return None if number is None else self[number] / divisor
 
 
 def _unit(profile: GasProfile, words: _Words) -> str:
@@ -137,7 +144,11 @@ def _flags(profile_id: str, status: StatusCodes | StatusBits, word: int) -> tupl
         return {"warming_up"}, left_s
     if word & status.reserved_mask:
         raise ProfileError(f"{profile_id}: status word {word:#06x} has reserved bits set")
-    return {flag for bit, flag in status.bits.items() if word >> bit & 1}, None
+    flags: set[str] = {flag for bit, flag in status.bits.items() if word >> bit & 1}
+    if status.measuring_bit is not None and not word >> status.measuring_bit & 1 and not flags & _EXPLAINS:
+        # Says it is not measuring and not why (self-test): a fault, never a number.
+        flags.add("data_fault")
+    return flags, None
 
 
 def _quality(flags: set[str]) -> SampleQuality:

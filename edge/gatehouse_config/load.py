@@ -12,8 +12,9 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gatehouse_config import yaml_source
 from gatehouse_config.buses import Bus
-from gatehouse_config.cross_check import Draft, cross_faults
+from gatehouse_config.cross_check import cross_faults
 from gatehouse_config.devices import Device
+from gatehouse_config.draft import Draft
 from gatehouse_config.fault import Fault, FaultyConfigError
 from gatehouse_config.model import GatewayConfig
 from gatehouse_config.notifiers import Notifiers
@@ -92,20 +93,18 @@ def _profiles(data: dict[str, object], directory: Path) -> tuple[dict[str, Profi
     if not isinstance(named, str) or "\0" in named:
         return profiles, []
     own, wrong = load_directory(directory / named)
-    faults = list(wrong)
-    for name in sorted(own.keys() & profiles.keys()):
-        faults.append(
-            Fault(
-                path=f"profiles_directory: {name}",
-                message="a profile of this name is shipped; choose another id",
-            )
+    doubled = [
+        Fault(
+            path=f"profiles_directory: {name}", message="a profile of this name is shipped; choose another id"
         )
-    return profiles | own, faults
+        for name in sorted(own.keys() & profiles.keys())
+    ]
+    return profiles | own, [*wrong, *doubled]
 
 
 def _draft(data: dict[str, object]) -> Draft:
     """Gather the parts that are right in themselves, so that one fault does not hide those between parts."""
-    parts: dict[str, dict[int, Any]] = {name: {} for name in _LISTS}
+    parts: dict[str, Any] = {name: {} for name in _LISTS}
     claimed: dict[str, list[tuple[int, str]]] = {name: [] for name in _LISTS}
     for name, adapter in _LISTS.items():
         rows = data.get(name)

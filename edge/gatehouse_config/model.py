@@ -17,14 +17,6 @@ from gatehouse_config.rulesets import Escalation, Rules
 from gatehouse_config.site import Console, Gateway, Site, Storage
 
 
-class Security(Part):
-    """What is let in. The allow-list is the list of devices; there is nothing to switch off."""
-
-    node_key_max_age_days: int = Field(
-        730, ge=1, le=3650, description="keys older than this are named by `doctor` (row 19)"
-    )
-
-
 class GatewayConfig(Part):
     """One gateway, whole and cross-checked. Made by `load` only: it resolves paths and profiles."""
 
@@ -32,14 +24,15 @@ class GatewayConfig(Part):
     site: Site = Field(description="the community")
     storage: Storage = Field(default_factory=Storage, description="the journal on disk")
     console: Console = Field(default_factory=Console, description="the console")
-    profiles_directory: FilePath | None = Field(None, description="folder with profiles of your own (*.json)")
-    buses: tuple[Bus, ...] = Field((), max_length=64, description="the wires")
-    devices: tuple[Device, ...] = Field((), max_length=2048, description="the field devices")
-    outputs: tuple[Output, ...] = Field((), max_length=256, description="what is switched")
+    profiles_directory: FilePath | None = Field(
+        default=None, description="folder with profiles of your own (*.json)"
+    )
+    buses: tuple[Bus, ...] = Field(default=(), max_length=64, description="the wires")
+    devices: tuple[Device, ...] = Field(default=(), max_length=2048, description="the field devices")
+    outputs: tuple[Output, ...] = Field(default=(), max_length=256, description="what is switched")
     rules: Rules = Field(default_factory=Rules, description="limits of the rules")
     escalation: Escalation = Field(default_factory=Escalation, description="who is told when nobody answers")
     notifiers: Notifiers = Field(default_factory=Notifiers, description="ways to people")
-    security: Security = Field(default_factory=Security, description="what is let in")
 
     _directory: Path = PrivateAttr(default=Path())
     _profiles: dict[str, Profile] = PrivateAttr(default_factory=dict)

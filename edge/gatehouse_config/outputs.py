@@ -21,8 +21,9 @@ class Siren(Part):
     io: Id = Field(description="relay board")
     point: Point = Field(description="number of the relay, from 0")
     serves: Serves = Field(description="device ids whose alarms drive it, or all")
-    lowest_priority: Literal["P1", "P2", "P3"] = Field("P2", description="alarms below this do not sound it")
-    max_on_s: float = Field(600, ge=10, le=86_400, description="longest time it sounds without a new alarm")
+    is_quiet: bool = Field(
+        default=False, description="true: sounds only when no console shows a new P1 or P2"
+    )
 
 
 class Lamp(Part):
@@ -33,9 +34,6 @@ class Lamp(Part):
     io: Id = Field(description="relay board")
     point: Point = Field(description="number of the relay, from 0")
     serves: Serves = Field(description="device ids whose alarms drive it, or all")
-    lowest_priority: Literal["P1", "P2", "P3", "P4"] = Field(
-        "P3", description="alarms below this do not light it"
-    )
 
 
 class Voice(Part):
@@ -46,12 +44,11 @@ class Voice(Part):
     io: Id = Field(description="relay board")
     point: Point = Field(description="number of the relay, from 0")
     serves: Serves = Field(description="device ids whose alarms drive it, or all")
-    codes: tuple[Annotated[str, Field(max_length=64)], ...] = Field(
-        ("lift.ebike_in_car",), min_length=1, max_length=32, description="alarm codes that start it"
+    pulse_ms: int = Field(
+        default=500, ge=50, le=10_000, description="length of the contact that starts the player"
     )
-    pulse_ms: int = Field(500, ge=50, le=10_000, description="length of the contact that starts the player")
     repeat_s: float = Field(
-        15, ge=1, le=3600, description="pause until it speaks again while the cause stands"
+        default=15, ge=1, le=3600, description="pause until it speaks again while the cause stands"
     )
 
 
@@ -63,14 +60,10 @@ class GasValve(Part):
     io: Id = Field(description="relay board")
     point: Point = Field(description="number of the closing relay, from 0")
     open_point: Point | None = Field(
-        None, description="number of the opening relay; absent: opened by hand at the valve"
+        default=None, description="number of the opening relay; absent: opened by hand at the valve"
     )
     serves: Serves = Field(description="gas detectors whose high alarm closes it")
-    pulse_ms: int = Field(500, ge=50, le=60_000, description="length of the closing contact")
-    feedback_limit_s: float = Field(10, ge=0.5, le=120, description="time the feedback contact has to follow")
-    open_confirm_limit_s: float = Field(
-        60, ge=10, le=600, description="time the second person has to confirm opening"
-    )
+    pulse_ms: int = Field(default=500, ge=50, le=60_000, description="length of the closing contact")
 
 
 Output = Annotated[Siren | Lamp | Voice | GasValve, Field(discriminator="kind")]

@@ -21,6 +21,8 @@ MAX_PROFILE_BYTES: Final = 256 * 1024
 MAX_BLOCK_REGISTERS: Final = 125
 """Registers one Modbus read may return (Modbus application protocol V1.1b3 §6.3)."""
 
+_SIGN: Final = 0x8000
+"""Sign bit of a 16-bit register."""
 UnitName = Literal["%LEL", "ppm", "%VOL", "mg/m3", "ppb"]
 FlagName = Literal[
     "warming_up", "pre_warning", "low_alarm", "high_alarm", "stel_alarm", "twa_alarm", "over_range",
@@ -47,8 +49,8 @@ class BitField(Part):
     """Some bits of a register, looked up in a table."""
 
     register_: Register = Field(alias="register", description="register")
-    shift: int = Field(0, ge=0, le=15, description="right shift")
-    mask: Register = Field(0xFFFF, ge=1, description="mask after the shift")
+    shift: int = Field(default=0, ge=0, le=15, description="right shift")
+    mask: Register = Field(default=0xFFFF, ge=1, description="mask after the shift")
 
     def of(self, word: int) -> int:
         """Return the bits of `word`."""
@@ -80,12 +82,20 @@ class StatusBits(Part):
 
     register_: Register = Field(alias="register", description="register")
     bits: dict[Annotated[int, Field(ge=0, le=15)], FlagName] = Field(min_length=1, description="bit -> flag")
-    reserved_mask: Register = Field(0, description="bits that must be 0; set, the answer is not believed")
+    reserved_mask: Register = Field(
+        default=0, description="bits that must be 0; set, the answer is not believed"
+    )
+    measuring_bit: int | None = Field(
+        default=None, ge=0, le=15, description="0 here: the value means nothing; the other bits stay flags"
+    )
     ready_bit: int | None = Field(
-        None, ge=0, le=15, description="0 here: warming up, the other bits are no flags"
+        default=None, ge=0, le=15, description="0 here: warming up, the other bits are no flags"
     )
     warm_up_s_per_step: float | None = Field(
-        None, gt=0, le=60, description="the word is the remaining warm-up in these steps while not ready"
+        default=None,
+        gt=0,
+        le=60,
+        description="the word is the remaining warm-up in these steps while not ready",
     )
 
 
@@ -93,14 +103,25 @@ class Linear(Part):
     """`(register - offset) * scale`."""
 
     register_: Register = Field(alias="register", description="register")
-    scale: float = Field(1, description="factor")
-    offset: int = Field(0, ge=-65_536, le=65_536, description="subtracted first")
-    is_signed: bool = Field(False, description="true: two's complement")
+    scale: float = Field(default=1, description="factor")
+    offset: int = Field(default=0, ge=-65_536, le=65_536, description="subtracted first")
+    is_signed: bool = Field(default=False, description="true: two's complement")
+    absent: Register | None = Field(default=None, description="word that means: not known")
 
-    def of(self, word: int) -> float:
-        """Return the physical value of `word`."""
-        number = word - 0x10000 if self.is_signed and word >= 0x8000 else word
-        return (number - self.offset) * self.scale
+    def of(self, word: int) -> float | None:
+        """Return the physical value of `word`, None where the device does not know it."""
+        if word == self.absent:
+            return None
+        number = word - 0x10000 if self.is_signed and word & _SIGN else word
+        # Rounded: 0.1 has no exact binary form, and 608 * 0.1 must read 60.8.
+        return round((number - self.offset) * self.scale, 6)
+
+
+class Identity(Part):
+    """A constant that proves the map: a dead register bank never passes for a detector."""
+
+    register_: Register = Field(alias="register", description="register")
+    word: Register = Field(description="what it must hold")
 
 
 class Plausible(Part):
@@ -114,9 +135,9 @@ class Plausible(Part):
 class Serial(Part):
     """How the device leaves the factory."""
 
-    baud: Baud = Field(9600, description="bits per second")
-    parity: Literal["N", "E", "O"] = Field("N", description="parity")
-    stop_bits: Literal[1, 2] = Field(1, description="stop bits")
+    baud: Baud = Field(default=9600, description="bits per second")
+    parity: Literal["N", "E", "O"] = Field(default="N", description="parity")
+    stop_bits: Literal[1, 2] = Field(default=1, description="stop bits")
 
 
 class GasProfile(Part):
@@ -126,14 +147,16 @@ class GasProfile(Part):
     id: Id
     provenance: Provenance = Field(description="where every row was read")
     serial: Serial = Field(default_factory=Serial, description="factory setting of the line")
-    function_code: Literal[3, 4] = Field(3, description="Modbus function code")
+    function_code: Literal[3, 4] = Field(default=3, description="Modbus function code")
     blocks: tuple[Block, ...] = Field(min_length=1, max_length=8, description="reads, alarm registers first")
     min_gap_ms: int = Field(
-        0, ge=0, le=10_000, description="vendor's least pause between requests to one address"
+        default=0, ge=0, le=10_000, description="vendor's least pause between requests to one address"
     )
-    min_poll_ms: int = Field(100, ge=20, le=60_000, description="least time from poll to poll")
+    min_poll_ms: int = Field(default=100, ge=20, le=60_000, description="least time from poll to poll")
+    identity: Identity | None = Field(default=None, description="constant that proves the map")
     value_register: Register = Field(description="concentration")
-    value_is_signed: bool = Field(False, description="true: two's complement")
+    value_absent: Register | None = Field(default=None, description="word that means: no value")
+    value_is_signed: bool = Field(default=False, description="true: two's complement")
     decimals: DecimalsTable | Annotated[int, Field(ge=0, le=6)] | Literal["device"] = Field(
         description="table, number, or `device`: stated in gateway.yaml"
     )
@@ -143,14 +166,18 @@ class GasProfile(Part):
     status: tuple[StatusCodes | StatusBits, ...] = Field(
         min_length=1, max_length=4, description="status registers"
     )
-    low_set_register: Register | None = Field(None, description="low alarm set point, scaled as the value")
-    high_set_register: Register | None = Field(None, description="high alarm set point, scaled as the value")
-    full_scale_register: Register | None = Field(None, description="range, scaled as the value")
-    warm_up_left_s: Linear | None = Field(None, description="remaining warm-up")
-    temperature_c: Linear | None = Field(None, description="temperature at the sensor")
-    humidity_pct: Linear | None = Field(None, description="relative humidity at the sensor")
+    low_set_register: Register | None = Field(
+        default=None, description="low alarm set point, scaled as the value"
+    )
+    high_set_register: Register | None = Field(
+        default=None, description="high alarm set point, scaled as the value"
+    )
+    full_scale_register: Register | None = Field(default=None, description="range, scaled as the value")
+    warm_up_left_s: Linear | None = Field(default=None, description="remaining warm-up")
+    temperature_c: Linear | None = Field(default=None, description="temperature at the sensor")
+    humidity_pct: Linear | None = Field(default=None, description="relative humidity at the sensor")
     heartbeat_register: Register | None = Field(
-        None, description="counter that moves while the detector works; standing still is a fault"
+        default=None, description="counter that moves while the detector works; standing still is a fault"
     )
     plausible: dict[UnitName, Plausible] = Field(
         default_factory=dict, description="believable values per unit"
@@ -162,8 +189,15 @@ class GasProfile(Part):
             self.value_register, self.low_set_register, self.high_set_register, self.full_scale_register,
             self.heartbeat_register, *(status.register_ for status in self.status),
         }  # fmt: skip
-        for part in (self.decimals, self.unit, self.warm_up_left_s, self.temperature_c, self.humidity_pct):
-            if isinstance(part, BitField | Linear):
+        for part in (
+            self.decimals,
+            self.unit,
+            self.identity,
+            self.warm_up_left_s,
+            self.temperature_c,
+            self.humidity_pct,
+        ):
+            if isinstance(part, BitField | Linear | Identity):
                 named.add(part.register_)
         return frozenset(number for number in named if number is not None)
 
@@ -198,11 +232,11 @@ class LiftProfile(Part):
     kind: Literal["lift"]
     id: Id
     provenance: Provenance = Field(description="where every code was read")
-    confidence: str = Field("", max_length=400, description="how sure the source is")
+    confidence: str = Field(default="", max_length=400, description="how sure the source is")
     wire: Literal["gatehouse_lift", "hash10_json"] | None = Field(
-        None, description="framing on the serial line; absent: a code table only"
+        default=None, description="framing on the serial line; absent: a code table only"
     )
-    is_push_only: bool = Field(True, description="true: zero bytes are sent to it (row 29)")
+    is_push_only: bool = Field(default=True, description="true: zero bytes are sent to it (row 29)")
     code_system: str = Field(min_length=1, max_length=64, description="name of the code system in events")
     codes: dict[str, str] = Field(min_length=1, description="canonical name -> code of this dialect")
     aliases: dict[str, str] = Field(
@@ -232,14 +266,18 @@ class IoProfile(Part):
     id: Id
     provenance: Provenance = Field(description="where the map was read")
     serial: Serial = Field(default_factory=Serial, description="factory setting of the line")
-    input_function_code: Literal[1, 2] = Field(2, description="Modbus function code that reads the inputs")
-    input_start: Register = Field(0, description="address of input 0")
+    input_function_code: Literal[1, 2] = Field(
+        default=2, description="Modbus function code that reads the inputs"
+    )
+    input_start: Register = Field(default=0, description="address of input 0")
     input_count: int = Field(ge=0, le=256, description="number of inputs")
-    coil_start: Register = Field(0, description="address of relay 0")
+    coil_start: Register = Field(default=0, description="address of relay 0")
     coil_count: int = Field(ge=0, le=256, description="number of relays")
-    write_function_code: Literal[5, 15] = Field(5, description="Modbus function code that switches a relay")
-    min_gap_ms: int = Field(0, ge=0, le=10_000, description="vendor's least pause between requests")
-    min_poll_ms: int = Field(50, ge=20, le=60_000, description="least time from poll to poll")
+    write_function_code: Literal[5, 15] = Field(
+        default=5, description="Modbus function code that switches a relay"
+    )
+    min_gap_ms: int = Field(default=0, ge=0, le=10_000, description="vendor's least pause between requests")
+    min_poll_ms: int = Field(default=50, ge=20, le=60_000, description="least time from poll to poll")
 
 
 Profile = GasProfile | LiftProfile | IoProfile

@@ -14,7 +14,9 @@ class Gateway(Part):
     """The gateway itself."""
 
     id: Id = Field(description="name of this gateway, unique in the city")
-    language: Literal["zh", "en"] = Field("zh", description="first language of messages and notifications")
+    language: Literal["zh", "en"] = Field(
+        default="zh", description="first language of messages and notifications"
+    )
 
 
 class Position(Part):
@@ -23,7 +25,7 @@ class Position(Part):
     lon: float = Field(ge=-180, le=180, description="longitude in degrees")
     lat: float = Field(ge=-90, le=90, description="latitude in degrees")
     crs: Literal["CGCS2000", "WGS84", "GCJ02", "BD09"] = Field(description="datum; never guessed")
-    accuracy_m: float | None = Field(None, gt=0, le=10_000, description="radius of doubt in metres")
+    accuracy_m: float | None = Field(default=None, gt=0, le=10_000, description="radius of doubt in metres")
 
 
 class Site(Part):
@@ -41,35 +43,39 @@ class Site(Part):
 class Storage(Part):
     """The journal on disk."""
 
-    directory: FilePath = Field("var/gateway", description="where the journal lies")
-    alarm_quota_mib: int = Field(512, ge=16, le=65_536, description="size limit of the alarm lane in MiB")
+    directory: FilePath = Field(default="var/gateway", description="where the journal lies")
+    alarm_quota_mib: int = Field(
+        default=512, ge=16, le=65_536, description="size limit of the alarm lane in MiB"
+    )
     telemetry_quota_mib: int = Field(
-        256, ge=8, le=65_536, description="size limit of the telemetry lane in MiB"
+        default=256, ge=8, le=65_536, description="size limit of the telemetry lane in MiB"
     )
-    ballast_mib: int = Field(8, ge=1, le=1024, description="space given up when the disk is full, in MiB")
+    ballast_mib: int = Field(
+        default=8, ge=1, le=1024, description="space given up when the disk is full, in MiB"
+    )
     alarm_retention_days: int = Field(
-        200, ge=183, le=3660, description="days alarms and audit are kept; the law asks 6 months (row 8)"
+        default=200,
+        ge=183,
+        le=3660,
+        description="days alarms and audit are kept; the law asks 6 months (row 8)",
     )
-    telemetry_retention_days: int = Field(30, ge=1, le=3660, description="days readings are kept")
 
 
 class Console(Part):
     """The console on the gateway. TLS always, unless on loopback and switched off."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: Port = Field(8443, description="TCP port")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8443, description="TCP port")
     tls: Literal["own_ca", "files", "off"] = Field(
-        "own_ca", description="own_ca: a CA made at first start; files: the two below; off: loopback only"
+        default="own_ca",
+        description="own_ca: a CA made at first start; files: the two below; off: loopback only",
     )
-    certificate_file: FilePath | None = Field(None, description="PEM chain, with `tls: files`")
-    private_key_file: FilePath | None = Field(None, description="PEM key, with `tls: files`")
+    certificate_file: FilePath | None = Field(default=None, description="PEM chain, with `tls: files`")
+    private_key_file: FilePath | None = Field(default=None, description="PEM key, with `tls: files`")
     names: tuple[Text, ...] = Field(
-        (), max_length=16, description="further DNS names or addresses in the certificate"
+        default=(), max_length=16, description="further DNS names or addresses in the certificate"
     )
-    session_hours: float = Field(12, gt=0, le=72, description="hours until a login ends")
-    annunciation_limit_s: float = Field(
-        5, ge=1, le=60, description="seconds a screen has to show a new alarm before the siren takes over"
-    )
+    session_hours: float = Field(default=12, gt=0, le=72, description="hours until a login ends")
 
     @property
     def is_loopback(self) -> bool:

@@ -102,6 +102,7 @@ class _Builder:
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101  # YAML has three kinds of nodes
         return _scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, path: tuple[Step, ...]) -> dict[str, object]:
@@ -124,7 +125,7 @@ class _Builder:
         self.faults.append(Fault(path=written(path), message=message, line=line))
 
 
-def _scalar(node: yaml.Node) -> object:
+def _scalar(node: yaml.ScalarNode) -> object:
     text = str(node.value)
     if node.style is not None:
         return text
