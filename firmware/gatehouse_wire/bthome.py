@@ -128,10 +128,14 @@ def open_advert(data, address, open_) -> Advert:
     if len(data) < 10:
         raise WireError(LENGTH, "%d bytes" % len(data))
     counter = data[-8:-4]
+    # Raised after the handler, not in it: MicroPython knows no exception chaining and prints a warning for it.
+    plain = None
     try:
         plain = open_(nonce_of(address, info, counter), data[1:-8] + data[-4:])
-    except Exception as error:  # each cipher library has its own exception for a wrong tag
-        raise WireError(MAC, "tag is wrong") from error
+    except Exception:  # noqa: BLE001, S110  # each cipher library has its own exception for a wrong tag
+        pass
+    if plain is None:
+        raise WireError(MAC, "tag is wrong")
     return Advert(
         fields=_parse_objects(plain),
         is_trigger=bool(info & TRIGGER_BASED),

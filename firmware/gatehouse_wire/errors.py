@@ -24,7 +24,7 @@ class WireError(ValueError):
     """These bytes are not a valid message. `reason` is one of the constants above, `detail` is for people."""
 
     def __init__(self, reason, detail="", code=0):
-        ValueError.__init__(self, "%s: %s" % (reason, detail))
+        super().__init__("%s: %s" % (reason, detail))
         self.reason = reason
         self.detail = detail
         self.code = code

@@ -228,20 +228,10 @@ def pack(message, mac) -> bytes:
     head = message.header
     _check(not head.flags & ~_KNOWN_FLAGS, "flags")
     payload = _pack_payload(message)
-    try:
-        body = struct.pack(
-            "<BBHBBIIB",
-            VERSION_1,
-            message.type,
-            head.node_id,
-            head.key_id,
-            head.flags,
-            head.boot,
-            head.seq,
-            len(payload),
-        )
-    except Exception as error:  # struct.error does not exist on MicroPython: ValueError, OverflowError
-        raise WireError(FIELD, "header: %s" % error) from error
+    body = _packed(
+        "<BBHBBIIB",
+        (VERSION_1, message.type, head.node_id, head.key_id, head.flags, head.boot, head.seq, len(payload)),
+    )
     body += payload
     body += mac(LABEL + body)[:MAC_BYTES]
     return bytes(body + struct.pack("<H", crc16_ccitt(body)))
@@ -344,35 +334,33 @@ def _check(is_right, what):
         raise WireError(FIELD, what)
 
 
-def _pack_payload(message):
+def _packed(layout, values):
+    """Return `struct.pack`, with one error for all the ways CPython and MicroPython refuse a value."""
+    packed = None
     try:
-        if message.type == HELLO:
-            _check(len(message.nonce) == 8 and len(message.firmware) == 3, "hello")
-            return bytes(message.nonce) + struct.pack(
-                "<BBBBII",
-                message.firmware[0],
-                message.firmware[1],
-                message.firmware[2],
-                message.reset_cause,
-                message.ring_oldest,
-                message.ring_newest,
-            )
-        if message.type == STATUS:
-            return _pack_state(message.state)
-        if message.type == EVENT:
-            _check(message.cause in _KNOWN_CAUSES, "cause")
-            head = struct.pack(
-                "<IIIB", message.ring_seq, message.event_boot, message.uptime_ms, message.cause
-            )
-            return head + _pack_state(message.state)
-        if message.type == ACK:
-            return struct.pack("<I", message.ring_seq)
-        _check(len(message.nonce) == 8 and message.nonce != NO_NONCE, "nonce")
-        return bytes(message.nonce)
-    except WireError:
-        raise
-    except Exception as error:  # see pack
-        raise WireError(FIELD, "payload: %s" % error) from error
+        packed = struct.pack(layout, *values)
+    except Exception:  # noqa: BLE001, S110  # struct.error here, OverflowError or TypeError there
+        pass
+    if packed is None or list(struct.unpack(layout, packed)) != list(values):
+        raise WireError(FIELD, "%r does not fit" % (values,))
+    return packed
+
+
+def _pack_payload(message):
+    if message.type == HELLO:
+        _check(len(message.nonce) == 8 and len(message.firmware) == 3, "hello")
+        ring = (message.ring_oldest, message.ring_newest)
+        return bytes(message.nonce) + _packed("<BBBBII", message.firmware + (message.reset_cause,) + ring)
+    if message.type == STATUS:
+        return _pack_state(message.state)
+    if message.type == EVENT:
+        _check(message.cause in _KNOWN_CAUSES, "cause")
+        when = (message.ring_seq, message.event_boot, message.uptime_ms, message.cause)
+        return _packed("<IIIB", when) + _pack_state(message.state)
+    if message.type == ACK:
+        return _packed("<I", (message.ring_seq,))
+    _check(len(message.nonce) == 8 and message.nonce != NO_NONCE, "nonce")
+    return bytes(message.nonce)
 
 
 def _unpack_payload(kind, header, payload):
