@@ -231,3 +231,17 @@ def test_a_gas_block_survives_its_registers(
 def test_a_lift_message_that_does_not_fit_is_not_sent(header: lift_link.Header) -> None:
     with pytest.raises(WireError):
         lift_link.encode(lift_link.Status(header, lift_link.State()), mac)
+
+
+@pytest.mark.parametrize("step", [1, 7, 4096])
+def test_a_talker_that_never_ends_a_frame_costs_no_memory(step: int) -> None:
+    deframer = cobs.Deframer(lift_link.MAX_STUFFED)
+    push = lift_push.Deframer(128)
+    push.feed(lift_push.START)
+    for _ in range(10_000 // step + 2):
+        deframer.feed(b"\xff" * step)
+        push.feed(b"{" * step)
+        assert len(deframer._held) <= lift_link.MAX_STUFFED
+        assert len(push._held) <= 128 + 8
+    assert deframer.bad == 1
+    assert push.bad == 1
