@@ -6,8 +6,8 @@ How the desk uses a rule:
 - `step` with every observation addressed to the device, and with `None` once a second;
 - write the state to disk with the step unless `volatile_equal` says that nothing of weight changed.
 
-Who gets what besides a device's own readings: an e-bike `InputReading` goes to the lift (its `device_id`), `BeaconReading`
-and `ButtonReading` also to the radio bus they were heard on, a `ThrowReading` to its camera, a `Refusal` to the device
+Who gets what besides a device's own readings: an `InputReading` also to the device that is its
+`subject` (the lift of an e-bike contact), `BeaconReading` and `ButtonReading` also to the radio bus they were heard on, a `ThrowReading` to its camera, a `Refusal` to the device
 or bus it names, and to the rule of kind `gateway` when it names neither.
 """
 

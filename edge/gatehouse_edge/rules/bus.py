@@ -43,13 +43,15 @@ class State(Struct, frozen=True, kw_only=True):
     watch: Watch
     pulse: Pulse
     guard: node.State
+    has_heard: bool = False
+    """Whether a radio ever heard anything; before that only its driver can say that it is deaf."""
     is_down: bool = False
     detail: str = ""
     up_since_s: float | None = None
 
 
 def initial(settings: Settings, now: Now) -> State:
-    """Return the state of a bus nothing is known of: not down, but a radio must soon hear something."""
+    """Return the state of a bus nothing is known of: unknown, not down."""
     watch, pulse = begin_watch(now)
     return State(watch=watch, pulse=pulse, guard=node.initial(settings.guard, now))
 
@@ -71,10 +73,13 @@ def step(
         state = _told(state, observation, now_s)
     if state.up_since_s is not None and now_s - state.up_since_s >= settings.up_s:
         state = structs.replace(state, is_down=False, detail="", up_since_s=None)
+    if isinstance(observation, BeaconReading | ButtonReading):
+        state = structs.replace(state, has_heard=True)
+    is_watched = settings.is_radio and state.has_heard
     watch, pulse = supervise(
         state.watch,
         state.pulse,
-        is_heard=isinstance(observation, BeaconReading | ButtonReading) or not settings.is_radio,
+        is_heard=isinstance(observation, BeaconReading | ButtonReading) or not is_watched,
         silence=observation if isinstance(observation, Silence) else None,
         now_s=now_s,
         settings=settings.supervision or Supervision(),

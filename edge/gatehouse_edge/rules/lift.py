@@ -273,7 +273,9 @@ def _judge(state: State, now_s: float, settings: Settings) -> State:
 
 def _time(state: State, wanted: dict[str, float], now_s: float) -> tuple[State, set[str]]:
     """Return the state with the timers of all that is wanted, and the names of those that have run out."""
-    fresh, ripe, due = {}, {}, set()
+    fresh: dict[str, float] = {}
+    ripe: dict[str, float] = {}
+    due: set[str] = set()
     for code, wait_s in wanted.items():
         if code in state.active:
             continue

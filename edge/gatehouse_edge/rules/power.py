@@ -1,6 +1,6 @@
 """Inputs of the gateway's own relay board: mains, UPS, cabinet lid, valve feedback, and the board itself.
 
-The e-bike contact of a lift is an `InputReading` whose `device_id` is the lift; the lift's rule takes it. Domain
+The e-bike contact of a lift is an `InputReading` whose `subject` is the lift; the lift's rule takes it. Domain
 rows 26 (mains and UPS), 27 (valve), 36 (e-bike).
 """
 
@@ -24,6 +24,7 @@ MAINS: Final = "mains"
 UPS_LOW: Final = "ups_low"
 LID: Final = "lid"
 VALVE_CLOSED: Final = "valve_closed"
+VALVE_OPEN: Final = "valve_open"
 _MAX_INPUTS: Final = 64
 """More than any relay board has; bounds what a faulty driver could make us keep."""
 
@@ -61,7 +62,7 @@ class State(Struct, frozen=True, kw_only=True):
     raw: dict[str, bool] = {}
     """The same keys -> what the input said last; missing: not read yet."""
     feedback: dict[str, bool] = {}
-    """Valve -> whether its contact says closed."""
+    """End contact and valve -> whether the contact is made."""
     demands: dict[str, Demand] = {}
 
 
@@ -112,11 +113,11 @@ def step(
 
 
 def _read(state: State, reading: InputReading) -> State:
-    subject = printable(reading.subject or reading.device_id, 64)
-    if reading.role == VALVE_CLOSED:
-        if len(state.feedback) >= _MAX_INPUTS and subject not in state.feedback:
+    if reading.role in {VALVE_CLOSED, VALVE_OPEN}:
+        key = printable(f"{reading.role} {reading.subject or reading.device_id}")
+        if len(state.feedback) >= _MAX_INPUTS and key not in state.feedback:
             return state
-        return structs.replace(state, feedback={**state.feedback, subject: reading.is_on})
+        return structs.replace(state, feedback={**state.feedback, key: reading.is_on})
     wrong = {
         MAINS: ("gateway.mains_lost", not reading.is_on),
         UPS_LOW: ("gateway.ups_low", reading.is_on),
@@ -147,12 +148,17 @@ def _settle(state: State, now_s: float, settings: Settings) -> State:
 def _wrong(state: State, now_s: float, settings: Settings) -> dict[str, bool]:
     wrong = dict(state.raw)
     for valve, demand in state.demands.items():
-        said = state.feedback.get(valve)
-        # No feedback contact, or not read yet: unknown, so nothing changes.
-        if said is not None:
+        expected = {VALVE_CLOSED: demand.is_closed, VALVE_OPEN: not demand.is_closed}
+        # No end contact, or not read yet: unknown, so nothing changes.
+        agree = [
+            state.feedback[key] is is_made
+            for role, is_made in expected.items()
+            if (key := f"{role} {valve}") in state.feedback
+        ]
+        if agree:
             is_due = now_s - demand.since_s >= settings.valve_travel_s
             key = f"gateway.valve_disagrees {valve}"
-            wrong[key] = said is not demand.is_closed and (is_due or key in state.active)
+            wrong[key] = not all(agree) and (is_due or key in state.active)
     return wrong
 
 
