@@ -19,7 +19,7 @@ from bleak.args.bluez import BlueZClientArgs
 from bleak.backends.device import BLEDevice
 
 from gatehouse_edge.drivers.ble_roster import Tag, TagKey
-from gatehouse_edge.drivers.ble_stack import STACK_ERRORS
+from gatehouse_edge.drivers.ble_stack import BLEAK_FAULTS
 from gatehouse_wire import button_receipt
 
 _log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class ReceiptDesk:
             try:
                 async with asyncio.timeout(limit_s):
                     await self._write(device, receipt(delivery), limit_s)
-            except STACK_ERRORS as error:
+            except BLEAK_FAULTS as error:
                 fault = f"{type(error).__name__}: {error}"
                 await asyncio.sleep(RETRY_PAUSE_S)
                 continue

@@ -15,7 +15,7 @@ from bleak.backends.scanner import AdvertisementData
 
 from gatehouse_config.buses import BleBus
 from gatehouse_edge.drivers.ble_ladder import Pauses, Rung, measure
-from gatehouse_edge.drivers.ble_stack import CALL_LIMIT_S, STACK_ERRORS, power_cycle
+from gatehouse_edge.drivers.ble_stack import BLEAK_FAULTS, CALL_LIMIT_S, power_cycle
 
 _log = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ class AdapterScan:
                 await self._stop()
                 try:
                     await power_cycle(self.bus.adapter)
-                except STACK_ERRORS as error:
+                except BLEAK_FAULTS as error:
                     _log.warning("%s: power cycle: %s", self.bus.id, error or type(error).__name__)
                 await self._start_anew()
 
@@ -157,7 +157,7 @@ class AdapterScan:
                     self._scanner = self._new_scanner()
                 await self._scanner.start()
             self._trouble = ""
-        except STACK_ERRORS as error:
+        except BLEAK_FAULTS as error:
             self._trouble = f"{type(error).__name__}: {error}"
             _log.warning("%s: scan did not start: %s", self.bus.id, self._trouble)
 
@@ -168,7 +168,7 @@ class AdapterScan:
         try:
             async with asyncio.timeout(limit_s):
                 await self._scanner.stop()
-        except STACK_ERRORS as error:
+        except BLEAK_FAULTS as error:
             _log.info("%s: scan did not stop: %s", self.bus.id, error or type(error).__name__)
 
     def _new_scanner(self) -> BleakScanner:

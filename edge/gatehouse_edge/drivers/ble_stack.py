@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 STACK_ERRORS: Final = (BleakError, DBusError, AuthError, OSError, EOFError, TimeoutError)
 """What bleak and dbus-fast raise when bluetoothd, the bus or the adapter is not well. All expected."""
+BLEAK_FAULTS: Final = (*STACK_ERRORS, LookupError, AssertionError, AttributeError, ValueError)
+"""What calls into bleak may raise besides: its tables race with objects that vanish from the bus (seen: KeyError out of
+`get_services` when a button hangs up during discovery). A lamp that stays dark must not stop the radio."""
 CALL_LIMIT_S: Final = 5.0
 """A call bluetoothd has not answered by then is lost; its own D-Bus calls to the kernel take under 1 s."""
 _OFF_S: Final = 0.5

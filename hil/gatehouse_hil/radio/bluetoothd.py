@@ -234,7 +234,7 @@ class Bluetoothd:
             except (BaseBumbleError, TimeoutError) as error:
                 raise DBusError("org.bluez.Error.Failed", "le-connection-canceled") from error
         adapter.links[device.address] = link
-        link.on("disconnection", lambda _reason: self._gone(adapter, device))
+        link.on("disconnection", lambda _reason: self._gone(adapter, device, link))
         device.is_connected = True
         device.emit_properties_changed({"Connected": True})
         try:
@@ -262,14 +262,17 @@ class Bluetoothd:
 
     async def _disconnect(self, adapter: Adapter, device: DeviceObject) -> None:
         link = adapter.links.get(device.address)
-        if link is not None:
-            with suppress(BaseBumbleError, TimeoutError):
-                async with asyncio.timeout(RESOLVE_LIMIT_S):
-                    await link.disconnect()
-        self._gone(adapter, device)
+        if link is None:
+            return
+        with suppress(BaseBumbleError, TimeoutError):
+            async with asyncio.timeout(RESOLVE_LIMIT_S):
+                await link.disconnect()
+        self._gone(adapter, device, link)
 
-    def _gone(self, adapter: Adapter, device: DeviceObject) -> None:
-        adapter.links.pop(device.address, None)
+    def _gone(self, adapter: Adapter, device: DeviceObject, link: Connection) -> None:
+        if adapter.links.get(device.address) is not link:
+            return  # heard twice, or a newer connection stands already
+        del adapter.links[device.address]
         was_connected, device.is_connected, device.is_resolved = device.is_connected, False, False
         if self._bus is None or not was_connected:
             return

@@ -36,7 +36,7 @@ class Timing:
     """Adverts of one press before the window."""
     interval_s: float = 0.03
     window_s: float = 5.0
-    """How long one may connect after a press."""
+    """How long one may connect after a press; 0: never, a button of the plainest kind."""
     window_interval_s: float = 0.1
     alive_every_s: float = 6 * 3600.0
     alive_repeats: int = 10
@@ -137,7 +137,8 @@ class Button:
             self._receipt.clear()
             data = self._advert(counter, event=Event.PRESS, info=INFO_TRIGGERED)
             await self._shout(data, self.timing.repeats)
-            await self._open_window(data)
+            if self.timing.window_s > 0:
+                await self._open_window(data)
             return counter
 
     async def alive(self) -> int:
