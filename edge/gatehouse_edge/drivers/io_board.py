@@ -218,6 +218,8 @@ class RelayWriter:
                 return []
             state.is_ok = True
         else:
+            if now_s < state.retry_s:
+                return []  # no order has been given since the last miss, so this is the same one
             state.misses += 1
             if state.misses < _TRIES_TO_FAULT:
                 return []

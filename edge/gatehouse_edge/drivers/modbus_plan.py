@@ -99,7 +99,7 @@ class Job(Struct, frozen=True, kw_only=True):
     block: int
     """Index into the target's blocks."""
     is_probe: bool
-    """True: the unit is in quarantine."""
+    """True: the unit is in quarantine or has been silent from the start."""
 
 
 class Rest(Struct, frozen=True, kw_only=True):
@@ -117,10 +117,17 @@ class _Unit:
         self.free_s = start_s
         self.failures = 0.0
         self.backoff_s = 0.0
+        self.is_proven = False
+        """Has answered since the port was opened."""
 
     @property
     def is_quarantined(self) -> bool:
         return self.failures >= FAILURES_TO_QUARANTINE
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether asking it may well cost a whole timeout."""
+        return self.is_quarantined or (self.failures > 0 and not self.is_proven)
 
 
 class Schedule:
@@ -164,7 +171,7 @@ class Schedule:
         for unit_id, unit in self._units.items():
             at = self._first_block(unit, now_s)
             ready_s = max(unit.due_s[at], unit.free_s)
-            if unit.is_quarantined:
+            if unit.is_doubted:
                 if ready_s <= now_s:
                     if probe is None or ready_s < probe[0]:
                         probe = (ready_s, Job(unit_id=unit_id, block=at, is_probe=True))
@@ -196,20 +203,24 @@ class Schedule:
         # From the due time, not from now: polling keeps its rhythm. Missed periods are not made up for.
         unit.due_s[job.block] = max(unit.due_s[job.block] + target.poll_s, ended_s)
         if not blame:
+            unit.is_proven = True
             unit.failures = 0.0
             unit.backoff_s = 0.0
             return
         unit.failures += blame
+        if not unit.is_doubted:
+            return
+        self._probe_from_s = ended_s + (ended_s - began_s) * (_PROBE_SHARE - 1)
         if not unit.is_quarantined:
             return
         longest_s = max(_FIRST_BACKOFF_S, 2 * target.poll_s + 1.0 - self._timeout_s)
         unit.backoff_s = min(longest_s, max(_FIRST_BACKOFF_S, 2 * unit.backoff_s))
         unit.free_s = max(unit.free_s, ended_s + unit.backoff_s)
-        self._probe_from_s = ended_s + (ended_s - began_s) * (_PROBE_SHARE - 1)
 
     def forget_failures(self, now_s: float) -> None:
         """Start afresh after the port came back: everybody is due, nobody is in quarantine."""
         for unit in self._units.values():
+            unit.is_proven = False
             unit.failures = 0.0
             unit.backoff_s = 0.0
             unit.free_s = now_s

@@ -20,11 +20,13 @@ from msgspec import Struct
 
 from gatehouse_edge.drivers.modbus_pause import Pause
 from gatehouse_edge.drivers.modbus_query import (
+    CoilOrder,
     Evidence,
     Hunt,
     PortBusyError,
     PortLostError,
     Query,
+    RefusedError,
     accept,
     reply_bytes,
     request_frame,
@@ -77,9 +79,9 @@ class RtuPort:
         self._has_echo = False
         self._owed_until_s = 0.0
         """A request was cancelled; its answer may still come until then."""
-        self._owing_unit = 0
-        self._late: set[int] = set()
-        """Units whose last answer did not come in time and may come yet."""
+        self._owed: Query | None = None
+        self._late: dict[int, Query] = {}
+        """Unit -> question whose answer did not come in time and may come yet."""
         self._requests: dict[Query, bytes] = {}
         """Request frames already built; as many as there are blocks and coils on this bus."""
 
@@ -143,6 +145,15 @@ class RtuPort:
         Raises:
             ModbusError: no believable answer; the subclass says why. `PortLostError`: the port has been closed.
         """
+        owed = self._late.get(query.unit_id)
+        if owed is not None and owed != query:
+            # A late answer to that question could pass for an answer to this one, RTU frames carry no number.
+            # Asked again, whatever comes is an answer to it, and then the unit is in step.
+            with contextlib.suppress(RefusedError):
+                await self._exchange(owed)
+        return await self._exchange(query)
+
+    async def _exchange(self, query: Query) -> tuple[int, ...]:
         loop = asyncio.get_running_loop()
         await self._settle(loop)
         request = self._requests.get(query)
@@ -155,12 +166,12 @@ class RtuPort:
         if self._has_echo:
             first_s += settings.silence_s
         last_s = first_s + reply_bytes(query) * settings.char_s + settings.response_timeout_s / 2
-        is_heard = await self._listen(query.unit_id, hunt, first_s, last_s)
+        is_heard = await self._listen(query, hunt, first_s, last_s)
         self._has_echo |= hunt.is_echo_seen
         if not is_heard:
             evidence = hunt.evidence()
             if evidence is not Evidence.GARBAGE or hunt.heard_bytes < reply_bytes(query) // 2:
-                self._late.add(query.unit_id)
+                self._note_late(query)
             raise silence_error(evidence)
         if query.unit_id in self._late:
             hunt = await self._second_answer(query, request, hunt)
@@ -172,9 +183,14 @@ class RtuPort:
         again = Hunt(query, request, is_echo_known=True)
         until_s = asyncio.get_running_loop().time() + self.settings.response_timeout_s
         last_s = until_s + reply_bytes(query) * self.settings.char_s
-        is_heard = await self._listen(query.unit_id, again, until_s, last_s)
-        self._late.discard(query.unit_id)
+        is_heard = await self._listen(query, again, until_s, last_s)
+        self._late.pop(query.unit_id, None)
         return again if is_heard else first
+
+    def _note_late(self, query: Query) -> None:
+        # An order is not asked again to get into step: it may be out of date. Its confirmation names its coil.
+        if not isinstance(query, CoilOrder):
+            self._late[query.unit_id] = query
 
     async def _settle(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait out what a cancelled request may still bring, then for silence, then forget what was heard."""
@@ -182,7 +198,8 @@ class RtuPort:
             if self._owed_until_s > loop.time() and self._pause is not None:
                 await self._pause.until(self._owed_until_s)
             self._owed_until_s = 0.0
-            self._late.add(self._owing_unit)
+            if self._owed is not None:
+                self._note_late(self._owed)
         self._hunt = None
         give_up_s = loop.time() + _BABBLE_LIMIT_S
         while True:
@@ -209,7 +226,7 @@ class RtuPort:
             self._lose()
             raise PortLostError(f"{self.settings.path} takes no more bytes")
 
-    async def _listen(self, unit_id: int, hunt: Hunt, first_s: float, last_s: float) -> bool:
+    async def _listen(self, query: Query, hunt: Hunt, first_s: float, last_s: float) -> bool:
         """Return whether `hunt` finds its frame: first byte by `first_s`, all of it by `last_s`."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[bool] = loop.create_future()
@@ -228,7 +245,7 @@ class RtuPort:
         try:
             is_heard = await answer
         except asyncio.CancelledError:
-            self._owed_until_s, self._owing_unit = last_s, unit_id
+            self._owed_until_s, self._owed = last_s, query
             raise
         finally:
             timer.cancel()
@@ -258,7 +275,8 @@ class RtuPort:
         if answer is not None and not answer.done():
             answer.set_result(True)
         elif self._owed_until_s:
-            self._owed_until_s = self._last_byte_s  # the cancelled request's answer has come; nothing is owed
+            self._owed = None  # the cancelled request's answer has come
+            self._owed_until_s = self._last_byte_s
 
     def _lose(self) -> None:
         self.close()

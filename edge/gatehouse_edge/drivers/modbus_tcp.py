@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
-from typing import Final, override
+from typing import Final
 
 from msgspec import Struct
+from typing_extensions import override
 
 from gatehouse_edge.drivers.modbus_query import (
     BadFrameError,
