@@ -23,7 +23,7 @@ from gatehouse_edge.clock import Now
 from gatehouse_edge.reading import AnyObservation, GasFlag, GasReading, Quality, Silence, SilenceReason, Unit
 from gatehouse_edge.rules import node
 from gatehouse_edge.rules.condition import Condition
-from gatehouse_edge.rules.gas_plausibility import Sample, doubt, finite, is_measuring
+from gatehouse_edge.rules.gas_plausibility import Sample, doubt, is_measuring
 from gatehouse_edge.rules.life import credible_day, life_conditions
 from gatehouse_edge.rules.supervision import (
     Pulse,
@@ -31,6 +31,7 @@ from gatehouse_edge.rules.supervision import (
     Supervision,
     Watch,
     describe,
+    finite,
     is_life,
     printable,
     supervise,

@@ -12,6 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from gatehouse_edge.reading import GasFlag, GasReading, Quality, Unit
+from gatehouse_edge.rules.supervision import finite
 
 _ZERO_DRIFT: Final = 0.05
 """A sensor may read this part of full scale below zero before that is called implausible."""
@@ -33,11 +34,6 @@ class Sample(Struct, frozen=True, kw_only=True):
     value: float
     unit: Unit
     at_s: float
-
-
-def finite(number: float | None) -> float | None:
-    """Return the number, or None for "none", infinities and not-a-number."""
-    return number if number is not None and math.isfinite(number) else None
 
 
 def is_measuring(reading: GasReading) -> bool:

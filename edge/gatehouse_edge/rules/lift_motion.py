@@ -6,8 +6,6 @@ contact seen open while running needs 30 s on add-on sensors.
 
 from __future__ import annotations
 
-import math
-
 from msgspec import Struct
 
 from gatehouse_edge.reading import Car, Direction
@@ -49,7 +47,7 @@ def derived(view: View, now_s: float, limits: Limits, confirm_s: float) -> dict[
 
 
 def _is_too_fast(speed_mps: float | None, limits: Limits) -> bool:
-    if speed_mps is None or limits.rated_speed_mps is None or not math.isfinite(speed_mps):
+    if speed_mps is None or limits.rated_speed_mps is None:
         return False
     return abs(speed_mps) > limits.rated_speed_mps * limits.overspeed_ratio
 

@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from gatehouse_edge.reading import Car, Direction, LiftReading, ServiceMode
-from gatehouse_edge.rules.supervision import printable
+from gatehouse_edge.rules.supervision import finite, printable
 
 _MODE_FAULTS: Final = {
     "mode_auto": ServiceMode.NORMAL,
@@ -63,7 +63,7 @@ def merge(view: View, reading: LiftReading, now_s: float) -> View:
         door_closed=door_closed,
         passenger=view.passenger if reading.passenger is None else reading.passenger,
         floor=floor,
-        speed_mps=reading.speed_mps,
+        speed_mps=finite(reading.speed_mps),
         mode=mode(reading),
         running_s=now_s if starts else view.running_s,
         opened_s=now_s if opens else view.opened_s,

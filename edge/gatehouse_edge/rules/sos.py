@@ -19,7 +19,7 @@ from gatehouse_edge.clock import Now
 from gatehouse_edge.reading import AnyObservation, ButtonEvent, ButtonReading, Silence
 from gatehouse_edge.rules import node
 from gatehouse_edge.rules.condition import Condition
-from gatehouse_edge.rules.supervision import Pulse, Status, Supervision, Watch, supervise, time
+from gatehouse_edge.rules.supervision import Pulse, Status, Supervision, Watch, finite, supervise, time
 from gatehouse_edge.rules.supervision import begin as begin_watch
 from gatehouse_edge.rules.supervision import resume as resume_watch
 
@@ -112,7 +112,7 @@ def step(
 
 
 def _heard(state: State, reading: ButtonReading, now_s: float, settings: Settings) -> State:
-    state = _battery(state, reading.battery_pct, settings)
+    state = _battery(state, finite(reading.battery_pct), settings)
     is_press = reading.event is ButtonEvent.PRESS
     if is_press or settings.heartbeat_is_life:
         state = structs.replace(state, life_s=now_s)

@@ -9,6 +9,7 @@ What changes on every poll stands in `Pulse` and need not reach the disk; what a
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Final
 
@@ -159,3 +160,8 @@ def describe(silence: Silence) -> str:
 def printable(text: str, limit: int = MAX_TEXT) -> str:
     """Return `text` without control characters and at most `limit` characters long."""
     return "".join(c if c.isprintable() else "?" for c in text)[:limit]
+
+
+def finite(number: float | None) -> float | None:
+    """Return the number, or None for "none", infinities and not-a-number, which no state on disk can hold."""
+    return number if number is not None and math.isfinite(number) else None
