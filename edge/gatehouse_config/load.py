@@ -151,22 +151,25 @@ def _yaml_path(loc: tuple[Step, ...], data: object) -> tuple[Step, ...]:
     """Return pydantic's place without the tags of discriminated unions, which are not in the file."""
     path: list[Step] = []
     node = data
-    for position, step in enumerate(loc):
-        is_last = position == len(loc) - 1
+    before: Step = ""
+    for step in loc:
+        # The tag follows the index at once; a key of the same name (a gas detector's `gas`) comes later.
+        is_tag = isinstance(before, int) and isinstance(node, dict) and _is_tag(step, node)
+        before = step
+        if is_tag:
+            continue
+        path.append(step)
         if isinstance(node, dict):
-            if step not in node and not is_last and step in {node.get("kind"), node.get("via")}:
-                continue
-            path.append(step)
             node = node.get(step)
         elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            path.append(step)
             node = node[step]
         else:
-            path.append(step)
             node = None
-    if path and isinstance(node, dict) and path[-1] in {node.get("kind"), node.get("via")}:
-        path.pop()
     return tuple(path)
+
+
+def _is_tag(step: Step, node: dict[str, object]) -> bool:
+    return step in (node.get("kind"), node.get("via"))
 
 
 def _unknown_key(key: str, owner_loc: tuple[Step, ...]) -> str:
@@ -180,14 +183,17 @@ def _unknown_key(key: str, owner_loc: tuple[Step, ...]) -> str:
 def _known_keys(loc: tuple[Step, ...]) -> set[str]:
     """Return the keys of the model at pydantic's place `loc`."""
     models: list[type[BaseModel]] = [GatewayConfig]
+    before: Step = ""
     for step in loc:
+        tagged = [model for model in models if _tag(model) == step] if isinstance(before, int) else []
+        before = step
         if isinstance(step, int):
             continue
-        inner = [field for model in models if (field := model.model_fields.get(step)) is not None]
-        if inner:
-            models = [model for field in inner for model in _models(field.annotation)]
+        if tagged:
+            models = tagged
         else:
-            models = [model for model in models if _tag(model) == step] or models
+            fields = [field for model in models if (field := model.model_fields.get(step)) is not None]
+            models = [model for field in fields for model in _models(field.annotation)]
     return {name for model in models for name in model.model_fields}
 
 

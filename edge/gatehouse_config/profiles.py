@@ -6,6 +6,7 @@ A profile without provenance, or a gas profile without a unit, is refused (domai
 from __future__ import annotations
 
 import json
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -319,6 +320,11 @@ def _sentence(kind: str, message: str) -> str:
 
 def shipped() -> dict[str, Profile]:
     """Return the profiles inside the package, by id."""
+    return dict(_shipped())
+
+
+@cache
+def _shipped() -> dict[str, Profile]:
     found: dict[str, Profile] = {}
     for entry in sorted(
         files("gatehouse_config").joinpath("profiles").iterdir(), key=lambda entry: entry.name

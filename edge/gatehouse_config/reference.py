@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from enum import Enum
 from typing import Annotated, Final, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Len, Lt, MaxLen, MinLen
@@ -156,9 +157,12 @@ def _word(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    if field.default is PydanticUndefined or (isinstance(field.default, tuple) and field.default):
-        return "see below" if field.default is PydanticUndefined else _ladder(field.default)
-    if field.default is None or field.default in ((), ""):
+    default: object = field.default
+    if default is PydanticUndefined:
+        return "see below"
+    if isinstance(default, tuple) and default:
+        return _ladder(default)
+    if default is None or default in ((), ""):
         return "none"
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
@@ -209,7 +213,7 @@ def _type(annotation: object) -> str:  # a table
     if isinstance(annotation, type):
         if issubclass(annotation, BaseModel):
             return "section"
-        if hasattr(annotation, "__members__"):
+        if issubclass(annotation, Enum):
             return " \\| ".join(f"`{item.value}`" for item in annotation)
         return _NAMES.get(annotation, annotation.__name__)
     return str(annotation)

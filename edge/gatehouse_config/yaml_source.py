@@ -27,6 +27,11 @@ _WORDS: Final[dict[str, bool | None]] = {
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
     "null": None, "Null": None, "NULL": None, "~": None, "": None,
 }  # fmt: skip
+_TAGS: Final = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+)
+"""What plain YAML resolves to; everything else was asked for with a tag."""
 
 Step = str | int
 
@@ -95,7 +100,7 @@ class _Builder:
         if len(path) > MAX_DEPTH:
             self._refuse(path[:MAX_DEPTH], line, f"nested deeper than {MAX_DEPTH}")
             return None
-        if not node.tag.startswith("tag:yaml.org,2002:"):
+        if node.tag not in _TAGS:
             self._refuse(path, line, f"tag {node.tag} is not used here")
             return None
         if isinstance(node, yaml.MappingNode):
