@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import logging
 import os
@@ -36,6 +37,8 @@ BUFFER_BYTES: Final = 16384
 """Received and not yet taken. 1.4 s at 115200 baud: older octets are stale, so the oldest go first."""
 REOPEN_S: Final = 0.5
 """Between two attempts to open a lost port; a re-plug is seen well within the promised 3 s."""
+PULLED: Final = "the adapter was pulled"
+_PULLED_ERRORS: Final = frozenset({errno.EIO, errno.ENXIO, errno.ENODEV})
 WRITE_TIMEOUT_S: Final = 1.0
 """A peer that takes nothing for this long is stuck."""
 
@@ -149,7 +152,7 @@ class _PortOwner:
     async def _lose(self, reason: str) -> None:
         """Close, and say so once for each new reason."""
         self._release()
-        if reason == self._told:
+        if reason == self._told or (self._told == PULLED and reason == os.strerror(errno.ENOENT)):
             return
         is_news = self._told is None
         self._told = reason
@@ -173,7 +176,7 @@ class _PortOwner:
             self._fail(_reason(error))
             return
         if not octets:  # VMIN is 1, so nothing to read means hung up, never "nothing yet"
-            self._fail("the adapter was pulled")
+            self._fail(PULLED)
             return
         self._chunks.append(Chunk(at=self._clock.now(), octets=octets))
         self._held_bytes += len(octets)
@@ -344,4 +347,6 @@ def _reason(error: BaseException) -> str:
         number = error.args[0]
     if isinstance(error, BlockingIOError) or "exclusively lock" in str(error):
         return "held by another process"
+    if number in _PULLED_ERRORS:
+        return PULLED
     return os.strerror(number) if isinstance(number, int) else str(error)[:120]
