@@ -97,16 +97,17 @@ class Button:
     async def __aenter__(self) -> Self:
         host = Host()
         self._controller = Controller("button", link=self._medium)
+        # A coin-cell button sends legacy adverts of 31 bytes; bumble would choose extended ones.
+        self._controller.le_features &= ~hci.LeFeatureMask.LE_EXTENDED_ADVERTISING
         host.controller = self._controller
         self._device.host = host
         self._device.advertising_interval_min = self.timing.window_interval_s * 1000
         self._device.advertising_interval_max = self.timing.window_interval_s * 1000
-        value = CharacteristicValue(write=self._receive)
-        receipt = Characteristic(
+        value: CharacteristicValue[bytes] = CharacteristicValue(write=self._receive)
+        receipt: Characteristic[bytes] = Characteristic(
             RECEIPT_UUID, Characteristic.Properties.WRITE, Characteristic.Permissions.WRITEABLE, value
         )
         self._device.add_services([Service(UUID(SERVICE_UUID), [receipt])])
-        self._device.on("connection", self._connected)
         self._medium.unconnectable.add(self.address)
         await self._device.power_on()
         return self
@@ -179,9 +180,6 @@ class Button:
         finally:
             self._medium.unconnectable.add(self.address)
             await self._device.stop_advertising()
-
-    def _connected(self, connection: Connection) -> None:
-        connection.on("disconnection", lambda _reason: None)
 
     def _receive(self, _connection: Connection | None, value: bytes) -> None:
         counter = self._waits_for

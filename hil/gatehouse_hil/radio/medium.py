@@ -89,6 +89,8 @@ class Medium(LocalLink):
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: ll.AdvertisingPdu) -> None:
         """Carry one PDU of the advertising channels: lost, once, or twice."""
+        if not isinstance(packet, ll.AdvInd | ll.ConnectInd):
+            raise TypeError(f"{type(packet).__name__}: none of our tags sends extended adverts")
         self.sent += 1
         if isinstance(packet, ll.AdvInd):
             self.heard.append(

@@ -118,6 +118,15 @@ class Site:
             task.cancel()
 
 
+async def until(is_true: Callable[[], bool]) -> None:
+    """Wait until this is true; fails after 30 s. For what happens outside the ledger."""
+    async with asyncio.timeout(LIMIT_S):
+        while True:
+            if is_true():
+                return
+            await asyncio.sleep(0.01)
+
+
 def secret_of(number: int, generation: int = 1) -> bytes:
     """An invented key."""
     return bytes((number, generation)) * 8

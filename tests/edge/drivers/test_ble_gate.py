@@ -208,7 +208,7 @@ def test_the_simulated_button_speaks_bthome_as_its_own_library_understands_it(co
             connectable=False,
             time=0.0,
             tx_power=None,
-        )  # fmt: skip
+        )
     )
     assert [event.event_type for event in heard.events.values()] == ["press"]
     assert battery in [value.native_value for value in heard.entity_values.values()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from ble_site import site  # importlib mode: a neighbour is found through its folder
+from ble_site import site, until  # importlib mode: a neighbour is found through its folder
 
 from gatehouse_config.buses import BleBus
 from gatehouse_edge.reading import BusReading
@@ -42,9 +42,7 @@ async def test_a_restarted_bluetoothd_is_found_again_on_both_adapters(tmp_path, 
     async with site(tmp_path, monkeypatch, adapters=("hci0", "hci1")) as place, place.driver():
         await place.bluetoothd.restart(down_s=0.2)
         assert not any(adapter.face.is_discovering for adapter in place.bluetoothd.adapters.values())
-        async with asyncio.timeout(20):
-            while not all(adapter.face.is_discovering for adapter in place.bluetoothd.adapters.values()):
-                await asyncio.sleep(0.02)
+        await until(lambda: all(a.face.is_discovering for a in place.bluetoothd.adapters.values()))
         await _press_until_heard(place)
 
 
@@ -68,9 +66,9 @@ async def test_a_jammed_air_stays_a_fault_until_it_is_free_again(tmp_path, monke
     async with site(tmp_path, monkeypatch, max_silence_s=0.5) as place, place.driver():
         place.medium.is_jammed = True
         await place.ledger.until(lambda: place.ledger.bus_states() == [True, False])
-        async with asyncio.timeout(20):
-            while not place.bluetoothd["hci0"].face.power_ons:  # the whole ladder was climbed, in vain
-                await asyncio.sleep(0.05)
+        await until(
+            lambda: place.bluetoothd["hci0"].face.power_ons > 0
+        )  # the whole ladder was climbed, in vain
         assert place.ledger.bus_states() == [True, False]
         place.medium.is_jammed = False
         await place.ledger.until(lambda: place.ledger.bus_states() == [True, False, True])
@@ -115,9 +113,7 @@ async def test_nothing_is_left_behind_when_the_driver_stops(tmp_path, monkeypatc
         async with place.driver():
             await place.buttons[0].press()
         assert place.buttons[0].led_lit
-        async with asyncio.timeout(5):
-            while asyncio.all_tasks() - before:
-                await asyncio.sleep(0.01)
+        await until(lambda: not asyncio.all_tasks() - before)
         assert not place.bluetoothd["hci0"].links
 
 
