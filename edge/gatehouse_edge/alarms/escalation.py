@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gatehouse_edge.alarms.alarm import Alarm, Change, What
 from gatehouse_edge.alarms.life_cycle import revise
-from gatehouse_edge.alarms.plan import LadderStep, Plan
+from gatehouse_edge.alarms.plan import DEFAULT_LADDERS, LadderStep, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import UNATTENDED_STATES, Kind, Label, Priority
@@ -50,7 +50,8 @@ def ladder(alarm: Alarm, plan: Plan) -> tuple[LadderStep, ...]:
     """
     if alarm.priority not in {Priority.P1, Priority.P2}:
         return ()
-    steps = plan.escalation.get(alarm.code) or plan.escalation.get(CODES[alarm.code].category) or ()
+    category = CODES[alarm.code].category
+    steps = plan.escalation.get(alarm.code) or plan.escalation.get(category) or DEFAULT_LADDERS[category]
     if alarm.kind is Kind.TEST:
         return tuple(step for step in steps if step.after_s <= 0)
     return steps

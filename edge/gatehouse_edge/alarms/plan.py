@@ -61,6 +61,8 @@ class OutputPlan(Struct, frozen=True, kw_only=True):
     output_id: str
     kind: OutputKind
     serves: tuple[str, ...] = (ALL,)
+    io_id: str = ""
+    """The board it hangs on; its rule compares a valve's feedback with what was asked."""
     is_quiet: bool = False
     """A siren that the configuration keeps silent: it sounds only when no console shows a new P1 or P2."""
     place: Place = Place()
@@ -96,8 +98,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """The configuration as the desk sees it."""
 
     devices: dict[str, DevicePlan]
-    escalation: dict[str, tuple[LadderStep, ...]] = DEFAULT_LADDERS
-    """By code, else by category."""
+    escalation: dict[str, tuple[LadderStep, ...]] = {}
+    """By code, else by category, else `DEFAULT_LADDERS`."""
     outputs: dict[str, OutputPlan] = {}
     adapters: dict[str, str] = {}
     """Bluetooth adapter -> id of its bus, whose rule also hears beacons and buttons."""

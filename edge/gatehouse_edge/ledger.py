@@ -1,0 +1,555 @@
+"""The ledger: the one task that steps the desk, commits what it says, and only then lets anybody know.
+
+Inputs stand in one bounded queue. What has gathered while the disk was busy is stepped together and committed in one
+transaction by one worker thread; then the waiting drivers and consoles go on. If the disk refuses, the committed desk
+does not advance and nobody is told "done", but sirens, lamps and valves already follow what was seen: a full disk must
+not keep an alarm quiet. The batch is tried again and again, and grows by what happens meanwhile.
+
+State key of its own: `clock/last` (`LastSeen`): where the service time scale stood.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from gatehouse_edge.alarms import flood
+from gatehouse_edge.alarms.alarm import Alarm
+from gatehouse_edge.alarms.board import NewRecord
+from gatehouse_edge.alarms.commands import AnyCommand, Command, CommandResult
+from gatehouse_edge.alarms.incidents import Incident
+from gatehouse_edge.alarms.plan import Place, Plan
+from gatehouse_edge.clock import Clock, LastSeen, Now
+from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
+from gatehouse_edge.outputs import OutputState, Valve
+from gatehouse_edge.reading import AnyObservation, ButtonReading, LiftReading, Refusal, Silence
+from gatehouse_edge.samples import Kept, sample
+from gatehouse_events.chain import EntryKind, Stamp, canonical
+from gatehouse_journal import Batch, Health, Journal, NewEntry, StorageFullError
+
+LAST_SEEN_KEY: Final = "clock/last"
+TICK_S: Final = 1.0
+MAX_QUEUE: Final = 1024
+"""Inputs waiting; a driver that finds it full waits, which slows its polling and loses nothing."""
+MAX_BATCH: Final = 256
+MAX_PENDING: Final = 5000
+"""Records that wait for a disk that refuses; beyond it drivers wait at the queue."""
+MAX_SAMPLES: Final = 2000
+"""Telemetry lines waiting for the next tick; beyond it lines are dropped and counted, alarms never."""
+RING_SPAN: Final = 4096
+"""A lift node's ring number this little behind the committed one is a repeat; farther behind, the node was renewed."""
+CHECKPOINT_EVERY_S: Final = 3600.0
+_HEALTH_EVERY_S: Final = 10.0
+_TIME_EVERY_S: Final = 60.0
+_QUIET_TIME_EVERY_S: Final = 900.0
+"""Without open alarms no timer depends on the time scale so closely: spares the flash."""
+_RETRY_FROM_S: Final = 0.25
+_RETRY_TO_S: Final = 5.0
+
+_log = logging.getLogger(__name__)
+_Result = TypeVar("_Result")
+
+
+class LedgerError(Exception):
+    """Base of what the ledger raises."""
+
+
+class LedgerClosedError(LedgerError):
+    """The gateway is stopping; nothing is taken in any more."""
+
+
+class DeviceView(Struct, frozen=True, kw_only=True):
+    """One device as the console shows it."""
+
+    device_id: str
+    kind: str
+    place: Place
+    last: AnyObservation | None
+    """The last thing it really said; None: nothing since the start."""
+    age_s: float | None
+    """How old that is."""
+    silence: Silence | None
+    """Why it says nothing now; None: it spoke last."""
+    codes: tuple[str, ...]
+    """All that is true of it now."""
+    is_inhibited: bool
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """Body of a journal entry of kind `start`."""
+
+    service_s: float
+    open_alarms: int
+
+
+class Stopped(Struct, frozen=True, kw_only=True):
+    """Body of a journal entry of kind `stop`: an orderly end."""
+
+    service_s: float
+
+
+class _Item:
+    """One input and who waits for it."""
+
+    __slots__ = ("done", "what")
+
+    def __init__(self, what: _What, done: asyncio.Future[CommandResult | None]) -> None:
+        self.what: Final = what
+        self.done: Final = done
+
+
+class _Record(Struct, frozen=True):
+    """An entry that somebody else wants in the alarm lane."""
+
+    record: NewRecord
+
+
+class _Reload(Struct, frozen=True):
+    plan: Plan
+
+
+_What = AnyObservation | AnyCommand | Report | _Record | _Reload
+
+
+class _Pending:
+    """What has been stepped and is not on the disk yet."""
+
+    def __init__(self) -> None:
+        self.entries: list[NewEntry] = []
+        self.state: dict[str, bytes | None] = {}
+        self.counters: dict[str, int] = {}
+        self.waiters: list[tuple[asyncio.Future[CommandResult | None], CommandResult | None]] = []
+
+    @property
+    def is_durable(self) -> bool:
+        return bool(self.entries or self.state or self.counters)
+
+
+class CommittedCounters:
+    """The counters as they stand on the disk (`Counters` of the ports)."""
+
+    def __init__(self, values: Mapping[str, int]) -> None:
+        self._values = dict(values)
+
+    def get(self, key: str) -> int | None:
+        """Return the last committed value, None if the key was never written."""
+        return self._values.get(key)
+
+    def take_over(self, values: Mapping[str, int]) -> None:
+        """Note what has just been committed; the ledger's business."""
+        self._values.update(values)
+
+
+class Ledger:
+    """Owner of the desk and of the journal's writing side. Is the drivers' `Inbox` and the console's door.
+
+    Everything but `run` may be called from any task of the loop that runs it.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        desk: Desk,
+        plan: Plan,
+        clock: Clock,
+        *,
+        counters: Mapping[str, int] | None = None,
+    ) -> None:
+        self.counters: Final = CommittedCounters(counters or {})
+        self.is_storage_failing = False
+        """The disk refuses; nothing is lost yet, but nothing is kept either."""
+        self.samples_dropped = 0
+        self.observations = 0
+        self._journal: Final = journal
+        self._clock: Final = clock
+        self._desk = desk
+        self._tentative = desk
+        self._plan = plan
+        self._queue: Final[asyncio.Queue[_Item | None]] = asyncio.Queue(MAX_QUEUE)
+        # None only wakes the task
+        self._worker: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
+        self._pending = _Pending()
+        self._last: Final[dict[str, AnyObservation]] = {}
+        self._silences: Final[dict[str, Silence]] = {}
+        self._kept: Final[dict[str, Kept]] = {}
+        self._samples: Final[list[NewEntry]] = []
+        self._version = 0
+        self._change = asyncio.Condition()
+        self._stopping = asyncio.Event()
+        self._is_closed = False
+        self._health: Health | None = None
+        self._damage = desk.reports.get("gateway.integrity", "")
+        self._last_written_s = float("-inf")
+        self._health_due_s = float("-inf")
+        self._checkpoint_s = float("-inf")
+        self._retry_s = _RETRY_FROM_S
+        self._retry_at_s = float("-inf")
+
+    # --- what others call
+
+    async def put(self, observation: AnyObservation) -> None:
+        """Return once everything the observation led to is on disk; at once if it led to nothing.
+
+        Raises:
+            LedgerClosedError: the gateway is stopping.
+        """
+        await self._enqueue(observation)
+
+    async def submit(self, command: AnyCommand) -> CommandResult:
+        """Return what became of the command, once that is on disk.
+
+        Raises:
+            LedgerClosedError: the gateway is stopping.
+        """
+        result = await self._enqueue(command)
+        if result is None:
+            raise LedgerError(f"command {command.command_id} left no result")
+        return result
+
+    async def report(self, code: str, text: str = "", *, is_true: bool) -> None:
+        """Say that something is wrong (or no longer wrong) with the gateway itself; `code` is a `gateway.*` code."""
+        await self._enqueue(Report(code=code, is_true=is_true, text=text))
+
+    async def record(self, kind: EntryKind, body: Struct) -> None:
+        """Write an entry of somebody else (audit, security, config) into the alarm lane and return when it is there."""
+        await self._enqueue(_Record(NewRecord(kind=kind.value, body=body)))
+
+    async def reload(self, plan: Plan) -> None:
+        """Go on under a new configuration; what is known of devices that stay is kept."""
+        await self._enqueue(_Reload(plan))
+
+    def stop(self) -> None:
+        """Take nothing in any more, finish what has come in, then let `run` return."""
+        self._stopping.set()
+        if self._queue.empty():  # otherwise the task is awake anyhow
+            self._queue.put_nowait(None)
+
+    @property
+    def version(self) -> int:
+        """Counts publications; wait for the next one with `changed`."""
+        return self._version
+
+    async def changed(self, seen: int) -> int:
+        """Return the version once it is no longer `seen`."""
+        async with self._change:
+            await self._change.wait_for(lambda: self._version != seen)
+            return self._version
+
+    @property
+    def desk(self) -> Desk:
+        """The desk as committed; while the disk refuses, as seen."""
+        return self._tentative if self.is_storage_failing else self._desk
+
+    @property
+    def plan(self) -> Plan:
+        """The configuration in force."""
+        return self._plan
+
+    @property
+    def health(self) -> Health | None:
+        """The latest look at the journal, None before the first."""
+        return self._health
+
+    def alarms(self) -> list[Alarm]:
+        """Return the open alarms: shown before hidden, P1 on top, unattended first, newest first."""
+        return sorted(self.desk.board.alarms.values(), key=flood.order)
+
+    def incidents(self) -> list[Incident]:
+        """Return the incidents that are not over."""
+        return list(self.desk.board.incidents.values())
+
+    def valves(self) -> dict[str, Valve]:
+        """Return the gas valves something was ever asked of."""
+        return dict(self.desk.valves)
+
+    def figures(self) -> flood.Figures:
+        """Return how loaded the desk is (domain row 44)."""
+        return flood.figures(self.desk.board.load, self.desk.board.alarms.values(), self._clock.now())
+
+    def demands(self) -> dict[str, OutputState]:
+        """Return what every output should do now. Follows what was seen also while the disk refuses."""
+        return demands(self.desk, self._plan, self._clock.now())
+
+    def devices(self) -> list[DeviceView]:
+        """Return all devices with their last data and its age."""
+        now, desk = self._clock.now(), self.desk
+        views = []
+        for device in self._plan.devices.values():
+            last = self._last.get(device.device_id)
+            views.append(
+                DeviceView(
+                    device_id=device.device_id,
+                    kind=device.kind,
+                    place=device.place,
+                    last=last,
+                    age_s=None if last is None else max(0.0, now.service_s - last.at.service_s),
+                    silence=self._silences.get(device.device_id),
+                    codes=tuple(c.code for c in desk.conditions.get(device.device_id, ())),
+                    is_inhibited=device.device_id in desk.board.inhibited,
+                )
+            )
+        return views
+
+    # --- the task
+
+    async def run(self) -> None:
+        """Step, commit, publish until `stop`; then drain and return. The owner closes the journal afterwards.
+
+        Raises:
+            JournalBrokenError: the disk refused in a way that only a restart can answer.
+        """
+        try:
+            now = self._clock.now()
+            started = Started(service_s=now.service_s, open_alarms=len(self._desk.board.alarms))
+            self._add_record(NewRecord(kind=EntryKind.START, body=started), now)
+            tick_at_s = now.service_s
+            while not self._stopping.is_set():
+                items = await self._gather(tick_at_s)
+                now = self._clock.now()
+                self._step_all(items, now)
+                if now.service_s >= tick_at_s:
+                    # Not tick_at_s + 1: after a suspended second there is one tick, not many.
+                    tick_at_s = now.service_s + TICK_S
+                    await self._tick(now)
+                await self._commit(now)
+            await self._drain()
+        finally:
+            self._is_closed = True
+            self._abandon()
+            self._worker.shutdown(wait=True)
+
+    async def _enqueue(self, what: _What) -> CommandResult | None:
+        if self._is_closed or self._stopping.is_set():
+            raise LedgerClosedError("the gateway is stopping")
+        done: asyncio.Future[CommandResult | None] = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Item(what, done))
+        if self._is_closed:  # it stopped while we stood at a full queue
+            raise LedgerClosedError("the gateway is stopping")
+        return await done
+
+    async def _gather(self, tick_at_s: float) -> list[_Item]:
+        """Return what has come in; waits for the first input, the tick, or a stop."""
+        if len(self._pending.entries) >= MAX_PENDING:
+            await asyncio.sleep(self._retry_s)
+            return []
+        wait_s = max(0.0, tick_at_s - self._clock.now().service_s)
+        try:
+            async with asyncio.timeout(min(wait_s, TICK_S)):
+                first = await self._queue.get()
+        except TimeoutError:
+            return []
+        return [*([] if first is None else [first]), *self._waiting()]
+
+    def _waiting(self) -> list[_Item]:
+        """Return what stands in the queue, at most one batch."""
+        items: list[_Item] = []
+        while len(items) < MAX_BATCH and not self._queue.empty():
+            item = self._queue.get_nowait()
+            if item is not None:
+                items.append(item)
+        return items
+
+    def _step_all(self, items: list[_Item], now: Now) -> None:
+        for item in items:
+            result, is_durable = self._step(item.what, now)
+            if is_durable:
+                self._pending.waiters.append((item.done, result))
+            else:
+                _resolve(item.done, result)
+
+    def _step(self, what: _What | None, now: Now) -> tuple[CommandResult | None, bool]:
+        """Step the tentative desk; return a command's result and whether there is something to commit."""
+        if isinstance(what, _Record):
+            self._add_record(what.record, now)
+            return None, True
+        if isinstance(what, _Reload):
+            self._plan = what.plan
+            self._tentative = replan(self._tentative, what.plan, now)
+            return None, False
+        counted = None
+        if what is not None and not isinstance(what, (Command, Report)):
+            counted = counter_of(what)
+            if not self._admit(what, counted):
+                # A repeat of what is not on the disk yet must wait with the first, or its receipt would lie.
+                return None, counted is not None and counted[0] in self._pending.counters
+        self._tentative, outcome = step(self._tentative, what, now, self._plan)
+        for record in outcome.records:
+            self._add_record(record, now)
+        self._pending.state |= outcome.state
+        return outcome.result, outcome.is_durable or counted is not None
+
+    def _admit(self, observation: AnyObservation, counted: tuple[str, int] | None) -> bool:
+        """Note counter, last data and telemetry of an observation; False: it was here before."""
+        if counted is not None:
+            key, value = counted
+            known = self._pending.counters.get(key, self.counters.get(key))
+            if known is not None and value <= known:
+                is_renewed = isinstance(observation, LiftReading) and known - value > RING_SPAN
+                if not is_renewed:
+                    return False
+            self._pending.counters[key] = value
+        self.observations += 1
+        device_id = observation.device_id
+        if isinstance(observation, Silence):
+            self._silences[device_id] = observation
+        elif not isinstance(observation, Refusal) and self._plan.knows(device_id):
+            self._last[device_id] = observation
+            self._silences.pop(device_id, None)
+            found = sample(observation, self._kept.get(device_id))
+            if found is not None:
+                self._kept[device_id] = found[1]
+                self._add_sample(found[0], observation.at)
+        return True
+
+    async def _tick(self, now: Now) -> None:
+        self._step(None, now)
+        if now.service_s >= self._health_due_s and not self.is_storage_failing:
+            self._health_due_s = now.service_s + _HEALTH_EVERY_S
+            self._health = await self._in_worker(self._journal.health)
+            self._judge_health(self._health, now)
+            if self._health.unsigned_entries and now.service_s - self._checkpoint_s >= CHECKPOINT_EVERY_S:
+                self._checkpoint_s = now.service_s
+                await self._in_worker(lambda: self._journal.checkpoint(_stamp(now)))
+        every_s = _TIME_EVERY_S if self._tentative.board.alarms else _QUIET_TIME_EVERY_S
+        if now.service_s - self._last_written_s >= every_s:
+            self._pending.state[LAST_SEEN_KEY] = _last_seen(now)
+        if self._samples and not self.is_storage_failing:
+            lines = list(self._samples)
+            self._samples.clear()
+            try:
+                await self._in_worker(lambda: self._journal.append_telemetry(lines))
+            except StorageFullError:
+                self.samples_dropped += len(lines)
+
+    def _judge_health(self, health: Health, now: Now) -> None:
+        integrity = "; ".join(part for part in (self._damage, *health.integrity) if part)
+        for code, is_true, text in (
+            ("gateway.storage_filling", health.is_filling, f"{health.fill:.0%}"),
+            ("gateway.storage_full", not health.is_ballast_held, ""),
+            ("gateway.integrity", bool(integrity), integrity),
+        ):
+            self._step(Report(code=code, is_true=is_true, text=text), now)
+
+    async def _commit(self, now: Now) -> None:
+        """Bring everything pending to the disk, or note that the disk refuses and come back later."""
+        pending = self._pending
+        if not pending.is_durable:
+            self._take_over(_Pending())
+            for done, result in pending.waiters:
+                _resolve(done, result)
+            return
+        if now.service_s < self._retry_at_s:
+            return
+        batch = Batch(
+            entries=tuple(pending.entries),
+            state={**pending.state, LAST_SEEN_KEY: _last_seen(now)},
+            counters=dict(pending.counters),
+        )
+        try:
+            await self._in_worker(lambda: self._journal.commit(batch))
+        except StorageFullError as error:
+            self._refused(error, now)
+            await self._publish()
+            return
+        if self.is_storage_failing:
+            _log.warning("the journal takes entries again")
+            self.is_storage_failing = False
+            self._health_due_s = float("-inf")
+        self._retry_s, self._retry_at_s = _RETRY_FROM_S, float("-inf")
+        self._last_written_s = now.service_s
+        self.counters.take_over(pending.counters)
+        self._take_over(_Pending())
+        for done, result in pending.waiters:
+            _resolve(done, result)
+        await self._publish()
+
+    def _take_over(self, pending: _Pending) -> None:
+        self._desk = self._tentative
+        self._pending = pending
+
+    def _refused(self, error: StorageFullError, now: Now) -> None:
+        if not self.is_storage_failing:
+            _log.error("the journal refuses entries: %s", error)
+            self.is_storage_failing = True
+            self._step(Report(code="gateway.storage_full", is_true=True, text="entries wait"), now)
+        self._retry_at_s = now.service_s + self._retry_s
+        self._retry_s = min(_RETRY_TO_S, self._retry_s * 2)
+
+    async def _drain(self) -> None:
+        """Take in what stands in the queue, write the rules' volatile parts too, and say that this was orderly."""
+        while not self._queue.empty():
+            self._step_all(self._waiting(), self._clock.now())
+            await asyncio.sleep(0)  # whoever stood at the full queue puts its input in now
+        now = self._clock.now()
+        self._pending.state |= flush(self._tentative)
+        self._add_record(NewRecord(kind=EntryKind.STOP, body=Stopped(service_s=now.service_s)), now)
+        self._retry_at_s = float("-inf")
+        await self._commit(now)
+
+    def _abandon(self) -> None:
+        """Nobody may wait for a ledger that has ended: what is not on the disk is not acknowledged."""
+        waiters = [done for done, _ in self._pending.waiters]
+        while not self._queue.empty():
+            waiters += [item.done for item in self._waiting()]
+        for done in waiters:
+            if not done.done():
+                done.set_exception(LedgerClosedError("the gateway is stopping"))
+
+    async def _publish(self) -> None:
+        async with self._change:
+            self._version += 1
+            self._change.notify_all()
+
+    def _in_worker(self, call: Callable[[], _Result]) -> Awaitable[_Result]:
+        return asyncio.get_running_loop().run_in_executor(self._worker, call)
+
+    def _add_record(self, record: NewRecord, now: Now) -> None:
+        self._pending.entries.append(
+            NewEntry(kind=str(record.kind), body=canonical(record.body), stamp=_stamp(now))
+        )
+
+    def _add_sample(self, line: Struct, at: Now) -> None:
+        if len(self._samples) >= MAX_SAMPLES:
+            self.samples_dropped += 1
+            return
+        self._samples.append(NewEntry(kind=EntryKind.READING, body=canonical(line), stamp=_stamp(at)))
+
+
+def counter_of(observation: AnyObservation) -> tuple[str, int] | None:
+    """Return counter key and value that must commit with this observation, None if it has none."""
+    match observation:
+        case ButtonReading():
+            return f"button/{observation.device_id}/{observation.key_id}", observation.counter
+        case LiftReading(source_seq=int() as source_seq):
+            return f"lift/{observation.device_id}/ring", source_seq
+        case _:
+            return None
+
+
+def last_seen(state: Mapping[str, bytes]) -> LastSeen | None:
+    """Return where the time scale stood, from the journal's state keys; None at the first start or if unreadable."""
+    value = state.get(LAST_SEEN_KEY)
+    try:
+        return None if value is None else msgspec.json.decode(value, type=LastSeen)
+    except msgspec.DecodeError:
+        return None
+
+
+def _last_seen(now: Now) -> bytes:
+    seen = LastSeen(service_s=now.service_s, wall=now.wall, boot=now.boot, mono_ns=now.mono_ns)
+    return msgspec.json.encode(seen)
+
+
+def _stamp(now: Now) -> Stamp:
+    return Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
+
+
+def _resolve(done: asyncio.Future[CommandResult | None], result: CommandResult | None) -> None:
+    if not done.done():  # its waiter may have been cancelled
+        done.set_result(result)
