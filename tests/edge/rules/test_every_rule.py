@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import msgspec
@@ -33,7 +34,8 @@ from gatehouse_edge.reading import (
     ThrowReading,
     Unit,
 )
-from gatehouse_edge.rules import RULES, lift, trap, volatile_equal
+from gatehouse_edge.rules import RULES, gas, lift, sos, throw, trap, volatile_equal
+from gatehouse_edge.rules.lift_motion import Limits
 from gatehouse_edge.rules.supervision import MAX_TEXT
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
@@ -190,10 +192,13 @@ def test_a_crash_at_any_moment_loses_no_critical_condition(case, data: st.DataOb
     state = on_disk = start(kind)
     conditions = ()
     for observation, now in trace[: data.draw(st.integers(0, len(trace)))]:
-        before = state
+        before, stood = state, conditions
         state, conditions = rule.step(state, observation, now, settings)
         if not volatile_equal(rule, before, state):
             on_disk = state
+        assert on_disk is state or critical(conditions) <= critical(stood), (
+            "a new danger is written with its step"
+        )
     last_s = state.pulse.stepped_s if hasattr(state, "pulse") else 0.0
     now = at(last_s + data.draw(st.sampled_from([0.0, 1.0, 3600.0])))
     resumed = rule.resume(reload(kind, on_disk), now, settings)
@@ -273,3 +278,19 @@ def test_no_device_is_lost_by_the_first_step_after_a_restart(kind: str) -> None:
 def test_every_volatile_name_is_a_field(kind: str) -> None:
     rule = RULES[kind]
     assert rule.volatile <= set(rule.state.__struct_fields__)
+
+
+def test_the_operators_table_names_only_conditions_that_exist(request: pytest.FixtureRequest) -> None:
+    table = (request.config.rootpath / "docs" / "rules.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:gas|lift|sos|throw|gateway)\.[a-z_]+)`", table))
+    assert {name for name in named - {"gateway.yaml"} if not _is_setting(name)} <= set(CODES)
+
+
+def _is_setting(name: str) -> bool:
+    part, _, field = name.partition(".")
+    kinds = {"gas": gas.Settings, "sos": sos.Settings, "throw": throw.Settings}
+    known = {
+        "lift": lift.Settings.__struct_fields__ + trap.Settings.__struct_fields__ + Limits.__struct_fields__
+    }
+    known |= {kind: settings.__struct_fields__ for kind, settings in kinds.items()}
+    return field in known.get(part, ()) or name == "lift.trapped_mode"

@@ -8,7 +8,7 @@ import pytest
 
 from gatehouse_edge.clock import Now
 from gatehouse_edge.reading import GasFlag, GasReading, Quality, Silence, SilenceReason, Unit
-from gatehouse_edge.rules import gas
+from gatehouse_edge.rules import RULES, gas, volatile_equal
 from gatehouse_edge.rules.supervision import Supervision
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
@@ -235,3 +235,13 @@ def test_only_a_synchronised_clock_takes_an_expiry_back() -> None:
     detector = Detector(gas.Settings(installed_on=date(2024, 1, 1), life_years=5))
     assert detector.tick(at(1, wall=datetime(2040, 1, 1, tzinfo=UTC), synced=False)) == {"gas.expired"}
     assert detector.tick(at(2, wall=datetime(2026, 1, 1, tzinfo=UTC))) == set()
+
+
+def test_a_new_alarm_is_written_with_its_step_and_a_steady_reading_is_not() -> None:
+    detector = Detector()
+    detector.see(*(reading(s, 1.0) for s in range(1, 5)))
+    before = detector.state
+    detector.see(reading(5, 1.1))
+    assert volatile_equal(RULES["gas"], before, detector.state)
+    detector.see(reading(6, 30.0, GasFlag.HIGH_ALARM))
+    assert not volatile_equal(RULES["gas"], before, detector.state)

@@ -18,7 +18,7 @@ from gatehouse_edge.reading import (
     Silence,
     SilenceReason,
 )
-from gatehouse_edge.rules import lift, trap
+from gatehouse_edge.rules import RULES, lift, trap, volatile_equal
 from gatehouse_edge.rules.lift_motion import Limits
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
@@ -342,3 +342,35 @@ def test_a_mode_told_as_a_fault_is_a_mode() -> None:
     car.run(7, service_mode=ServiceMode.UNKNOWN, faults=frozenset({"mode_inspection", "door_close_fault"}))
     assert car.codes == {"lift.door_close_fault"}
     assert car.condition("lift.door_close_fault").is_suppressed
+
+
+def test_an_open_door_frees_nobody_while_the_controller_says_trapped() -> None:
+    car = Lift()
+    said = frozenset({"trapped_level"})
+    car.run(6, faults=said)
+    for _ in range(60):
+        assert "lift.trapped_level" in car.run(1, faults=said, door_closed=False)
+    assert "lift.trapped_level" not in car.run(6, door_closed=False)
+
+
+@pytest.mark.parametrize("faults", [frozenset({"trapped"}), frozenset()])
+def test_a_new_trap_is_written_with_its_step(faults: frozenset[str]) -> None:
+    car = Lift()
+    car.enter()
+    before = car.state
+    while car.state.trap is None:
+        before = car.state
+        car.run(1, passenger=True, faults=faults)
+    assert not volatile_equal(RULES["lift"], before, car.state)
+
+
+def test_an_ordinary_trip_costs_no_write() -> None:
+    car = Lift()
+    car.run(30)
+    before = car.state
+    car.run(8, door_closed=False)
+    car.run(5, passenger=True)
+    car.run(20, passenger=True, car=Car.RUNNING, door_zone=False, direction=Direction.UP)
+    car.run(8, door_closed=False, passenger=True, floor="9")
+    car.run(8, floor="9")
+    assert volatile_equal(RULES["lift"], before, car.state)
