@@ -390,7 +390,9 @@ class Ledger:
             key, value = counted
             known = self._pending.counters.get(key, self.counters.get(key))
             if known is not None and value <= known:
-                is_renewed = isinstance(observation, LiftReading) and known - value > RING_SPAN
+                is_renewed = isinstance(observation, LiftReading) and (
+                    observation.is_ring_renewed or known - value > RING_SPAN
+                )
                 if not is_renewed:
                     return False
             self._pending.counters[key] = value

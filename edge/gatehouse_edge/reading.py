@@ -122,6 +122,8 @@ class LiftReading(Observation, frozen=True, kw_only=True):
     is_alarm_button: bool = False
     source_seq: int | None = None
     """Sequence of the node's event ring; the wire acknowledgement follows the commit."""
+    is_ring_renewed: bool = False
+    """True: the node proved that its ring began anew (replaced, flash lost); `source_seq` may lie below the last one."""
 
 
 class ButtonEvent(StrEnum):

@@ -58,10 +58,10 @@ class NodeSettings(Struct, frozen=True, kw_only=True):
 def ring_counter(device_id: str) -> str:
     """Return the name under which the ledger keeps a node's last committed ring sequence.
 
-    The ledger writes `LiftReading.source_seq` there, in the transaction of what the reading led to. It is set, not raised:
-    a replaced node starts its ring anew.
+    The ledger writes `LiftReading.source_seq` there, in the transaction of what the reading led to. It only rises, except
+    for a reading with `is_ring_renewed`: a replaced node starts its ring anew.
     """
-    return f"lift/{device_id}"
+    return f"lift/{device_id}/ring"
 
 
 class LiftNodeDriver:
@@ -184,9 +184,10 @@ class LiftNodeDriver:
     def _meet(self, hello: lift_link.Hello) -> None:
         """Agree on the ring: where it stands, and whether it is the one we know."""
         last = self._ring.last if self._ring else self._counters.get(ring_counter(self.settings.device_id))
-        before = hello.ring_oldest - 1
+        before, is_renewed = hello.ring_oldest - 1, False
         if last is None or hello.ring_newest < last:
-            if last is not None:
+            is_renewed = last is not None
+            if is_renewed:
                 _log.warning(
                     "node of %s starts its event ring anew: %d after %d", self.settings.device_id, before, last,
                     extra={"device_id": self.settings.device_id},
@@ -198,7 +199,7 @@ class LiftNodeDriver:
                 extra={"device_id": self.settings.device_id},
             )  # fmt: skip
             last = before
-        self._ring = _Ring(last=last, history_to=hello.ring_newest)
+        self._ring = _Ring(last=last, history_to=hello.ring_newest, is_renewed=is_renewed)
 
     async def _take_event(self, event: lift_link.Event, at: Now) -> None:
         ring = self._ring
@@ -209,7 +210,7 @@ class LiftNodeDriver:
             if event.cause == lift_link.CAUSE_TAMPER:
                 self._tampered_s = at.service_s
             await self._inbox.put(self._event_reading(event, ring, at))
-            self._ring = structs.replace(ring, last=event.ring_seq)
+            self._ring = structs.replace(ring, last=event.ring_seq, is_renewed=False)
         head = event.header
         header = lift_link.Header(node_id=head.node_id, key_id=head.key_id, boot=head.boot, seq=head.seq)
         await self._send(lift_link.Ack(header, ring_seq=event.ring_seq))
@@ -225,6 +226,7 @@ class LiftNodeDriver:
             or event.cause == lift_link.CAUSE_ALARM_BUTTON
             or event.state.alarm_button is True,
             source_seq=event.ring_seq,
+            is_ring_renewed=ring.is_renewed,
         )
 
     def _reading(self, state: lift_link.State, header: lift_link.Header, at: Now) -> LiftReading:
@@ -274,6 +276,8 @@ class _Ring(Struct, frozen=True, kw_only=True):
     """Highest sequence on our disk."""
     history_to: int
     """Newest sequence when the session began."""
+    is_renewed: bool
+    """The next event is the first of a ring that began anew."""
 
 
 _REASONS: Final = {KEY: RefusalReason.UNKNOWN_NODE, MAC: RefusalReason.BAD_TAG}

@@ -46,6 +46,9 @@ class Ledger:
     async def put(self, observation: AnyObservation) -> None:
         if isinstance(observation, LiftReading) and observation.source_seq is not None:
             await self.may_commit.wait()
+            known = self.committed.get(ring_counter(observation.device_id))
+            if known is not None and observation.source_seq <= known and not observation.is_ring_renewed:
+                return
             self.committed[ring_counter(observation.device_id)] = observation.source_seq
         async with self._news:
             self.items.append(observation)
