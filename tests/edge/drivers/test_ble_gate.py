@@ -139,7 +139,7 @@ def test_a_press_sealed_with_another_library_is_opened(counter, battery):
     assert (message.counter, message.battery_pct, message.event) == (counter, battery, ButtonEvent.PRESS)
 
 
-@pytest.mark.parametrize(("secret", "key_id"), [(OLD, 1), (NEW, 2)])
+@pytest.mark.parametrize(("secret", "key_id"), [(OLD, 1), (NEW, 2)], ids=["old", "new"])
 def test_during_a_rotation_both_keys_open_and_the_message_says_which(secret, key_id):
     plain = objects(1, battery_pct=None, event=Event.PRESS)
     message = AdvertReader(Roster([tag(OLD, NEW)])).read(ADDRESS, service_data(secret, ADDRESS, 1, plain))
