@@ -44,6 +44,7 @@ from gatehouse_edge.reading import (
     AnyObservation,
     BeaconReading,
     ButtonReading,
+    InputReading,
     OutputReading,
     Refusal,
     RefusalReason,
@@ -223,6 +224,9 @@ class _Work:
             radio = self._plan.devices.get(self._plan.adapters.get(observation.adapter, ""))
             if radio is not None and radio is not device:
                 self._run(radio, observation)
+        if isinstance(observation, InputReading) and observation.subject in self._plan.devices:
+            # A contact on the board that speaks of another device: the e-bike camera of a lift.
+            self._run(self._plan.devices[observation.subject], observation)
         if device is not None:
             self._run(device, observation)
         elif isinstance(observation, Refusal):

@@ -49,6 +49,8 @@ _HEALTH_EVERY_S: Final = 10.0
 _TIME_EVERY_S: Final = 60.0
 _QUIET_TIME_EVERY_S: Final = 900.0
 """Without open alarms no timer depends on the time scale so closely: spares the flash."""
+_STUCK_S: Final = 15.0
+"""A ledger that has not ticked for so long is stuck."""
 _RETRY_FROM_S: Final = 0.25
 _RETRY_TO_S: Final = 5.0
 
@@ -188,6 +190,7 @@ class Ledger:
         self._last_written_s = float("-inf")
         self._health_due_s = float("-inf")
         self._checkpoint_s = float("-inf")
+        self._ticked_s = clock.now().service_s
         self._retry_s = _RETRY_FROM_S
         self._retry_at_s = float("-inf")
 
@@ -229,6 +232,11 @@ class Ledger:
         self._stopping.set()
         if self._queue.empty():  # otherwise the task is awake anyhow
             self._queue.put_nowait(None)
+
+    @property
+    def is_alive(self) -> bool:
+        """False: no tick for 15 s, the writer is stuck and the process should be replaced."""
+        return self._clock.now().service_s - self._ticked_s < _STUCK_S
 
     @property
     def version(self) -> int:
@@ -411,13 +419,13 @@ class Ledger:
 
     async def _tick(self, now: Now) -> None:
         self._step(None, now)
+        self._ticked_s = now.service_s
         if now.service_s >= self._health_due_s and not self.is_storage_failing:
             self._health_due_s = now.service_s + _HEALTH_EVERY_S
             self._health = await self._in_worker(self._journal.health)
             self._judge_health(self._health, now)
             if self._health.unsigned_entries and now.service_s - self._checkpoint_s >= CHECKPOINT_EVERY_S:
-                self._checkpoint_s = now.service_s
-                await self._in_worker(lambda: self._journal.checkpoint(_stamp(now)))
+                await self._checkpoint(now)
         every_s = _TIME_EVERY_S if self._tentative.board.alarms else _QUIET_TIME_EVERY_S
         if now.service_s - self._last_written_s >= every_s:
             self._pending.state[LAST_SEEN_KEY] = _last_seen(now)

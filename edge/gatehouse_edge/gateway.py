@@ -1,0 +1,212 @@
+"""The gateway: every part made, joined and ended in the right order. No logic of its own.
+
+Start: configuration, journal, desk as it stood, ledger, then drivers, outputs, notifier, console. Stop: drivers first,
+so that nothing new comes in; the ledger finishes what it has; the journal is closed last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from gatehouse_config import FaultyConfigError, GatewayConfig, diff, load
+from gatehouse_edge import logs
+from gatehouse_edge.blueprint import plan_of
+from gatehouse_edge.clock import SystemClock
+from gatehouse_edge.crew import Crew
+from gatehouse_edge.desk import restore
+from gatehouse_edge.drivers.modbus_bus import ModbusBus
+from gatehouse_edge.ledger import Ledger, last_seen
+from gatehouse_edge.ntp import clock_quality
+from gatehouse_edge.service import Service
+from gatehouse_edge.wiring import Driver, driver_names, drivers_of
+from gatehouse_events.chain import EntryKind, Stamp
+from gatehouse_events.records import ClockCorrection
+from gatehouse_journal import Journal, Limits, Reader, Signer
+
+_log = logging.getLogger(__name__)
+
+_MIB: Final = 2**20
+_OUTPUTS_EVERY_S: Final = 1.0
+"""Demands end by time too (消音, 120 s), not only by an entry."""
+_CLOCK_EVERY_S: Final = 10.0
+_STEP_S: Final = 1.0
+"""The wall clock moved against the monotonic one by more than this: a step, worth an entry."""
+
+
+class ConfigTaken(Struct, frozen=True, kw_only=True):
+    """Body of a journal entry of kind `config`."""
+
+    is_accepted: bool
+    faults: tuple[str, ...] = ()
+    restarted: tuple[str, ...] = ()
+    needs_restart: tuple[str, ...] = ()
+
+
+class Gateway:
+    """One running gateway."""
+
+    def __init__(self, config_path: Path, config: GatewayConfig, ledger: Ledger, clock: SystemClock) -> None:
+        self._path: Final = config_path
+        self._config = config
+        self._ledger: Final = ledger
+        self._clock: Final = clock
+        self._drivers: dict[str, Driver] = {}
+        self._reload_wanted: Final = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event, reader: Reader) -> None:
+        """Run until `stop` is set; returns once everything is on disk."""
+        service = Service()
+        async with asyncio.TaskGroup() as tasks:
+            ledger = tasks.create_task(self._ledger.run(), name="ledger")
+            crew = Crew(tasks)
+            self._hire(crew, None)
+            crew.hire("outputs", self._drive_outputs())
+            crew.hire("clock", self._watch_clock())
+            crew.hire("reload", self._reload(crew))
+            crew.hire("watchdog", service.feed_watchdog(lambda: not ledger.done() and self._ledger.is_alive))
+            service.ready(f"{len(self._config.devices)} devices")
+            await stop.wait()
+            service.stopping()
+            await crew.dismiss_all()
+            self._ledger.stop()
+            await asyncio.wait({ledger})
+
+    def want_reload(self) -> None:
+        """Read the configuration again; called by SIGHUP."""
+        self._reload_wanted.set()
+
+    def _hire(self, crew: Crew, only: frozenset[str] | None) -> None:
+        drivers = drivers_of(
+            self._config, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=only
+        )
+        self._drivers |= drivers
+        for name, driver in drivers.items():
+            crew.hire(f"driver {name}", driver.run())
+
+    async def _dismiss(self, crew: Crew, names: Iterable[str]) -> None:
+        for name in names:
+            self._drivers.pop(name, None)
+        await crew.dismiss(*(f"driver {name}" for name in names))
+
+    async def _drive_outputs(self) -> None:
+        """Bring every output to what is demanded, at once after each change and once a second."""
+        seen = -1
+        while True:
+            demands = {name: state.is_on for name, state in self._ledger.demands().items()}
+            for driver in list(self._drivers.values()):
+                if isinstance(driver, ModbusBus):
+                    await driver.drive(demands)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_OUTPUTS_EVERY_S):
+                    seen = await self._ledger.changed(seen)
+
+    async def _watch_clock(self) -> None:
+        """Ask the kernel about its clock; write down when the wall clock is put right."""
+        told_zero_us: int | None = None
+        while True:
+            self._clock.quality = quality = clock_quality()
+            now = self._clock.now()
+            await self._ledger.report("gateway.clock_unsynced", is_true=not quality.synced)
+            zero_us = int(now.wall.timestamp() * 1e6) - now.mono_ns // 1000
+            moved_s = abs(zero_us - told_zero_us) / 1e6 if told_zero_us is not None else None
+            if quality.synced and (moved_s is None or moved_s > _STEP_S):
+                await self._ledger.record(
+                    EntryKind.CLOCK, ClockCorrection(boot=now.boot, zero_us=zero_us, error_ms=quality.offset_ms)
+                )
+                told_zero_us = zero_us
+            await asyncio.sleep(_CLOCK_EVERY_S)
+
+    async def _reload(self, crew: Crew) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            try:
+                new = await asyncio.to_thread(load, self._path)
+            except FaultyConfigError as error:
+                faults = tuple(str(fault) for fault in error.faults)
+                _log.error("new configuration refused, the old one goes on: %s", "; ".join(faults))
+                await self._ledger.record(EntryKind.CONFIG, ConfigTaken(is_accepted=False, faults=faults))
+                continue
+            await self._take(crew, new)
+
+    async def _take(self, crew: Crew, new: GatewayConfig) -> None:
+        """Go over to a new configuration: stop what changed, replan, start what changed."""
+        old = self._config
+        changes = diff(old, new)
+        boards = {out.io for out in (*old.outputs, *new.outputs) if out.id in changes.outputs.all}
+        buses = set(changes.buses_to_restart)
+        for config in (old, new):
+            buses |= {getattr(dev, "bus", "") for dev in config.devices if dev.id in boards}
+        leaving = driver_names(old, buses, changes.devices.all)
+        arriving = driver_names(new, buses, changes.devices.all)
+        await self._dismiss(crew, leaving)
+        self._config = new
+        await self._ledger.reload(plan_of(new))
+        self._hire(crew, arriving)
+        late = tuple(sorted(changes.sections & {"gateway", "storage", "console", "notifiers"}))
+        if late:
+            _log.warning("changes under %s are taken over at the next restart", ", ".join(late))
+        await self._ledger.record(
+            EntryKind.CONFIG,
+            ConfigTaken(is_accepted=True, restarted=tuple(sorted(leaving | arriving)), needs_restart=late),
+        )
+        _log.info("new configuration taken", extra={"restarted": sorted(leaving | arriving)})
+
+
+async def run(config_path: Path, *, log_level: str) -> int:
+    """Run a gateway until SIGTERM or SIGINT. Returns 0 after an orderly end.
+
+    Raises:
+        ConfigError: the configuration is refused; nothing was opened.
+        JournalLockedError: another gateway writes there.
+    """
+    config = load(config_path)
+    directory = config.resolve(config.storage.directory)
+    logs.set_up(directory / "log", level=log_level)
+    journal = await asyncio.to_thread(_open_journal, config, directory)
+    try:
+        clock, ledger = _open_ledger(journal, config)
+        gateway = Gateway(config_path, config, ledger, clock)
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, gateway.want_reload)
+        with Reader.open(directory) as reader:
+            await gateway.run(stop, reader)
+    finally:
+        await asyncio.to_thread(journal.close)
+    return 0
+
+
+def _open_journal(config: GatewayConfig, directory: Path) -> Journal:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    now = SystemClock().now()
+    return Journal.open(
+        directory,
+        limits=Limits(
+            alarm_quota_bytes=config.storage.alarm_quota_mib * _MIB,
+            telemetry_quota_bytes=config.storage.telemetry_quota_mib * _MIB,
+            ballast_bytes=config.storage.ballast_mib * _MIB,
+            alarm_retention_days=config.storage.alarm_retention_days,
+        ),
+        signer=Signer.load_or_create(directory),
+        stamp=Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns),
+    )
+
+
+def _open_ledger(journal: Journal, config: GatewayConfig) -> tuple[SystemClock, Ledger]:
+    state = journal.load_state()
+    clock = SystemClock(last_seen(state))
+    clock.quality = clock_quality()
+    plan = plan_of(config)
+    desk = restore(state, plan, clock.now())
+    return clock, Ledger(journal, desk, plan, clock, counters=journal.load_counters())

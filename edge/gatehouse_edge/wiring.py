@@ -1,0 +1,104 @@
+"""From gateway.yaml to running drivers: one owner per bus, named by the bus id; one per camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
+from gatehouse_config.devices import BeaconDevice, ButtonDevice, CameraDevice, LiftDevice
+from gatehouse_config.model import GatewayConfig
+from gatehouse_edge.clock import Clock
+from gatehouse_edge.drivers.ble_radio import BleRadio
+from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
+from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
+from gatehouse_edge.drivers import modbus_bus
+from gatehouse_edge.drivers.lift_line import lift_line
+from gatehouse_edge.ports import Counters, Inbox
+
+RADIO = "radio"
+"""Name of the one driver that owns every Bluetooth adapter."""
+
+
+class Driver(Protocol):
+    """Something that reads a wire until cancelled."""
+
+    async def run(self) -> None:
+        """Run until cancelled; expected faults become observations."""
+        ...
+
+
+def driver_names(config: GatewayConfig, bus_ids: Iterable[str], device_ids: Iterable[str]) -> frozenset[str]:
+    """Return the drivers that have to do with these buses and devices."""
+    radios = {bus.id for bus in config.buses if isinstance(bus, BleBus)}
+    airborne = {device.id for device in config.devices if isinstance(device, ButtonDevice | BeaconDevice)}
+    cameras = {device.id for device in config.devices if isinstance(device, CameraDevice)}
+    wanted = set(bus_ids) | set(device_ids)
+    names = {bus.id for bus in config.buses if bus.id in wanted} - radios
+    if wanted & (radios | airborne):
+        names.add(RADIO)
+    return frozenset(names | (cameras & wanted))
+
+
+def drivers_of(
+    config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Counters, only: frozenset[str] | None = None
+) -> dict[str, Driver]:
+    """Return the drivers of a configuration by name, or `only` these. Opens nothing yet.
+
+    Raises:
+        SecretError: a key file has become unreadable since the configuration was checked.
+    """
+    drivers: dict[str, Driver] = {}
+
+    def is_wanted(name: str) -> bool:
+        return only is None or name in only
+
+    for bus in config.buses:
+        if not is_wanted(bus.id):
+            continue
+        match bus:
+            case ModbusRtuBus() | ModbusTcpBus():
+                drivers[bus.id] = modbus_bus.build(config, bus, inbox=inbox, clock=clock)
+            case SerialBus():
+                lifts = [dev for dev in config.devices if isinstance(dev, LiftDevice) and dev.bus == bus.id]
+                if lifts:
+                    drivers[bus.id] = lift_line(
+                        config, bus, lifts, inbox=inbox, clock=clock, counters=counters
+                    )
+            case BleBus():
+                pass
+    radios = [bus for bus in config.buses if isinstance(bus, BleBus)]
+    if radios and is_wanted(RADIO):
+        drivers[RADIO] = BleRadio(radios, _tags(config), inbox, clock, counters)
+    for device in config.devices:
+        if isinstance(device, CameraDevice) and is_wanted(device.id):
+            drivers[device.id] = CameraDriver(_camera(config, device), inbox=inbox, clock=clock)
+    return drivers
+
+
+def _tags(config: GatewayConfig) -> list[Tag]:
+    return [
+        Tag(
+            device_id=device.id,
+            kind=TagKind(device.kind),
+            address=device.address,
+            keys=tuple(
+                TagKey(key_id=key.id, secret=config.key(key)) for key in device.keys
+            ),
+        )
+        for device in config.devices
+        if isinstance(device, ButtonDevice | BeaconDevice)
+    ]
+
+
+def _camera(config: GatewayConfig, device: CameraDevice) -> CameraSettings:
+    url = device.url if "://" in device.url else str(config.resolve(device.url))
+    return CameraSettings(
+        camera_id=device.id,
+        url=url,
+        frozen_after_s=device.frozen_after_s,
+        lost_after_s=device.max_silence_s,
+        black_after_s=device.black_after_s,
+        # The rule calls a camera lost after max_silence_s without a word of it.
+        report_every_s=device.max_silence_s / 3,
+    )
