@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
@@ -28,6 +28,7 @@ from gatehouse_events.chain import (
     Lane,
     Position,
     Stamp,
+    body_hash,
     canonical,
     chain,
     entry_hash,
@@ -38,6 +39,7 @@ from gatehouse_events.records import (
     Erased,
     Head,
     LaneStart,
+    RecordError,
     Trimmed,
     decode,
     signed_bytes,
@@ -47,8 +49,9 @@ from gatehouse_journal.ballast import Ballast
 from gatehouse_journal.clockwork import ClockTable, prunable_through
 from gatehouse_journal.errors import BadEntryError, JournalBrokenError, JournalError, StorageFullError
 from gatehouse_journal.health import FILLING_AT, Health, Limits
-from gatehouse_journal.lane import LaneFile, head_position, is_corruption, is_out_of_space
+from gatehouse_journal.lane import DamagedRowError, LaneFile, head_position, is_corruption, is_out_of_space
 from gatehouse_journal.lock import WriterLock
+from gatehouse_journal.opening import Care
 from gatehouse_journal.salvage import NEARLY_FULL_BYTES
 from gatehouse_journal.signer import Signer
 
@@ -158,7 +161,11 @@ class Journal:
 
         entries = self._write(work)
         if self._unsigned >= self._limits.checkpoint_every and batch.entries:
-            self.checkpoint(batch.entries[-1].stamp)
+            try:
+                self.checkpoint(batch.entries[-1].stamp)
+            except JournalError as error:
+                # The batch is on the disk; the caller must not hear otherwise. The next commit tries again.
+                _log.warning("checkpoint put off: %s", error)
         return entries
 
     def append_telemetry(self, entries: Sequence[NewEntry]) -> list[Entry]:
@@ -173,6 +180,9 @@ class Journal:
         """
         if not entries:
             return []
+        if not self._hold_ballast():
+            self._telemetry_refused += len(entries)
+            raise StorageFullError("the disk was full: what room there is is kept for alarms")
         items = [(new.kind, new.body, new.stamp) for new in entries]
         last = self._heads[Lane.TELEMETRY].seq + len(items)
         if last > self._reserved:
@@ -183,8 +193,11 @@ class Journal:
             chained = self._store_telemetry(items)
         except sqlite3.Error as error:
             chained = self._after_telemetry_fault(error, items, stamp)
-        if self._telemetry.used_bytes() > self._limits.telemetry_quota_bytes:
-            self.trim(stamp)
+        if self._guard(self._telemetry.used_bytes) > self._limits.telemetry_quota_bytes:
+            try:
+                self.trim(stamp)
+            except StorageFullError as error:
+                _log.warning("telemetry trimming put off: %s", error)
         return chained
 
     def load_state(self, prefix: str = "") -> dict[str, bytes]:
@@ -281,7 +294,7 @@ class Journal:
 
     def health(self) -> Health:
         """Return how full and how sound the journal is; takes its ballast back when there is room again."""
-        is_held = self._ballast.hold()
+        is_held = self._hold_ballast()
         free = self._ballast.free_bytes()
         used = self._guard(self._alarm.used_bytes)
         quota = self._limits.alarm_quota_bytes
@@ -296,7 +309,7 @@ class Journal:
             free_bytes=free,
             fill=fill,
             is_filling=fill >= FILLING_AT,
-            is_ballast_held=is_held or self._limits.ballast_bytes == 0,
+            is_ballast_held=is_held,
             integrity=tuple(self._integrity),
             unsigned_entries=self._unsigned,
             telemetry_refused=self._telemetry_refused,
@@ -317,19 +330,25 @@ class Journal:
     # --- start
 
     def _begin(self, stamp: Stamp) -> None:
-        try:
-            self._with_room(lambda: self._guard(lambda: self._start(stamp)))
-        except JournalBrokenError:
-            if not opening.is_suspect(self.directory):
-                raise
-            # Damage that only showed after the quick look: once more, reading everything.
+        """Start; damage that only shows on the way leads to a second and a third look (`Care`)."""
+        least = Care.THOROUGH if opening.is_suspect(self.directory) else Care.QUICK
+        for care in Care:
+            if care < least:
+                continue
             self._is_broken = False
-            self._with_room(lambda: self._guard(lambda: self._start(stamp)))
+            try:
+                self._with_room(lambda care=care: self._guard(lambda: self._start(stamp, care)))  # type: ignore[misc]
+            except JournalBrokenError:
+                if care is Care.REBUILD or not opening.is_suspect(self.directory):
+                    raise
+            else:
+                opening.clear_suspicion(self.directory)
+                return
 
-    def _start(self, stamp: Stamp) -> None:
+    def _start(self, stamp: Stamp, care: Care) -> None:
         self._close_files()
         self._integrity.clear()
-        found = opening.open_files(self.directory)
+        found = opening.open_files(self.directory, care)
         self._alarm, self._telemetry = found.alarm, found.telemetry
         meta = tables.read_meta(self._alarm.db)
         self._epoch = meta.get(tables.EPOCH, "")
@@ -338,6 +357,8 @@ class Journal:
             _number(meta.get(tables.TELEMETRY_RESERVED)), telemetry_head[0].seq if telemetry_head else 0
         )
         faults = [*found.faults, *opening.doubts(found, self._epoch, meta, self._signer)]
+        if alarm_head is not None and not self._epoch:
+            faults.append("the journal no longer knows its epoch")
         self._integrity += faults
         self._heads = {
             Lane.ALARM: head_position(alarm_head, self._epoch),
@@ -422,10 +443,8 @@ class Journal:
         for record in self._declared(Lane.TELEMETRY):
             if record.reason == "quota" and first is not None and first <= record.last:
                 self._drop_telemetry(record.last)
-        for entry in self._alarm.of_kind(EntryKind.ERASED):
-            erased = decode(entry.body or b"{}", Erased) if entry.body else None
-            if erased is not None:
-                self._erase(self._alarm if erased.lane is Lane.ALARM else self._telemetry, erased.ranges)
+        for erased in self._records(EntryKind.ERASED, Erased):
+            self._erase(self._alarm if erased.lane is Lane.ALARM else self._telemetry, erased.ranges)
 
     def _count_unsigned(self) -> int:
         signed = self._alarm.of_kind(EntryKind.CHECKPOINT)
@@ -459,14 +478,43 @@ class Journal:
         self._write(work)
 
     def _with_room(self, work: Callable[[], _T]) -> _T:
-        """Run `work`; on a full disk give the ballast up and run it once more."""
-        try:
-            return work()
-        except StorageFullError:
-            if not self._ballast.give_up():
-                raise
-            _log.error("disk full: the ballast has been given up so that alarms are still accepted")
-            return work()
+        """Run `work`; on a full disk make room, least loss first, and run it again."""
+        for make_room in (self._settle_both, self._give_up_ballast):
+            try:
+                return work()
+            except StorageFullError:
+                if not make_room():
+                    raise
+        return work()
+
+    def _settle_both(self) -> bool:
+        """Write both WALs home: up to 4 MiB of them is then free again."""
+        for file in (getattr(self, "_telemetry", None), getattr(self, "_alarm", None)):
+            try:
+                if file is not None:
+                    file.settle()
+            except sqlite3.Error as error:
+                _log.warning("%s cannot be settled: %s", file.path.name, error)
+        return True
+
+    def _give_up_ballast(self) -> bool:
+        if not self._ballast.give_up():
+            return False
+        _log.error("disk full: the ballast has been given up so that alarms are still accepted")
+        if hasattr(self, "_alarm"):
+            self._alarm.be_sparing(is_sparing=True)
+        return self._settle_both()
+
+    def _hold_ballast(self) -> bool:
+        """Take the ballast back when there is room; return whether it is held (or none is wanted)."""
+        if self._limits.ballast_bytes == 0:
+            return True
+        was_held = self._ballast.is_held
+        is_held = self._ballast.hold()
+        if is_held and not was_held:
+            self._alarm.be_sparing(is_sparing=False)
+            _log.warning("there is room on the disk again: the ballast is back")
+        return is_held
 
     def _guard(self, work: Callable[[], _T]) -> _T:
         """Run `work` and turn what SQLite and the chain say into this package's errors."""
@@ -563,12 +611,25 @@ class Journal:
         signature = self._signer.sign(signed_bytes(kind, canonical(record)))
         return canonical(msgspec.structs.replace(record, signature=signature))
 
-    def _declared(self, lane: Lane, *, upto: int | None = None) -> Iterator[Trimmed]:
-        for entry in self._alarm.of_kind(EntryKind.TRIMMED, upto=upto):
-            if entry.body is not None:
-                record = decode(entry.body, Trimmed)
-                if record.lane is lane:
-                    yield record
+    def _declared(self, lane: Lane, *, upto: int | None = None) -> list[Trimmed]:
+        return [
+            record for record in self._records(EntryKind.TRIMMED, Trimmed, upto=upto) if record.lane is lane
+        ]
+
+    def _records(self, kind: EntryKind, record: type[_T], *, upto: int | None = None) -> list[_T]:
+        """Return what the journal once said about itself; a body that was altered is damage, never obeyed."""
+        found = []
+        for entry in self._alarm.of_kind(kind, upto=upto):
+            if entry.body is None:
+                continue
+            if body_hash(entry.body) != entry.body_hash:
+                raise DamagedRowError(f"the body of entry {entry.seq} was altered")
+            try:
+                found.append(decode(entry.body, record))
+            except RecordError as error:
+                # As written, but not by this version (after a rollback to an older one): not ours to act on.
+                _log.warning("%s entry %d is stepped over: %s", kind, entry.seq, error)
+        return found
 
     def _still_needed(self, last: int) -> list[bytes]:
         """Declarations that are about to be pruned though the telemetry behind their hole is still here."""
@@ -584,8 +645,7 @@ class Journal:
         ]
 
     def _prunable(self, receipt_seq: int, stamp: Stamp) -> int | None:
-        checkpoints = self._alarm.of_kind(EntryKind.CHECKPOINT)
-        signed = [decode(entry.body, Checkpoint) for entry in checkpoints if entry.body is not None]
+        signed = self._records(EntryKind.CHECKPOINT, Checkpoint)
         if not signed:
             return None
         bound = min(receipt_seq, max(record.alarm.seq for record in signed))

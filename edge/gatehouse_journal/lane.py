@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,8 @@ _APPLICATION_ID: Final = 0x47484A31  # "GHJ1"
 _SCHEMA_VERSION: Final = 1
 _WAL_PAGES: Final = 512
 """Pages in the WAL before SQLite writes them home: 2 MiB at 4096 bytes."""
+_SPARING_WAL_PAGES: Final = 32
+"""The same while the disk is nearly full: else the WAL swallows the room that the entries need."""
 _WAL_LIMIT_BYTES: Final = 4 * 1024 * 1024
 _BUSY_S: Final = 5.0
 _CHECK_STEPS: Final = 20_000_000
@@ -63,6 +66,13 @@ _ROW_TYPES: Final = frozenset(
 )
 
 _Row = tuple[int, bytes, int, str, int, str, bytes, bytes, bytes | None, bytes]
+
+
+class DamagedRowError(sqlite3.DatabaseError):
+    """A row is there but is not the entry that was written."""
+
+    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    sqlite_errorname = "SQLITE_CORRUPT"
 
 
 def is_corruption(error: sqlite3.Error) -> bool:
@@ -189,12 +199,22 @@ class LaneFile:
         """Write the WAL home and sync the file: everything committed so far is on the disk."""
         self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
+    def be_sparing(self, *, is_sparing: bool) -> None:
+        """Keep the WAL very small (on a full disk), or as large as is quick."""
+        self.db.execute(f"PRAGMA wal_autocheckpoint = {_SPARING_WAL_PAGES if is_sparing else _WAL_PAGES}")
+
     def shrink(self) -> None:
         """Give free pages at the end of the file back to the file system."""
         self.db.execute("PRAGMA incremental_vacuum").fetchall()
 
-    def structural_fault(self) -> str | None:
-        """Return what SQLite's own check finds wrong first; None: nothing, or the check was cut off by its budget."""
+    def structural_fault(self, *, is_thorough: bool) -> str | None:
+        """Return what SQLite's own check finds wrong first; None: nothing.
+
+        The quick one leaves indexes out and is cut off by its budget; the thorough one takes its time.
+        """
+        if is_thorough:
+            verdict = str(self.db.execute("PRAGMA integrity_check(1)").fetchone()[0])
+            return None if verdict == "ok" else verdict
         self.db.set_progress_handler(lambda: 1, _CHECK_STEPS)
         try:
             verdict = str(self.db.execute("PRAGMA quick_check(1)").fetchone()[0])
@@ -215,8 +235,7 @@ def read_rows(db: sqlite3.Connection, lane: Lane, after: int, limit: int) -> lis
     """Return up to `limit` entries of `lane` after `after` with their stored hashes, in one short transaction.
 
     Raises:
-        sqlite3.DatabaseError: a row cannot be read.
-        ChainError: a row is not an entry.
+        sqlite3.DatabaseError: a row cannot be read or is not an entry.
     """
     found = db.execute(_SELECT + " WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)).fetchall()
     return [_entry(row, lane) for row in found]
@@ -247,13 +266,13 @@ def tolerant_text(raw: bytes) -> str:
 
 def _entry(row: _Row, lane: Lane) -> tuple[Entry, bytes]:
     if tuple(type(value) for value in row) not in _ROW_TYPES:
-        raise ChainError(f"row {row[0]!r} of lane {lane} is not an entry")
+        raise DamagedRowError(f"row {row[0]!r} of lane {lane} is not an entry")
     seq, epoch, at_us, boot, mono_ns, kind, body_hash, prev_hash, body, stored = row
     entry = Entry(
         epoch=epoch.hex(),
         lane=lane,
         seq=seq,
-        at=moment(at_us),
+        at=_time(at_us),
         boot=boot,
         mono_ns=mono_ns,
         kind=kind,
@@ -262,3 +281,10 @@ def _entry(row: _Row, lane: Lane) -> tuple[Entry, bytes]:
         body=body,
     )
     return entry, stored
+
+
+def _time(at_us: int) -> datetime:
+    try:
+        return moment(at_us)
+    except ChainError as error:
+        raise DamagedRowError(str(error)) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Mapping
+from enum import IntEnum
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,17 @@ _DISK_CODES: Final = frozenset(
 )
 
 
+class Care(IntEnum):
+    """How far to trust what is there."""
+
+    QUICK = 0
+    """Look at the end, and after an unclean stop at the structure."""
+    THOROUGH = 1
+    """Read everything: the last process met damage."""
+    REBUILD = 2
+    """Even so it failed: copy out what can be read."""
+
+
 class Opened(Struct, frozen=True, kw_only=True):
     """The two files, and what had to be done to have them."""
 
@@ -45,7 +57,7 @@ class Opened(Struct, frozen=True, kw_only=True):
     lost: tuple[tuple[int, int], ...]
 
 
-def open_files(directory: Path) -> Opened:
+def open_files(directory: Path, care: Care) -> Opened:
     """Open both files; move damaged ones aside and rebuild them.
 
     Raises:
@@ -53,7 +65,7 @@ def open_files(directory: Path) -> Opened:
         JournalBrokenError: the disk refuses.
     """
     try:
-        return _open_files(directory)
+        return _open_files(directory, care)
     except sqlite3.Error as error:
         raise _named(error, directory) from error
     except OSError as error:
@@ -75,8 +87,13 @@ def mark_suspect(directory: Path) -> None:
 
 
 def is_suspect(directory: Path) -> bool:
-    """Return whether the next start will read everything."""
+    """Return whether the last process met damage."""
     return (directory / _SUSPECT).exists()
+
+
+def clear_suspicion(directory: Path) -> None:
+    """Forget the mark: this start went well."""
+    (directory / _SUSPECT).unlink(missing_ok=True)
 
 
 def doubts(found: Opened, epoch: str, meta: Mapping[str, str], signer: Signer) -> list[str]:
@@ -103,14 +120,15 @@ def highest_cursor(directory: Path) -> dict[Lane, int]:
         return {lane: cursors.highest(lane) for lane in Lane}
 
 
-def _open_files(directory: Path) -> Opened:
+def _open_files(directory: Path, care: Care) -> Opened:
     path = directory / ALARM_FILE
-    suspect = directory / _SUSPECT
     salvage.finish_interrupted(path)
     faults: list[str] = []
     lost: tuple[tuple[int, int], ...] = ()
-    is_thorough = suspect.exists()
-    alarm = _sound(path, Lane.ALARM, is_thorough=is_thorough)
+    is_thorough = care is not Care.QUICK
+    alarm: LaneFile | str = "it failed again after a repair"
+    if care is not Care.REBUILD:
+        alarm = _sound(path, Lane.ALARM, is_thorough=is_thorough)
     if isinstance(alarm, str):
         salvaged = salvage.rebuild(path)
         faults.append(f"alarm file damaged: {alarm}")
@@ -128,7 +146,6 @@ def _open_files(directory: Path) -> Opened:
         if isinstance(telemetry, str):
             faults.append(f"telemetry file damaged: {telemetry}")
             telemetry = replace_telemetry(directory)
-        suspect.unlink(missing_ok=True)
     except BaseException:
         alarm.close()
         raise
@@ -163,7 +180,7 @@ def _fault(file: LaneFile, *, is_thorough: bool, is_clean: bool) -> str | None:
             tables.read_counters(file.db)
             is_clean = tables.read_meta(file.db).get(tables.CLEAN) == "1"
         if is_thorough or not is_clean:
-            structural = file.structural_fault()
+            structural = file.structural_fault(is_thorough=is_thorough)
             if structural is not None:
                 return structural
         return _chain_fault(file, from_start=is_thorough)

@@ -146,7 +146,7 @@ def _sound_batches(db: sqlite3.Connection) -> Iterator[list[Entry]]:
     while misses < _GIVE_UP_AFTER and (end is None or after < end):
         try:
             rows = read_rows(db, Lane.ALARM, after, _BATCH)
-        except (sqlite3.Error, ChainError):
+        except sqlite3.Error:
             rows = [row for seq in range(after + 1, after + _BATCH + 1) for row in _one(db, seq)]
             after += _BATCH
             misses = 0 if rows else misses + _BATCH
@@ -160,7 +160,7 @@ def _sound_batches(db: sqlite3.Connection) -> Iterator[list[Entry]]:
 def _one(db: sqlite3.Connection, seq: int) -> list[tuple[Entry, bytes]]:
     try:
         return [row for row in read_rows(db, Lane.ALARM, seq - 1, 1) if row[0].seq == seq]
-    except (sqlite3.Error, ChainError):
+    except sqlite3.Error:
         return []
 
 

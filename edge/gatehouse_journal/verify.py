@@ -259,7 +259,7 @@ class _Run:
         while True:
             try:
                 batch: list[tuple[Entry, bytes] | int] = list(self._reader.read_rows(lane, after, _BATCH))
-            except (sqlite3.Error, ChainError):
+            except sqlite3.Error:
                 batch = list(self._one_by_one(lane, after))
             if not batch:
                 return
@@ -274,7 +274,7 @@ class _Run:
         for seq in range(after + 1, min(after + _BATCH, self._last(lane)) + 1):
             try:
                 row = self._reader.read_rows(lane, seq - 1, 1)
-            except (sqlite3.Error, ChainError):
+            except sqlite3.Error:
                 yield seq
                 continue
             if row and row[0][0].seq == seq:
@@ -291,7 +291,7 @@ class _Run:
         for kind in (EntryKind.TRIMMED, EntryKind.ERASED, EntryKind.EPOCH, EntryKind.CHECKPOINT):
             try:
                 entries = read_kind(self._reader.database(Lane.ALARM), Lane.ALARM, kind)
-            except (sqlite3.Error, ChainError) as error:
+            except sqlite3.Error as error:
                 report(Lane.ALARM, None, f"{kind} entries cannot be read: {error}")
                 continue
             for entry in entries:

@@ -13,8 +13,22 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from gatehouse_hil.disk import Recorder
-from gatehouse_journal import Batch, Journal, Lane, Limits, NewEntry, Signer, Stamp, canonical, lane
+from gatehouse_journal import (
+    Batch,
+    Journal,
+    Lane,
+    Limits,
+    NewEntry,
+    Reader,
+    Signer,
+    Stamp,
+    StorageFullError,
+    canonical,
+    lane,
+)
 
 LIMITS = Limits(ballast_bytes=64 * 1024, telemetry_quota_bytes=256 * 1024, checkpoint_every=20)
 
@@ -89,10 +103,57 @@ def record(directory: Path, output: Path, commits: int) -> None:
         sys.exit("the recording does not give the files that are really there")
 
 
+def fill(directory: Path) -> None:
+    """Somebody else fills the disk; alarms go on, telemetry is refused, then there is room again."""
+    limits = msgspec.structs.replace(LIMITS, ballast_bytes=512 * 1024)
+    journal = Journal.open(directory, limits=limits, signer=Signer.load_or_create(directory), stamp=stamp(0))
+    story: dict[str, object] = {"held_before": journal.health().is_ballast_held}
+    number, refused_telemetry = 0, 0
+    for _ in range(20):
+        number += 1
+        journal.commit(batch(number))
+    foreign = directory / "foreign"
+    with foreign.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError as error:
+            story["foreign"] = error.errno
+    for _ in range(60):
+        number += 1
+        journal.commit(batch(number))
+        try:
+            journal.append_telemetry(telemetry(number))
+        except StorageFullError:
+            refused_telemetry += 1
+    story["held_when_full"] = journal.health().is_ballast_held
+    story["refused_telemetry"] = refused_telemetry
+    limit = 0
+    try:
+        while limit < 5000:
+            limit += 1
+            journal.commit(batch(number + 1))
+            number += 1
+    except StorageFullError as error:
+        story["refusal"] = str(error)
+    foreign.unlink()
+    number += 1
+    journal.commit(batch(number))
+    story["held_after"] = journal.health().is_ballast_held
+    story["committed"] = number
+    journal.close()
+    with Reader.open(directory) as reader:
+        report = reader.verify()
+        alarms = [entry for entry in reader.read(Lane.ALARM, 0, 100_000) if entry.kind == "alarm"]
+    story["alarms"] = len(alarms)
+    story["faults"] = [fault.what for fault in report.faults]
+    sys.stdout.write(canonical(story).decode())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
-    parser.add_argument("what", choices=["run", "record"])
+    parser.add_argument("what", choices=["run", "fill", "record"])
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--commits", type=int, default=150)
     parser.add_argument("--sync", default="FULL")
@@ -100,7 +161,10 @@ def main() -> None:
     lane.SYNCHRONOUS[Lane.ALARM] = args.sync
     if args.what == "run":
         run(args.directory)
-    record(args.directory, args.output, args.commits)
+    elif args.what == "fill":
+        fill(args.directory)
+    else:
+        record(args.directory, args.output, args.commits)
 
 
 if __name__ == "__main__":
