@@ -11,6 +11,7 @@ State key of its own: `clock/last` (`LastSeen`): where the service time scale st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -437,6 +438,12 @@ class Ledger:
             except StorageFullError:
                 self.samples_dropped += len(lines)
 
+    async def _checkpoint(self, now: Now) -> None:
+        """Sign the heads of both lanes; without room for a signature entries wait for the next one."""
+        self._checkpoint_s = now.service_s
+        with contextlib.suppress(StorageFullError):
+            await self._in_worker(lambda: self._journal.checkpoint(_stamp(now)))
+
     def _judge_health(self, health: Health, now: Now) -> None:
         integrity = "; ".join(part for part in (self._damage, *health.integrity) if part)
         for code, is_true, text in (
@@ -501,6 +508,7 @@ class Ledger:
         self._add_record(NewRecord(kind=EntryKind.STOP, body=Stopped(service_s=now.service_s)), now)
         self._retry_at_s = float("-inf")
         await self._commit(now)
+        await self._checkpoint(now)
 
     def _abandon(self) -> None:
         """Nobody may wait for a ledger that has ended: what is not on the disk is not acknowledged."""
