@@ -82,6 +82,8 @@ class CameraDriver:
         told_s, told_frames = began_s, 0
         while True:
             changed.clear()
+            if stream.bug is not None:
+                raise stream.bug
             now = self._clock.now()
             verdict = self._judge(stream, began_s, now.service_s)
             elapsed_s = now.service_s - told_s

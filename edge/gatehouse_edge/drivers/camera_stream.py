@@ -79,6 +79,8 @@ class CameraStream:
         """Prepare. `on_change` is called in the reader thread when the verdict or the fault changed."""
         self.settings: Final = settings
         self.pulse = Pulse()
+        self.bug: Exception | None = None
+        """What ended the thread though it should never happen; the listener raises it."""
         self._clock: Final = clock
         self._ring: Final = ring
         self._detector: Final = detector
@@ -87,7 +89,7 @@ class CameraStream:
         self._is_file: Final = "://" not in settings.url
         # A daemon: a thread inside an FFmpeg call must not keep a stopping gateway waiting for its deadline.
         self._thread: Final = threading.Thread(
-            target=self._run, name=f"camera {settings.camera_id}", daemon=True
+            target=self._guarded, name=f"camera {settings.camera_id}", daemon=True
         )
 
     def start(self) -> None:
@@ -102,6 +104,14 @@ class CameraStream:
         """Wait for the thread's end and return whether it came. Blocks."""
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
+
+    def _guarded(self) -> None:
+        try:
+            self._run()
+        except Exception as error:  # noqa: BLE001  # not swallowed: carried to the event loop, which ends loudly
+            self.bug = error
+            if not self._stop.is_set():
+                self._on_change()
 
     def _run(self) -> None:
         retry_s = FIRST_RETRY_S
@@ -134,7 +144,8 @@ class CameraStream:
         options = {} if self._is_file else dict(_LIVE_OPTIONS)
         if settings.url.startswith("rtsp"):
             options["rtsp_transport"] = "tcp"  # UDP loses packets that evidence needs
-        with av.open(settings.url, timeout=(OPEN_TIMEOUT_S, READ_TIMEOUT_S), options=options) as container:
+        limits = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)
+        with av.open(settings.url, timeout=limits, options=options, metadata_errors="ignore") as container:
             if not container.streams.video:
                 raise ValueError("no video in the stream")
             video = container.streams.video[0]
@@ -221,6 +232,8 @@ def _seen(pulse: Pulse) -> tuple[object, ...]:
 
 
 def _reason(error: Exception) -> str:
-    """Say why in a few words, without the address (it may hold a password)."""
-    text = error.strerror if isinstance(error, OSError) else str(error)
+    """Say why in a few words. Never `str` of an FFmpeg error: that holds the address, hence perhaps a password."""
+    if isinstance(error, av.error.ExitError):  # our own deadline interrupted FFmpeg
+        return "no answer"
+    text = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
     return "".join(char for char in text or "unreadable" if char.isprintable())[:120]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import threading
 import time
@@ -110,7 +111,10 @@ async def test_a_stalled_camera_does_not_delay_its_neighbour() -> None:
     desk, frames = Desk(), FrameQueue(limit=1000)
     async with CameraPlayer() as good, CameraPlayer() as bad:
         bad.condition = Condition.STALLED
-        drivers = watching(good.url, desk, detector=frames), watching(bad.url, desk, camera_id="cam-2")
+        drivers = (
+            watching(good.url, desk, detector=frames),
+            watching(bad.url, desk, camera_id="cam-2", lost_after_s=1.0),
+        )
         async with Watch(*drivers):
             await desk.until(OK)
             await desk.until(LOST, "cam-2")
@@ -147,6 +151,46 @@ async def test_a_peer_that_talks_garbage_is_lost_not_a_crash() -> None:
         await desk.until(LOST)
 
 
+async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_again(monkeypatch) -> None:
+    monkeypatch.setattr(camera_stream, "OPEN_TIMEOUT_S", 0.5)
+    callers, gone = asyncio.Queue(), asyncio.Semaphore(0)
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        callers.put_nowait(None)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(100):
+                pass
+        writer.transport.abort()
+        gone.release()
+
+    desk = Desk()
+    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    url = f"rtsp://admin:hunter2@127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    async with server, Watch(watching(url, desk, lost_after_s=1.0)):
+        async with asyncio.timeout(8):
+            for _ in range(2):
+                await callers.get()
+        reading = await desk.until(LOST)
+    async with asyncio.timeout(5):  # the reader thread hangs up when its deadline passes
+        for _ in range(2 + callers.qsize()):
+            await gone.acquire()
+    assert reading.detail.startswith(("no answer", "Invalid data"))
+    assert "127.0.0.1" not in reading.detail
+    assert "hunter2" not in reading.detail
+
+
+async def test_a_bug_in_the_detector_ends_the_driver_loudly() -> None:
+    class Broken:
+        def offer(self, frame: object) -> None:
+            raise ZeroDivisionError
+
+    desk = Desk()
+    async with CameraPlayer() as player:
+        with pytest.raises(ZeroDivisionError):
+            async with asyncio.timeout(8):
+                await watching(player.url, desk, detector=Broken()).run()
+
+
 async def test_frames_reach_the_detector_in_order_with_their_capture_time() -> None:
     desk, frames = Desk(), FrameQueue(limit=100)
     async with CameraPlayer(fps=20) as player, Watch(watching(player.url, desk, detector=frames)):
@@ -163,10 +207,10 @@ async def test_frames_reach_the_detector_in_order_with_their_capture_time() -> N
 async def test_the_ring_holds_playable_packets_within_its_bounds() -> None:
     desk = Desk()
     async with CameraPlayer(fps=25) as player:
-        driver = watching(player.url, desk, ring_s=1.0, ring_bytes=400_000)
+        driver = watching(player.url, desk, ring_s=0.5, ring_bytes=400_000)
         async with Watch(driver):
             await desk.until(OK)
-            while player.pictures < 75:
+            while player.pictures < 45:
                 assert driver.ring.held_bytes <= 400_000
                 await asyncio.sleep(0.05)
             packets = driver.ring.packets(since_s=0.0)

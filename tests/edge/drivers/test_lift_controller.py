@@ -81,7 +81,10 @@ async def test_a_trapped_passenger_reported_by_the_controller_arrives_by_its_can
     cable, profile
 ) -> None:
     inbox = Noted()
-    async with LiftController(cable) as controller, running(driver_on(cable, inbox, profile)):
+    async with (
+        LiftController(cable, push_every_s=0.1) as controller,
+        running(driver_on(cable, inbox, profile)),
+    ):
         controller.trap(floor=5)
         got = await inbox.until(lambda item: isinstance(item, LiftReading) and item.faults)
     assert got.faults == {"trapped_level"}
