@@ -23,7 +23,8 @@ class Rung(StrEnum):
 
 
 RUNGS: Final = (Rung.RESTART_SCAN, Rung.RECREATE_SCANNER, Rung.POWER_CYCLE)
-"""Above these only a person or the service unit helps: reset the USB port (`docs/hardware.md`), change the dongle."""
+"""What comes after needs hardware and is not done here: take the dongle's USB port down and up (`usbreset`, or the port
+power of a hub that really switches it), change the dongle. Until then the bus stays a named fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

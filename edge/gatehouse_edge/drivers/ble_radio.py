@@ -62,12 +62,14 @@ class BleRadio:
         roster = Roster(tags)
         self._inbox = inbox
         self._clock = clock
+        self._counters = counters
         self._reader = AdvertReader(roster)
         now_s = clock.now().service_s
         self._gates = CounterGates(counters, now_s=now_s)
         self._beacon_gates = {bus.id: CounterGates(counters, now_s=now_s) for bus in buses}
         self._refusals = {bus.id: RefusalFold(bus.id) for bus in buses}
         self._whereabouts: dict[str, BLEDevice] = {}
+        self._answered: dict[str, int] = {}
         self._accepted: asyncio.Queue[tuple[Message, ButtonReading]] = asyncio.Queue(PRESSES_MAX)
         self._beacons: asyncio.Queue[BeaconReading] = asyncio.Queue(BEACONS_MAX)
         self.receipts: Final = ReceiptDesk(self._whereabouts.get)
@@ -139,6 +141,8 @@ class BleRadio:
         verdict = self._gates.judge(key, message.counter, now_s=at.service_s)
         if verdict is Verdict.REPLAY:
             self._refuse(bus, RefusalReason.REPLAY, message.tag.device_id)
+        if verdict is Verdict.REPEAT and self._counters.get(key) == message.counter:
+            self._answer(message)  # stored by the run before this one, which had no time to say so
         if verdict is not Verdict.FRESH:
             return
         reading = ButtonReading(
@@ -160,16 +164,22 @@ class BleRadio:
     def _refuse(self, bus: BleBus, reason: RefusalReason, source: str) -> None:
         self._refusals[bus.id].add(reason, source, at_s=self._clock.now().service_s)
 
+    def _answer(self, message: Message) -> None:
+        """Send the receipt of a press that is on disk, once."""
+        key = message.tag.counter_key(message.key.key_id)
+        if message.event is not ButtonEvent.PRESS or self._answered.get(key) == message.counter:
+            return
+        self._answered[key] = message.counter
+        deadline_s = asyncio.get_running_loop().time() + DELIVERY_S
+        self.receipts.hand_in(
+            Delivery(tag=message.tag, key=message.key, counter=message.counter, deadline_s=deadline_s)
+        )
+
     async def _write_accepted(self) -> None:
-        now = asyncio.get_running_loop().time
         while True:
             message, reading = await self._accepted.get()
-            deadline_s = now() + DELIVERY_S
             await self._inbox.put(reading)
-            if reading.event is ButtonEvent.PRESS:  # on disk now, and not before
-                self.receipts.hand_in(
-                    Delivery(tag=message.tag, key=message.key, counter=message.counter, deadline_s=deadline_s)
-                )
+            self._answer(message)  # on disk now, and not before
 
     async def _write_beacons(self) -> None:
         while True:

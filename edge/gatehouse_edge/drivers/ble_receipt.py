@@ -30,7 +30,7 @@ WAITING_MAX: Final = 32
 """Receipts waiting; more buttons than that pressed within seconds cannot all be reached in their windows."""
 ATTEMPT_S: Final = 4.0
 DELIVERY_S: Final = 12.0
-"""From the press to the end of its window (3 s of shouting, 5 s window), and some for a slow disk."""
+"""From the first advert to the end of the window (3 s of shouting, 5 s window), and some to spare."""
 RETRY_PAUSE_S: Final = 0.2
 
 

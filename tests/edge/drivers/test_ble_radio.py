@@ -95,6 +95,23 @@ async def test_after_a_restart_the_recording_of_an_old_press_is_refused_and_a_ne
         assert ledger.presses == [("btn-0", 1), ("btn-0", 2), ("btn-0", 3)]
 
 
+async def test_a_press_stored_just_before_a_restart_is_answered_after_it_and_stays_one_event(
+    tmp_path, monkeypatch
+):
+    slow = Timing(repeats=150, interval_s=0.01, window_s=10.0, window_interval_s=0.05)
+    async with site(tmp_path, monkeypatch, timing=slow) as place:
+        button, ledger = place.buttons[0], place.ledger
+        async with asyncio.TaskGroup() as group:
+            async with place.driver() as radio:
+                press = group.create_task(button.press())
+                await ledger.until(lambda: len(ledger.presses) == 1)
+                assert radio.receipts.delivered == 0
+            async with place.driver():
+                await press
+        assert button.led_lit
+        assert ledger.presses == [("btn-0", 1)]
+
+
 async def test_a_flood_of_forged_adverts_is_a_few_reports_and_a_press_still_gets_through(
     tmp_path, monkeypatch
 ):
