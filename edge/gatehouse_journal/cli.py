@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gatehouse_events.chain import Lane, canonical
 from gatehouse_journal.errors import JournalError
 from gatehouse_journal.export import export
+from gatehouse_journal.faults import SQL_ERRORS
 from gatehouse_journal.reader import Reader
 from gatehouse_journal.verify import Report
 
@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
     except JournalError as error:
         sys.stderr.write(f"{error}\n")
         return _MISUSE
-    except (sqlite3.Error, OSError) as error:
+    except (*SQL_ERRORS, OSError) as error:
         sys.stderr.write(f"the journal in {args.directory} cannot be read: {error}\n")
         return _FAILED
 

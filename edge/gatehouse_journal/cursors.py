@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from gatehouse_events.chain import Lane
+from gatehouse_journal.faults import SQL_ERRORS, is_of_the_disk
 from gatehouse_journal.salvage import quarantine
 
 _log = logging.getLogger(__name__)
@@ -35,8 +36,8 @@ class Cursors:
         path = directory / "cursors.db"
         try:
             return cls(_connect(path))
-        except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) not in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+        except SQL_ERRORS as error:
+            if is_of_the_disk(error):
                 raise
             _log.error("cursor file damaged, readers start over: %s", error)
             quarantine(path)

@@ -48,8 +48,16 @@ from gatehouse_journal import opening, tables
 from gatehouse_journal.ballast import Ballast
 from gatehouse_journal.clockwork import ClockTable, prunable_through
 from gatehouse_journal.errors import BadEntryError, JournalBrokenError, JournalError, StorageFullError
+from gatehouse_journal.faults import (
+    SQL_ERRORS,
+    DamagedRowError,
+    SqlError,
+    code,
+    is_corruption,
+    is_out_of_space,
+)
 from gatehouse_journal.health import FILLING_AT, Health, Limits
-from gatehouse_journal.lane import DamagedRowError, LaneFile, head_position, is_corruption, is_out_of_space
+from gatehouse_journal.lane import LaneFile, head_position
 from gatehouse_journal.lock import WriterLock
 from gatehouse_journal.opening import Care
 from gatehouse_journal.salvage import NEARLY_FULL_BYTES
@@ -191,7 +199,7 @@ class Journal:
         stamp = entries[-1].stamp
         try:
             chained = self._store_telemetry(items)
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             chained = self._after_telemetry_fault(error, items, stamp)
         if self._guard(self._telemetry.used_bytes) > self._limits.telemetry_quota_bytes:
             try:
@@ -237,7 +245,12 @@ class Journal:
         last = first + (head - first) // _TRIM_SHARE
         last_hash = self._guard(lambda: self._hash_through(last))
         item = self._trimmed(Lane.TELEMETRY, (first, last), last_hash, "quota", stamp)
-        entry = self._write(lambda: self._extend([item]))[0]
+
+        def work() -> list[Entry]:
+            tables.write_meta(self._alarm.db, _floor_at(Position(self._epoch, last, last_hash)))
+            return self._extend([item])
+
+        entry = self._write(work)[0]
         self._guard(lambda: self._drop_telemetry(last))
         return entry
 
@@ -322,8 +335,9 @@ class Journal:
             return
         try:
             self._telemetry.settle()
-            self._set_meta({tables.CLEAN: "1"})
-        except (sqlite3.Error, JournalError) as error:
+            left = self._telemetry.head()
+            self._set_meta({tables.CLEAN: "1", tables.TELEMETRY_LEFT: str(left[0].seq if left else 0)})
+        except (*SQL_ERRORS, JournalError) as error:
             _log.warning("journal closed without settling: %s", error)
         self._abandon()
 
@@ -362,7 +376,11 @@ class Journal:
         self._integrity += faults
         self._heads = {
             Lane.ALARM: head_position(alarm_head, self._epoch),
-            Lane.TELEMETRY: head_position(telemetry_head, self._epoch),
+            Lane.TELEMETRY: max(
+                head_position(telemetry_head, self._epoch),
+                _floor(meta, self._epoch),
+                key=lambda head: head.seq,
+            ),
         }
         if not self._epoch or faults:
             is_first = not self._epoch and not faults
@@ -418,7 +436,7 @@ class Journal:
         def work() -> list[Entry]:
             entries = chain(fresh[Lane.ALARM], Lane.ALARM, [(str(EntryKind.EPOCH), body, stamp)])
             self._alarm.insert(entries)
-            tables.write_meta(self._alarm.db, {tables.EPOCH: epoch})
+            tables.write_meta(self._alarm.db, {tables.EPOCH: epoch, **_floor_at(fresh[Lane.TELEMETRY])})
             return entries
 
         entry = self._write(work)[0]
@@ -434,8 +452,14 @@ class Journal:
         if self._reserved <= head.seq:
             return
         item = self._trimmed(Lane.TELEMETRY, (head.seq + 1, self._reserved), head.hash, "power cut", stamp)
-        self._write(lambda: self._extend([item]))
-        self._heads[Lane.TELEMETRY] = Position(head.epoch, self._reserved, head.hash)
+        beyond = Position(head.epoch, self._reserved, head.hash)
+
+        def work() -> list[Entry]:
+            tables.write_meta(self._alarm.db, _floor_at(beyond))
+            return self._extend([item])
+
+        self._write(work)
+        self._heads[Lane.TELEMETRY] = beyond
 
     def _finish_trim(self) -> None:
         """A power cut between declaration and removal leaves rows that are declared gone; remove them now."""
@@ -490,10 +514,11 @@ class Journal:
     def _settle_both(self) -> bool:
         """Write both WALs home: up to 4 MiB of them is then free again."""
         for file in (getattr(self, "_telemetry", None), getattr(self, "_alarm", None)):
+            if file is None:
+                continue
             try:
-                if file is not None:
-                    file.settle()
-            except sqlite3.Error as error:
+                file.settle()
+            except SQL_ERRORS as error:
                 _log.warning("%s cannot be settled: %s", file.path.name, error)
         return True
 
@@ -524,12 +549,12 @@ class Journal:
             return work()
         except ChainError as error:
             raise BadEntryError(str(error)) from error
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             raise self._named(error) from error
 
-    def _named(self, error: sqlite3.Error) -> JournalError:
+    def _named(self, error: SqlError) -> JournalError:
         if is_out_of_space(error) or (
-            _code(error) in _FULL_CODES and self._ballast.free_bytes() < NEARLY_FULL_BYTES
+            code(error) in _FULL_CODES and self._ballast.free_bytes() < NEARLY_FULL_BYTES
         ):
             return StorageFullError(f"no space left for the journal in {self.directory}")
         self._is_broken = True
@@ -551,7 +576,7 @@ class Journal:
         return entries
 
     def _after_telemetry_fault(
-        self, error: sqlite3.Error, items: Sequence[tuple[str, bytes, Stamp]], stamp: Stamp
+        self, error: SqlError, items: Sequence[tuple[str, bytes, Stamp]], stamp: Stamp
     ) -> list[Entry]:
         """Full: refuse and count. Damaged: start the file afresh, declared as a new epoch, and store."""
         if not is_corruption(error):
@@ -670,8 +695,17 @@ class Journal:
                 file.close()
 
 
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+def _floor_at(head: Position) -> dict[str, str]:
+    return {tables.TELEMETRY_FLOOR: f"{head.seq}:{head.hash.hex()}"}
+
+
+def _floor(meta: Mapping[str, str], epoch: str) -> Position:
+    """Return where the telemetry lane goes on when no row tells."""
+    seq, _, digest = meta.get(tables.TELEMETRY_FLOOR, "").partition(":")
+    try:
+        return Position(epoch, int(seq), bytes.fromhex(digest))
+    except ValueError:
+        return Position(epoch, 0, ZERO_HASH)
 
 
 def _number(text: str | None) -> int:

@@ -20,6 +20,7 @@ from gatehouse_events.chain import (
     moment,
 )
 from gatehouse_journal.durable import sync_directory
+from gatehouse_journal.faults import DamagedRowError
 
 SYNCHRONOUS: Final[dict[Lane, str]] = {Lane.ALARM: "FULL", Lane.TELEMETRY: "NORMAL"}
 """FULL: a commit returns after the WAL is on the disk. NORMAL: a power cut may take the newest commits, never
@@ -36,7 +37,6 @@ _BUSY_S: Final = 5.0
 _CHECK_STEPS: Final = 20_000_000
 """Virtual machine steps after which the structural check at start is cut off (a second or two): a start must not
 wait minutes for a large file. `verify` reads everything."""
-_CORRUPT: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _IN_SELF: Final = "'checkpoint','trimmed','erased','epoch','clock'"
 
 _ENTRY_TABLE: Final = f"""
@@ -66,23 +66,6 @@ _ROW_TYPES: Final = frozenset(
 )
 
 _Row = tuple[int, bytes, int, str, int, str, bytes, bytes, bytes | None, bytes]
-
-
-class DamagedRowError(sqlite3.DatabaseError):
-    """A row is there but is not the entry that was written."""
-
-    sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    sqlite_errorname = "SQLITE_CORRUPT"
-
-
-def is_corruption(error: sqlite3.Error) -> bool:
-    """Return whether SQLite says that the file itself is damaged."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _CORRUPT
-
-
-def is_out_of_space(error: sqlite3.Error) -> bool:
-    """Return whether SQLite found the disk full."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_FULL
 
 
 class LaneFile:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -15,7 +14,8 @@ from gatehouse_events.chain import ZERO_HASH, ChainError, Lane, body_hash, entry
 from gatehouse_journal import salvage, tables
 from gatehouse_journal.cursors import Cursors
 from gatehouse_journal.errors import JournalBrokenError, JournalError, StorageFullError
-from gatehouse_journal.lane import LaneFile, is_out_of_space
+from gatehouse_journal.faults import SQL_ERRORS, SqlError, is_of_the_disk, is_out_of_space
+from gatehouse_journal.lane import LaneFile
 from gatehouse_journal.signer import Signer
 
 _log = logging.getLogger(__name__)
@@ -26,15 +26,6 @@ _SUSPECT: Final = "suspect"
 """Left by a process that met damage while running: the next start reads the whole file, not its end only."""
 _TAIL: Final = 200
 _BATCH: Final = 500
-_DISK_CODES: Final = frozenset(
-    {
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PERM,
-    }
-)
 
 
 class Care(IntEnum):
@@ -53,6 +44,8 @@ class Opened(Struct, frozen=True, kw_only=True):
 
     alarm: LaneFile
     telemetry: LaneFile
+    is_telemetry_new: bool
+    """There was no telemetry file."""
     faults: tuple[str, ...]
     lost: tuple[tuple[int, int], ...]
 
@@ -66,7 +59,7 @@ def open_files(directory: Path, care: Care) -> Opened:
     """
     try:
         return _open_files(directory, care)
-    except sqlite3.Error as error:
+    except SQL_ERRORS as error:
         raise _named(error, directory) from error
     except OSError as error:
         raise JournalBrokenError(f"the journal in {directory} cannot be opened: {error}") from error
@@ -107,10 +100,14 @@ def doubts(found: Opened, epoch: str, meta: Mapping[str, str], signer: Signer) -
         )
     if signer.is_replacement and epoch:
         reasons.append("the signing key was lost and a new one made")
-    if epoch and tables.TELEMETRY_RESERVED not in meta:
-        telemetry = found.telemetry.head()
-        if telemetry is not None:
-            reasons.append("telemetry is there that the alarm file knows nothing of")
+    telemetry = found.telemetry.head()
+    if epoch and telemetry is not None and tables.TELEMETRY_RESERVED not in meta:
+        reasons.append("telemetry is there that the alarm file knows nothing of")
+    if found.is_telemetry_new and tables.TELEMETRY_RESERVED in meta:
+        reasons.append("the telemetry file was missing")
+    left = meta.get(tables.TELEMETRY_LEFT) if meta.get(tables.CLEAN) == "1" else None
+    if left is not None and left != str(telemetry[0].seq if telemetry else 0):
+        reasons.append("the telemetry file is not as it was left")
     return reasons
 
 
@@ -122,6 +119,7 @@ def highest_cursor(directory: Path) -> dict[Lane, int]:
 
 def _open_files(directory: Path, care: Care) -> Opened:
     path = directory / ALARM_FILE
+    is_telemetry_new = not (directory / TELEMETRY_FILE).exists()
     salvage.finish_interrupted(path)
     faults: list[str] = []
     lost: tuple[tuple[int, int], ...] = ()
@@ -149,7 +147,9 @@ def _open_files(directory: Path, care: Care) -> Opened:
     except BaseException:
         alarm.close()
         raise
-    return Opened(alarm=alarm, telemetry=telemetry, faults=tuple(faults), lost=lost)
+    return Opened(
+        alarm=alarm, telemetry=telemetry, is_telemetry_new=is_telemetry_new, faults=tuple(faults), lost=lost
+    )
 
 
 def _sound(path: Path, lane: Lane, *, is_thorough: bool, is_clean: bool = False) -> LaneFile | str:
@@ -160,7 +160,7 @@ def _sound(path: Path, lane: Lane, *, is_thorough: bool, is_clean: bool = False)
     """
     try:
         file = LaneFile.open(path, lane)
-    except sqlite3.Error as error:
+    except SQL_ERRORS as error:
         return _damage(error)
     try:
         fault = _fault(file, is_thorough=is_thorough, is_clean=is_clean)
@@ -184,7 +184,7 @@ def _fault(file: LaneFile, *, is_thorough: bool, is_clean: bool) -> str | None:
             if structural is not None:
                 return structural
         return _chain_fault(file, from_start=is_thorough)
-    except sqlite3.Error as error:
+    except SQL_ERRORS as error:
         return _damage(error)
     except ChainError as error:
         return str(error)
@@ -217,14 +217,13 @@ def _entry_fault(seq: int, is_sound: bool, body: bytes | None, hashed: bytes) ->
     return None
 
 
-def _damage(error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in _DISK_CODES or is_out_of_space(error):
+def _damage(error: SqlError) -> str:
+    if is_of_the_disk(error):
         raise error
     return str(error)
 
 
-def _named(error: sqlite3.Error, directory: Path) -> JournalError:
+def _named(error: SqlError, directory: Path) -> JournalError:
     if is_out_of_space(error) or salvage.free_bytes(directory) < salvage.NEARLY_FULL_BYTES:
         return StorageFullError(f"no space to open the journal in {directory}")
     return JournalBrokenError(f"the journal in {directory} cannot be opened: {error}")

@@ -19,6 +19,7 @@ from msgspec import Struct
 from gatehouse_events.chain import ChainError, Entry, Lane, body_hash, entry_hash
 from gatehouse_journal import tables
 from gatehouse_journal.durable import move_aside, sync_directory
+from gatehouse_journal.faults import SQL_ERRORS
 from gatehouse_journal.lane import LaneFile, read_rows, tolerant_text
 
 _log = logging.getLogger(__name__)
@@ -146,7 +147,7 @@ def _sound_batches(db: sqlite3.Connection) -> Iterator[list[Entry]]:
     while misses < _GIVE_UP_AFTER and (end is None or after < end):
         try:
             rows = read_rows(db, Lane.ALARM, after, _BATCH)
-        except sqlite3.Error:
+        except SQL_ERRORS:
             rows = [row for seq in range(after + 1, after + _BATCH + 1) for row in _one(db, seq)]
             after += _BATCH
             misses = 0 if rows else misses + _BATCH
@@ -160,14 +161,14 @@ def _sound_batches(db: sqlite3.Connection) -> Iterator[list[Entry]]:
 def _one(db: sqlite3.Connection, seq: int) -> list[tuple[Entry, bytes]]:
     try:
         return [row for row in read_rows(db, Lane.ALARM, seq - 1, 1) if row[0].seq == seq]
-    except sqlite3.Error:
+    except SQL_ERRORS:
         return []
 
 
 def _last_seq(db: sqlite3.Connection) -> int | None:
     try:
         last = db.execute("SELECT max(seq) FROM entry").fetchone()[0]
-    except sqlite3.Error:
+    except SQL_ERRORS:
         return None
     return last if isinstance(last, int) else 0
 
@@ -196,6 +197,6 @@ def _keyed(db: sqlite3.Connection, table: str) -> list[tuple[object, object, obj
         try:
             for key, value, crc in db.execute(f"SELECT key, value, crc FROM {table} ORDER BY key {order}"):  # noqa: S608  # constants
                 found[key] = (key, value, crc)
-        except sqlite3.Error:
+        except SQL_ERRORS:
             continue
     return list(found.values())

@@ -16,6 +16,10 @@ from msgspec import Struct
 EPOCH: Final = "epoch"
 TELEMETRY_RESERVED: Final = "telemetry_reserved"
 """Telemetry sequence numbers up to this one may have been seen by a reader, whatever a power cut has taken."""
+TELEMETRY_FLOOR: Final = "telemetry_floor"
+"""`seq:hash` where the telemetry lane goes on when it holds no later row: after a new epoch, a hole or a trim."""
+TELEMETRY_LEFT: Final = "telemetry_left"
+"""Sequence number of the last telemetry row when the journal was closed in order."""
 CLEAN: Final = "clean"
 BOOT: Final = "boot"
 

@@ -5,7 +5,6 @@ Only reads, a few hundred entries at a time, so it may run beside the writer.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from msgspec import Struct
 from gatehouse_events.chain import ZERO_HASH, ChainError, Entry, EntryKind, Lane, body_hash, entry_hash
 from gatehouse_events.records import Checkpoint, Epoch, Erased, RecordError, Trimmed, decode, signed_bytes
 from gatehouse_journal import tables
+from gatehouse_journal.faults import SQL_ERRORS
 from gatehouse_journal.lane import read_kind
 from gatehouse_journal.signer import is_signed
 
@@ -233,7 +233,7 @@ class _Run:
                 "counter": tables.read_counters(db).damaged,
                 "meta": tables.read_meta_rows(db).damaged,
             }
-        except sqlite3.Error as error:
+        except SQL_ERRORS as error:
             self._fault(Lane.ALARM, None, f"state and counters cannot be read: {error}")
             return
         for table, keys in damaged.items():
@@ -245,7 +245,7 @@ class _Run:
         for lane in Lane:
             try:
                 rows = self._reader.database(lane).execute("PRAGMA integrity_check(5)").fetchall()
-            except sqlite3.Error as error:
+            except SQL_ERRORS as error:
                 rows = [(str(error),)]
             for (verdict,) in rows:
                 if verdict != "ok":
@@ -259,7 +259,7 @@ class _Run:
         while True:
             try:
                 batch: list[tuple[Entry, bytes] | int] = list(self._reader.read_rows(lane, after, _BATCH))
-            except sqlite3.Error:
+            except SQL_ERRORS:
                 batch = list(self._one_by_one(lane, after))
             if not batch:
                 return
@@ -274,7 +274,7 @@ class _Run:
         for seq in range(after + 1, min(after + _BATCH, self._last(lane)) + 1):
             try:
                 row = self._reader.read_rows(lane, seq - 1, 1)
-            except sqlite3.Error:
+            except SQL_ERRORS:
                 yield seq
                 continue
             if row and row[0][0].seq == seq:
@@ -291,7 +291,7 @@ class _Run:
         for kind in (EntryKind.TRIMMED, EntryKind.ERASED, EntryKind.EPOCH, EntryKind.CHECKPOINT):
             try:
                 entries = read_kind(self._reader.database(Lane.ALARM), Lane.ALARM, kind)
-            except sqlite3.Error as error:
+            except SQL_ERRORS as error:
                 report(Lane.ALARM, None, f"{kind} entries cannot be read: {error}")
                 continue
             for entry in entries:
@@ -346,7 +346,7 @@ class _Run:
     def _number(self, lane: Lane, what: str) -> int:
         try:
             row = self._reader.database(lane).execute(f"SELECT coalesce({what}, 0) FROM entry").fetchone()  # noqa: S608  # three constants of this module
-        except sqlite3.Error:
+        except SQL_ERRORS:
             return 0
         return int(row[0])
 
