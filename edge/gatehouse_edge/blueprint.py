@@ -33,7 +33,11 @@ def plan_of(config: GatewayConfig) -> Plan:
     guard = _guard(config)
     devices = {device.id: _device(config, device) for device in config.devices}
     for wire in config.buses:
-        heard = Supervision(max_silence_s=wire.max_silence_s, recover_count=1) if isinstance(wire, BleBus) else None
+        heard = (
+            Supervision(max_silence_s=wire.max_silence_s, recover_count=1)
+            if isinstance(wire, BleBus)
+            else None
+        )
         settings = bus.Settings(guard=guard, supervision=heard, up_s=config.rules.bus.up_s)
         devices[wire.id] = DevicePlan(device_id=wire.id, kind="bus", settings=settings)
     devices[GATEWAY] = DevicePlan(device_id=GATEWAY, kind="gateway", settings=guard)
@@ -131,7 +135,9 @@ def _settings(config: GatewayConfig, device: Device) -> object:
             )
 
 
-def _lift(config: GatewayConfig, device: LiftDevice, heard: Supervision, guard: node.Settings) -> lift.Settings:
+def _lift(
+    config: GatewayConfig, device: LiftDevice, heard: Supervision, guard: node.Settings
+) -> lift.Settings:
     rules: LiftRules = config.rules.lift
     return lift.Settings(
         supervision=heard,

@@ -32,7 +32,8 @@ def masked(value: object) -> object:
     """Return `value` with everything private replaced, at any depth. Pure."""
     if isinstance(value, dict):
         return {
-            key: MASK if key in _PRIVATE or str(key).endswith("_file") else masked(inner) for key, inner in value.items()
+            key: MASK if key in _PRIVATE or str(key).endswith("_file") else masked(inner)
+            for key, inner in value.items()
         }
     if isinstance(value, list | tuple):
         return [masked(inner) for inner in value]
@@ -62,13 +63,19 @@ def _members(config_path: Path) -> Iterator[tuple[str, bytes]]:
     yield "config.json", _json(masked(config.model_dump(mode="json")))
     yield "doctor.json", _json([msgspec.to_builtins(finding) for finding in examine(config_path)])
     packages = {dist.name: dist.version for dist in metadata.distributions()}
-    yield "versions.json", _json({"python": platform.python_version(), "kernel": platform.release(), **packages})
+    yield (
+        "versions.json",
+        _json({"python": platform.python_version(), "kernel": platform.release(), **packages}),
+    )
     log = storage / "log" / "gatehouse.log"
     if log.exists():
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - _LOG_TAIL_BYTES))
             yield "log.jsonl", file.read()
-    yield "storage.json", _json({path.name: path.stat().st_size for path in sorted(storage.glob("*")) if path.is_file()})
+    yield (
+        "storage.json",
+        _json({path.name: path.stat().st_size for path in sorted(storage.glob("*")) if path.is_file()}),
+    )
 
 
 def _json(value: object) -> bytes:

@@ -21,7 +21,8 @@ _MARKS: Final = {"ok": " ok ", "warn": "warn", "fail": "FAIL"}
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="gatehouse-edge", description="the gateway of a community: gas alarms, lifts, help buttons, cameras"
+        prog="gatehouse-edge",
+        description="the gateway of a community: gas alarms, lifts, help buttons, cameras",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run the gateway until SIGTERM; SIGHUP reloads the configuration")
@@ -30,7 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     checker = commands.add_parser("check", help="print every fault of a configuration at once")
     _config(checker)
     _json(checker)
-    doctor = commands.add_parser("doctor", help="look at ports, Bluetooth, clock, disk and keys; say what to do")
+    doctor = commands.add_parser(
+        "doctor", help="look at ports, Bluetooth, clock, disk and keys; say what to do"
+    )
     _config(doctor)
     _json(doctor)
     bundle = commands.add_parser("bundle", help="write a diagnostics bundle without secrets or names")

@@ -166,7 +166,10 @@ def _bluetooth(bus: BleBus) -> Finding:
             text=f"no system D-Bus at {address}",
             advice="install and start dbus and bluetooth (BlueZ)",
         )
-    if "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ and not Path(f"/sys/class/bluetooth/{bus.adapter}").exists():
+    if (
+        "DBUS_SYSTEM_BUS_ADDRESS" not in os.environ
+        and not Path(f"/sys/class/bluetooth/{bus.adapter}").exists()
+    ):
         return Finding(
             about=about,
             verdict=Verdict.FAIL,

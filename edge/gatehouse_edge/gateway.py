@@ -24,11 +24,13 @@ from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.ledger import Ledger, last_seen
+from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
 from gatehouse_edge.wiring import Driver, driver_names, drivers_of
 from gatehouse_events.chain import EntryKind, Stamp
 from gatehouse_events.records import ClockCorrection
+from gatehouse_events.states import UNATTENDED_STATES
 from gatehouse_journal import Journal, Limits, Reader, Signer
 
 _log = logging.getLogger(__name__)
@@ -62,13 +64,16 @@ class Gateway:
         self._reload_wanted: Final = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, reader: Reader) -> None:
-        """Run until `stop` is set; returns once everything is on disk."""
+        """Run until `stop` is set; returns once everything is on disk. `reader` becomes the notifier's."""
         service = Service()
+        notifier = self._notifier(reader)
         async with asyncio.TaskGroup() as tasks:
             ledger = tasks.create_task(self._ledger.run(), name="ledger")
             crew = Crew(tasks)
             self._hire(crew, None)
             crew.hire("outputs", self._drive_outputs())
+            crew.hire("notifier", notifier.run())
+            crew.hire("notifier's bell", self._ring(notifier))
             crew.hire("clock", self._watch_clock())
             crew.hire("reload", self._reload(crew))
             crew.hire("watchdog", service.feed_watchdog(lambda: not ledger.done() and self._ledger.is_alive))
@@ -96,6 +101,34 @@ class Gateway:
             self._drivers.pop(name, None)
         await crew.dismiss(*(f"driver {name}" for name in names))
 
+    def _notifier(self, reader: Reader) -> Notifier:
+        config, ledger = self._config, self._ledger
+
+        async def report(is_failing: bool, why: str) -> None:  # noqa: FBT001  # the notifier's own shape
+            await ledger.report("gateway.notifier_failed", why, is_true=is_failing)
+
+        def is_wanted(alarm_id: str) -> bool:
+            return any(a.alarm_id == alarm_id and a.state in UNATTENDED_STATES for a in ledger.alarms())
+
+        return Notifier(
+            reader,
+            clock=self._clock,
+            directory=Directory.from_config(config),
+            channels=channels(config),
+            estate=config.site.estate,
+            place=lambda device_id: place_text(ledger.plan.place(device_id)),
+            report=report,
+            patience=Patience(retry_s=config.notifiers.retry_s, give_up_after=config.notifiers.give_up_after),
+            is_wanted=is_wanted,
+        )
+
+    async def _ring(self, notifier: Notifier) -> None:
+        """Tell the notifier of each commit."""
+        seen = -1
+        while True:
+            seen = await self._ledger.changed(seen)
+            notifier.wake()
+
     async def _drive_outputs(self) -> None:
         """Bring every output to what is demanded, at once after each change and once a second."""
         seen = -1
@@ -119,7 +152,8 @@ class Gateway:
             moved_s = abs(zero_us - told_zero_us) / 1e6 if told_zero_us is not None else None
             if quality.synced and (moved_s is None or moved_s > _STEP_S):
                 await self._ledger.record(
-                    EntryKind.CLOCK, ClockCorrection(boot=now.boot, zero_us=zero_us, error_ms=quality.offset_ms)
+                    EntryKind.CLOCK,
+                    ClockCorrection(boot=now.boot, zero_us=zero_us, error_ms=quality.offset_ms),
                 )
                 told_zero_us = zero_us
             await asyncio.sleep(_CLOCK_EVERY_S)

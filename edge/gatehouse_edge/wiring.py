@@ -41,7 +41,12 @@ def driver_names(config: GatewayConfig, bus_ids: Iterable[str], device_ids: Iter
 
 
 def drivers_of(
-    config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Counters, only: frozenset[str] | None = None
+    config: GatewayConfig,
+    *,
+    inbox: Inbox,
+    clock: Clock,
+    counters: Counters,
+    only: frozenset[str] | None = None,
 ) -> dict[str, Driver]:
     """Return the drivers of a configuration by name, or `only` these. Opens nothing yet.
 
@@ -82,9 +87,7 @@ def _tags(config: GatewayConfig) -> list[Tag]:
             device_id=device.id,
             kind=TagKind(device.kind),
             address=device.address,
-            keys=tuple(
-                TagKey(key_id=key.id, secret=config.key(key)) for key in device.keys
-            ),
+            keys=tuple(TagKey(key_id=key.id, secret=config.key(key)) for key in device.keys),
         )
         for device in config.devices
         if isinstance(device, ButtonDevice | BeaconDevice)

@@ -20,16 +20,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     estate = commands.add_parser("estate", help="run the simulated estate and a gateway on it until Ctrl-C")
-    estate.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY, help="where wires, keys and data are")
-    estate.add_argument("--port", type=int, default=8443, help="port of the console on 127.0.0.1 (default 8443)")
+    estate.add_argument(
+        "--directory", type=Path, default=DEFAULT_DIRECTORY, help="where wires, keys and data are"
+    )
+    estate.add_argument(
+        "--port", type=int, default=8443, help="port of the console on 127.0.0.1 (default 8443)"
+    )
     estate.add_argument("--fresh", action="store_true", help="forget what an earlier gateway has stored")
-    estate.add_argument("--no-gateway", action="store_true", help="wires and devices only; start the gateway yourself")
+    estate.add_argument(
+        "--no-gateway", action="store_true", help="wires and devices only; start the gateway yourself"
+    )
     scenarios = commands.add_parser("scenarios", help="list what can be played")
     scenarios.add_argument("--json", action="store_true", help="print JSON")
     play = commands.add_parser("play", help="play a scenario on the running estate")
     play.add_argument("scenario", help="name, see `gatehouse-bench scenarios`")
-    play.add_argument("target", nargs="?", default="", help="device to play it on, where a scenario takes one")
-    play.add_argument("--directory", type=Path, default=DEFAULT_DIRECTORY, help="directory of the running estate")
+    play.add_argument(
+        "target", nargs="?", default="", help="device to play it on, where a scenario takes one"
+    )
+    play.add_argument(
+        "--directory", type=Path, default=DEFAULT_DIRECTORY, help="directory of the running estate"
+    )
     play.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser
 

@@ -36,7 +36,7 @@ VENDOR_GAP_S: Final = 0.5
 DEAD_UNIT: Final = 6
 MAINS, UPS_LOW, EBIKE, VALVE, LID = range(5)
 """Inputs of the relay board."""
-SIREN, LAMP, VOICE, VALVE_CLOSE = range(4)
+SIREN, LAMP, VOICE, VALVE_CLOSE, VALVE_OPEN = range(5)
 """Coils of the relay board."""
 ROOMS: Final = ("501", "502", "601", "602", "701", "702")
 BUTTON_ROOMS: Final = ("101", "102", "201", "301", "602")
@@ -53,14 +53,16 @@ class Estate:
         self._stack = AsyncExitStack()
         self.line: Final = Line(baud=9600, directory=wires, name="gas")
         self.detectors: Final = {
-            f"gas-3-2-{room}": (Cn6in1Detector if unit <= 3 else Detector0x6000)(unit_id=unit, min_gap_s=VENDOR_GAP_S)
+            f"gas-3-2-{room}": (Cn6in1Detector if unit <= 3 else Detector0x6000)(
+                unit_id=unit, min_gap_s=VENDOR_GAP_S
+            )
             for unit, room in enumerate(ROOMS, start=1)
         }
         self.boiler_detectors: Final = {
             f"gas-boiler-{unit - 10}": Cn6in1Detector(unit_id=unit) for unit in (11, 12)
         }
         self.controller: Final = GasController(self.boiler_detectors.values())
-        self.board: Final = RelayBoard(unit_id=30, feedback={VALVE_CLOSE: VALVE})
+        self.board: Final = RelayBoard(unit_id=30, closes={VALVE_CLOSE: VALVE}, opens={VALVE_OPEN: VALVE})
         self.cabinet: Final = GasController([self.board])
         self.lift_wire: Final = PtyPair(wires / "usb-lift-1-if00")
         self.push_wire: Final = PtyPair(wires / "usb-lift-2-if00")
@@ -111,6 +113,11 @@ class Estate:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def is_valve_closed(self) -> bool:
+        """Position of the gas valve of building 3."""
+        return bool(self.board.inputs[VALVE])
+
     def forget_gateway(self) -> None:
         """Remove what the gateway has stored: the next start is its first."""
         shutil.rmtree(self.directory / "gateway", ignore_errors=True)
@@ -127,7 +134,10 @@ class Estate:
             stack.enter_context(wire)
         self.lift_node = await stack.enter_async_context(
             LiftNode(
-                self.lift_wire, node_id=7, key=self._keys["lift-3-1"], ring_file=self.directory / "lift-3-1.ring"
+                self.lift_wire,
+                node_id=7,
+                key=self._keys["lift-3-1"],
+                ring_file=self.directory / "lift-3-1.ring",
             )
         )
         self.lift_controller = await stack.enter_async_context(LiftController(self.push_wire))
@@ -349,6 +359,7 @@ class Estate:
                 "kind": "gas_valve",
                 "io": "io-1",
                 "point": VALVE_CLOSE,
+                "open_point": VALVE_OPEN,
                 "serves": [*self.detectors],
             },
         ]

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from typing_extensions import override
+
 from gatehouse_hil.modbus_slave import Slave
 
 POINTS = 8
@@ -22,6 +24,10 @@ class RelayBoard(Slave):
     """Relays that do not move: coil -> position they stay in, whatever is written."""
     feedback: dict[int, int] = field(default_factory=dict)
     """Coil -> input that follows it."""
+    closes: dict[int, int] = field(default_factory=dict)
+    """Coil -> input of a bistable valve: a pulse closes it and its contact stays closed."""
+    opens: dict[int, int] = field(default_factory=dict)
+    """Coil -> input of the same valve: a pulse opens it."""
     writes: list[tuple[int, int]] = field(default_factory=list)
     """What was written to the coils, in order."""
 
@@ -43,6 +49,7 @@ class RelayBoard(Slave):
         for point in self.coils:
             self.coils[point] = self.stuck.get(point, 0)
 
+    @override
     def after_write(self, address: int, *, is_coil: bool) -> None:
         """Move the relay, unless it is stuck, and the input wired to it."""
         if not is_coil:
@@ -52,3 +59,7 @@ class RelayBoard(Slave):
             self.coils[address] = self.stuck[address]
         if address in self.feedback:
             self.inputs[self.feedback[address]] = self.coils[address]
+        if self.coils[address] and address in self.closes:
+            self.inputs[self.closes[address]] = 1
+        if self.coils[address] and address in self.opens:
+            self.inputs[self.opens[address]] = 0

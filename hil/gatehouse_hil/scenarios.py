@@ -9,8 +9,11 @@ from typing import Final
 
 from gatehouse_hil.camera_player import Condition
 from gatehouse_hil.control import Player, Request, Say
-from gatehouse_hil.estate import EBIKE, MAINS, Estate
+from gatehouse_hil.estate import EBIKE, LAMP, MAINS, SIREN, VALVE_CLOSE, VOICE, Estate
 from gatehouse_hil.gas_detector import Cn6in1Detector, Detector0x6000
+
+RECORDING_AGE_S: Final = 35.0
+"""Within 30 s the same advert is a repeat of one press and says nothing new; later it can only be a recording."""
 
 Script = Callable[[Estate, str, Say], Awaitable[None]]
 
@@ -77,15 +80,13 @@ async def _replay(estate: Estate, target: str, say: Say) -> None:
     button = estate.buttons.get(target)
     if button is None:
         raise ValueError(f"no button {target}; there are: {', '.join(estate.buttons)}")
-    heard = [advert for advert in estate.medium.heard if advert.address == button.address]
-    if not heard:
-        await say(f"{target} has not been heard yet: it is pressed once first")
-        await button.press()
-        heard = [advert for advert in estate.medium.heard if advert.address == button.address]
-        await asyncio.sleep(1.0)
-        await button.alive()
+    await say(f"{target}: pressed; somebody records it")
+    await button.press()
+    recorded = [advert for advert in estate.medium.heard if advert.address == button.address][-1]
+    await say(f"{RECORDING_AGE_S:.0f} s later the recording is played")
+    await asyncio.sleep(RECORDING_AGE_S)
     for _ in range(50):
-        estate.medium.inject(button.address, heard[0].data)
+        estate.medium.inject(button.address, recorded.data)
         await asyncio.sleep(0.02)
     await say(f"50 recorded adverts of {target} were sent again: refused, counted, one security entry")
 
@@ -93,7 +94,9 @@ async def _replay(estate: Estate, target: str, say: Say) -> None:
 async def _trapped(estate: Estate, target: str, say: Say) -> None:
     del target
     await estate.lift_node.trap(floor=7, off_level=True)
-    await say("lift-3-1: stopped between floors near 7, doors shut, somebody inside; the alarm comes after 45 s")
+    await say(
+        "lift-3-1: stopped between floors near 7, doors shut, somebody inside; the alarm comes after 45 s"
+    )
 
 
 async def _controller_fault(estate: Estate, target: str, say: Say) -> None:
@@ -153,6 +156,18 @@ async def _camera_lost(estate: Estate, target: str, say: Say) -> None:
     await say("cam-3-n: connection cut")
 
 
+async def _look(estate: Estate, target: str, say: Say) -> None:
+    del target
+    names = (("siren", SIREN), ("lamp", LAMP), ("voice", VOICE), ("valve contact", VALVE_CLOSE))
+    await say(
+        "relays: " + ", ".join(f"{name} {'ON' if estate.board.coils[at] else 'off'}" for name, at in names)
+    )
+    await say(f"gas valve of building 3: {'closed' if estate.is_valve_closed else 'open'}")
+    await say(f"text messages sent: {len(estate.modem.texts)}")
+    for text in estate.modem.texts[-5:]:
+        await say(f"  {text.number}: {text.text}")
+
+
 async def _calm(estate: Estate, target: str, say: Say) -> None:
     del target
     for name, detector in {**estate.detectors, **estate.boiler_detectors}.items():
@@ -164,7 +179,9 @@ async def _calm(estate: Estate, target: str, say: Say) -> None:
     estate.camera.condition = Condition.NORMAL
     await estate.lift_node.release()
     estate.lift_controller.release()
-    await say("all causes are gone (the dead detector 702 stays dead); alarms wait for people where they are latched")
+    await say(
+        "all causes are gone (the dead detector 702 stays dead); alarms wait for people where they are latched"
+    )
 
 
 SCENARIOS: Final = {
@@ -176,7 +193,12 @@ SCENARIOS: Final = {
         Scenario("warm-up", "预热", "detector warming up", _warm_up, "gas-3-2-601"),
         Scenario("dead-unit", "探测器失联", "a detector stops answering", _dead_unit, "gas-3-2-602"),
         Scenario("trapped", "电梯困人", "lift stopped between floors with a passenger", _trapped),
-        Scenario("lift-fault", "控制器报困人", "the push-only controller reports a trapped passenger", _controller_fault),
+        Scenario(
+            "lift-fault",
+            "控制器报困人",
+            "the push-only controller reports a trapped passenger",
+            _controller_fault,
+        ),
         Scenario("ebike", "电动自行车进电梯", "e-bike in the lift car", _ebike),
         Scenario("sos", "一键求助", "help button pressed", _sos, "btn-3-2-101"),
         Scenario("replay", "重放攻击", "a recorded press is sent again", _replay, "btn-3-2-102"),
@@ -186,6 +208,7 @@ SCENARIOS: Final = {
         Scenario("camera-frozen", "画面冻结", "camera picture frozen", _camera_frozen),
         Scenario("camera-black", "画面全黑", "camera picture black", _camera_black),
         Scenario("camera-lost", "摄像机失联", "camera connection cut", _camera_lost),
+        Scenario("look", "查看继电器与短信", "show relays, valve and text messages", _look),
         Scenario("calm", "恢复正常", "every cause goes away", _calm),
     )
 }
