@@ -50,6 +50,8 @@ class GasController:
         if self._server is not None:
             self._server.close()
             self.drop_connections()
+            while self._writers:  # noqa: ASYNC110  # each server coroutine leaves as soon as it sees its connection gone
+                await asyncio.sleep(0)
             await self._server.wait_closed()
             self._server = None
 

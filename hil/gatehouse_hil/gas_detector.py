@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
+from typing_extensions import override
+
 from gatehouse_hil.modbus_slave import Slave
 
 VENDOR_GAP_S: Final = 0.5
@@ -76,6 +78,7 @@ class Cn6in1Detector(Slave):
         """Lose the sensor."""
         self.value, self.forced = 0.0, Cn6in1Status.SENSOR_FAULT
 
+    @override
     def before_read(self) -> None:
         """Compute the ten registers."""
         scale = 10**self.decimals
@@ -134,6 +137,7 @@ class Detector0x6000(Slave):
         """Lose the sensor."""
         self.value, self.bits = 0.0, 1 << 5
 
+    @override
     def before_read(self) -> None:
         """Compute 0x6000 to 0x6006."""
         bits = self.bits
@@ -144,3 +148,69 @@ class Detector0x6000(Slave):
         self.holding[0x6000] = state
         self.holding[0x6001] = round(self.value * 10**self.decimals) & 0xFFFF
         self.holding[0x6006] = 0 if self.warm_up_left_s > 0 else self.run_status
+
+
+@dataclass
+class GatehouseGasNode(Slave):
+    """Our own gas node, as `gatehouse_wire.gas_registers` tells in its byte table: 16 registers, function 3 and 4."""
+
+    low_set: float = 10.0
+    high_set: float = 20.0
+    full_scale: float = 100.0
+    value: float = 0.0
+    warm_up_left_s: float = 0.0
+    fault_bits: int = 0
+    """Status bits 4 to 6 set by hand: over range, sensor fault, calibration due."""
+    is_frozen: bool = False
+    """The bus answers, the measurement has stopped: the heartbeat stands still."""
+    heartbeat: int = 0
+
+    def gas(self, value: float) -> None:
+        """Set the concentration; the alarm bits follow."""
+        self.value, self.fault_bits, self.warm_up_left_s = value, 0, 0.0
+
+    def warm_up(self, left_s: float = 60.0) -> None:
+        """Warm up for that long (does not count down by itself)."""
+        self.warm_up_left_s = left_s
+
+    def over_range(self) -> None:
+        """Go beyond full scale."""
+        self.fault_bits = 1 << 4
+
+    def sensor_fault(self) -> None:
+        """Lose the sensor."""
+        self.fault_bits = 1 << 5
+
+    @override
+    def before_read(self) -> None:
+        """Compute the block: one decimal, %LEL."""
+        if not self.is_frozen:
+            self.heartbeat = (self.heartbeat + 1) & 0xFFFF
+        is_warming = self.warm_up_left_s > 0
+        is_measuring = not is_warming and not self.fault_bits
+        status = self.fault_bits | int(is_warming)
+        if is_measuring:
+            status |= 0x8000 | int(self.value >= self.low_set) << 2 | int(self.value >= self.high_set) << 3
+        self.holding = dict(
+            enumerate(
+                (
+                    0x4731,
+                    status,
+                    round(self.value * 10) if is_measuring else 0xFFFF,
+                    2 << 8 | 1,
+                    round(self.low_set * 10),
+                    round(self.high_set * 10),
+                    round(self.full_scale * 10),
+                    round(self.warm_up_left_s * 10),
+                    231,
+                    455,
+                    self.heartbeat,
+                    1,
+                    0,
+                    3600,
+                    0x0100,
+                    0,
+                )
+            )
+        )
+        self.registers = self.holding

@@ -38,6 +38,9 @@ class GasUnit:
         self._words: dict[int, int] = {}
         self._read_s: list[float | None] = [None] * len(profile.blocks)
         self._is_whole = False
+        self._heartbeat: int | None = None
+        self._beat_s = 0.0
+        self._silence_s: Final = device.max_silence_s
         self._stale_s: Final = _STALE_POLLS * poll_s + self.target.min_gap_s
 
     def take(self, block: int, values: Sequence[int], now: Now, now_s: float) -> list[AnyObservation]:
@@ -56,13 +59,17 @@ class GasUnit:
         if not is_whole or (block and not is_first):
             return []
         sample = decode(self._profile, self._words)
+        if sample.heartbeat != self._heartbeat:
+            self._heartbeat, self._beat_s = sample.heartbeat, now_s
+        is_stopped = sample.heartbeat is not None and now_s - self._beat_s > self._silence_s
         return [
             GasReading(
                 device_id=self.device_id,
                 at=now,
-                value=sample.value,
+                # An answer whose heartbeat stands still is the last measurement, not this one.
+                value=None if is_stopped else sample.value,
                 unit=Unit(sample.unit),
-                quality=Quality(sample.quality),
+                quality=Quality.STALE if is_stopped else Quality(sample.quality),
                 flags=frozenset(GasFlag(flag) for flag in sample.flags),
                 low_set=sample.low_set,
                 high_set=sample.high_set,
@@ -78,3 +85,4 @@ class GasUnit:
         self._words.clear()
         self._read_s = [None] * len(self._read_s)
         self._is_whole = False
+        self._heartbeat = None

@@ -28,7 +28,7 @@ from gatehouse_edge.reading import (
     SilenceReason,
 )
 from gatehouse_hil.gas_controller import GasController
-from gatehouse_hil.gas_detector import Cn6in1Detector, Detector0x6000
+from gatehouse_hil.gas_detector import Cn6in1Detector, Detector0x6000, GatehouseGasNode
 from gatehouse_hil.line import Line
 from gatehouse_hil.relay_board import RelayBoard
 
@@ -68,6 +68,24 @@ async def test_the_blocks_of_one_detector_make_one_reading(line):
         await until(lambda: len(inbox.of(GasReading)) >= 2)
     assert inbox.of(GasReading)[0].value == 25.0
     assert inbox.of(GasReading)[0].flags == {GasFlag.LOW_ALARM, GasFlag.HIGH_ALARM}
+
+
+async def test_our_own_node_is_read_and_a_stopped_measurement_is_stale(line):
+    node = GatehouseGasNode(4)
+    node.gas(12.5)
+    line.attach(node)
+    device = gas(4, profile="gatehouse_gas_node").model_copy(update={"max_silence_s": 0.5})
+    async with running(rtu(line.port), [GasUnit(device, gas_profile("gatehouse_gas_node"))]) as (_, inbox):
+        await until(lambda: inbox.of(GasReading))
+        assert (inbox.values("gas-4")[0], inbox.of(GasReading)[0].flags) == (12.5, {GasFlag.LOW_ALARM})
+        node.is_frozen = True
+        await until(lambda: inbox.of(GasReading)[-1].quality is Quality.STALE)
+        assert inbox.values("gas-4")[-1] is None
+        node.is_frozen = False
+        await until(lambda: inbox.of(GasReading)[-1].quality is Quality.GOOD)
+        node.sensor_fault()
+        await until(lambda: inbox.of(GasReading)[-1].flags == {GasFlag.SENSOR_FAULT})
+    assert inbox.values("gas-4")[-1] is None
 
 
 async def test_a_silent_detector_is_reported_and_its_neighbours_are_still_read(line):

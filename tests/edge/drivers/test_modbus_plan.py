@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 
 import pytest
 from hypothesis import given
@@ -46,7 +47,7 @@ def times(log, unit_id):
 
 def gaps(log, unit_id):
     at = times(log, unit_id)
-    return [later - sooner for sooner, later in zip(at, at[1:], strict=False)]
+    return [later - sooner for sooner, later in itertools.pairwise(at)]
 
 
 def test_touching_spans_become_one_read_with_the_alarm_blocks_first():
