@@ -56,6 +56,8 @@ from gatehouse_events.states import Label
 ABSENCE_LIMIT_S: Final = 90 * 86400.0
 MAX_RESULTS: Final = 256
 """Results of commands remembered, so that a command sent twice is done once."""
+MAX_COMMAND_BYTES: Final = 8192
+"""A reason of 500 Chinese characters takes 1500 bytes."""
 _GATEWAY_DEVICE: Final = DevicePlan(device_id=GATEWAY, kind="gateway", settings=NodeSettings())
 
 
@@ -156,7 +158,7 @@ def replan(desk: Desk, plan: Plan, now: Now) -> Desk:
     """Return the desk under a new configuration: what is known of a device that stays is kept, the rest begins or goes."""
     rules: dict[str, Any] = {}
     conditions: dict[str, tuple[Condition, ...]] = {}
-    for device in (*plan.devices.values(), _GATEWAY_DEVICE):
+    for device in _devices(plan):
         rule = RULES[device.kind]
         known = desk.rules.get(device.device_id)
         state = known if isinstance(known, rule.state) else rule.initial(device.settings, now)
@@ -203,9 +205,8 @@ class _Work:
         self._results = desk.results
 
     def tick(self) -> None:
-        for device in self._plan.devices.values():
+        for device in _devices(self._plan):
             self._run(device, None)
-        self._run(_GATEWAY_DEVICE, None)
         for output_id in self._plan.outputs:
             self._judge_output(output_id)
         for alarm in tuple(self._draft.alarms.values()):
@@ -224,15 +225,17 @@ class _Work:
             radio = self._plan.devices.get(self._plan.adapters.get(observation.adapter, ""))
             if radio is not None and radio is not device:
                 self._run(radio, observation)
-        if isinstance(observation, InputReading) and observation.subject in self._plan.devices:
+        if isinstance(observation, InputReading):
             # A contact on the board that speaks of another device: the e-bike camera of a lift.
-            self._run(self._plan.devices[observation.subject], observation)
+            subject = self._plan.devices.get(observation.subject)
+            if subject is not None and subject is not device:
+                self._run(subject, observation)
         if device is not None:
             self._run(device, observation)
         elif isinstance(observation, Refusal):
-            self._run(_GATEWAY_DEVICE, observation)
+            self._run(_gateway(self._plan), observation)
         elif not self._plan.knows(observation.device_id):
-            self._run(_GATEWAY_DEVICE, _stranger(observation, self._now))
+            self._run(_gateway(self._plan), _stranger(observation, self._now))
 
     def report(self, report: Report) -> None:
         known = self._reports.get(report.code)
@@ -245,13 +248,12 @@ class _Work:
         self._draft.state["report"] = msgspec.json.encode(self._reports)
 
     def command(self, command: AnyCommand) -> CommandResult:
-        if isinstance(
-            command, Annunciated
-        ):  # a receipt, many a minute: written once per showing, never an outcome
-            if decisions.receive(self._draft, command):
-                self._draft.records.append(NewRecord(kind="audit", body=command))
-            return CommandResult(command_id=command.command_id, alarm_id=command.alarm_id, seq=command.seq)
+        refused = _malformed(command)
+        if refused is not None:  # what cannot be stored must not come near the journal
+            return decisions.refuse(command, refused)
         result = self._decide(command)
+        if isinstance(command, Annunciated):  # many a minute: written once per showing, never an outcome
+            return result
         self._draft.records.append(
             NewRecord(kind="outcome", body=CommandOutcome(command=command, result=result))
         )
@@ -404,8 +406,27 @@ class _Work:
         return CommandResult(command_id=command.command_id)
 
 
+def _gateway(plan: Plan) -> DevicePlan:
+    return plan.devices.get(GATEWAY, _GATEWAY_DEVICE)
+
+
+def _devices(plan: Plan) -> tuple[DevicePlan, ...]:
+    """Return everything that has a rule: the configured devices and buses, and always the gateway itself."""
+    return tuple({**plan.devices, GATEWAY: _gateway(plan)}.values())
+
+
 def _device(plan: Plan, device_id: str) -> DevicePlan | None:
-    return _GATEWAY_DEVICE if device_id == GATEWAY else plan.devices.get(device_id)
+    return _gateway(plan) if device_id == GATEWAY else plan.devices.get(device_id)
+
+
+def _malformed(command: AnyCommand) -> Refused | None:
+    try:
+        size = len(msgspec.json.encode(command))
+    except UnicodeEncodeError:  # half a surrogate pair
+        size = MAX_COMMAND_BYTES + 1
+    if size <= MAX_COMMAND_BYTES:
+        return None
+    return Refused(reason="malformed", text=Label("命令过长或含非法字符", "too long, or not proper text"))
 
 
 def _stranger(observation: AnyObservation, now: Now) -> Refusal:

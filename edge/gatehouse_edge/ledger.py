@@ -31,7 +31,7 @@ from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
 from gatehouse_edge.outputs import OutputState, Valve
 from gatehouse_edge.reading import AnyObservation, ButtonReading, LiftReading, Refusal, Silence
 from gatehouse_edge.samples import Kept, sample
-from gatehouse_events.chain import EntryKind, Stamp, canonical
+from gatehouse_events.chain import MAX_BODY_BYTES, EntryKind, Stamp, canonical
 from gatehouse_journal import Batch, Health, Journal, NewEntry, StorageFullError
 
 LAST_SEEN_KEY: Final = "clock/last"
@@ -221,7 +221,14 @@ class Ledger:
         await self._enqueue(Report(code=code, is_true=is_true, text=text))
 
     async def record(self, kind: EntryKind, body: Struct) -> None:
-        """Write an entry of somebody else (audit, security, config) into the alarm lane and return when it is there."""
+        """Write an entry of somebody else (audit, security, config) into the alarm lane and return when it is there.
+
+        Raises:
+            LedgerError: the body is too large for an entry.
+            LedgerClosedError: the gateway is stopping.
+        """
+        if len(canonical(body)) > MAX_BODY_BYTES:
+            raise LedgerError(f"an entry of kind {kind} holds at most {MAX_BODY_BYTES} bytes")
         await self._enqueue(_Record(NewRecord(kind=kind.value, body=body)))
 
     async def reload(self, plan: Plan) -> None:

@@ -679,3 +679,11 @@ def test_a_clock_at_1970_changes_no_timer(site):
     desk, outcome = step(site.desk, None, now, site.plan)
     assert any(r.kind == "escalation" for r in outcome.records)
     assert next(a for a in desk.board.alarms.values() if a.code == "sos.pressed").is_overdue
+
+
+@pytest.mark.parametrize("text", ["\ud800", "长" * 5000])
+def test_text_that_cannot_be_stored_is_refused_and_not_written(site, text):
+    site.press()
+    result = site.give(AddNote, alarm_id=site.alarm("sos.pressed").alarm_id, text=text)
+    assert result.refused.reason == "malformed"
+    assert not site.said("outcome")
