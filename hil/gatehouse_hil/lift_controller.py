@@ -42,7 +42,9 @@ class LiftController:
         for task in self._running:
             task.cancel()
         if self._tasks is not None:
-            await self._tasks.__aexit__(kind, error, trace)
+            # A task group wraps what it is told of; a test's own failure should come out as it is.
+            is_ours = kind is asyncio.CancelledError
+            await self._tasks.__aexit__(*((kind, error, trace) if is_ours else (None, None, None)))
 
     @property
     def received_bytes(self) -> int:
