@@ -20,13 +20,16 @@ import ctypes.util
 import os
 import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from ctypes import _CFunctionType as _Callback
 
 SECTOR_BYTES: Final = 512
 _OPEN_DIRSYNC: Final = 0x80000 | 0x0800 | 0x4000
@@ -262,7 +265,7 @@ class Recorder:
         db = sqlite3.connect(f"{self._directory}/probe.db")
         db.execute("CREATE TABLE probe (a)")
         db.close()
-        os.unlink(f"{self._directory}/probe.db")
+        os.unlink(f"{self._directory}/probe.db")  # noqa: PTH108  # through the watched call
         if not self._steps:
             raise RecorderError("another SQLite than the one watched is in use")
         self._steps.clear()
@@ -300,7 +303,7 @@ class Recorder:
         stock_open = _Open(words[_X_OPEN] or 0)
         stock_delete = _Delete(words[_X_DELETE] or 0)
 
-        def x_open(_vfs: int, path: int, file: int, flags: int, out: Any) -> int:
+        def x_open(_vfs: int, path: int, file: int, flags: int, out: object) -> int:
             code = int(stock_open(stock, path, file, flags, out))
             if code == 0 and path:
                 self._opened(ctypes.string_at(path).decode(), file, flags)
@@ -335,16 +338,16 @@ class Recorder:
         slot = ctypes.c_void_p.from_address(file)
         stock = (ctypes.c_void_p * _METHODS).from_address(slot.value or 0)
         table = (ctypes.c_void_p * _METHODS)(*stock)
-        callbacks = self._methods(stock)
+        callbacks = self._methods(list(stock))
         for index, callback in callbacks.items():
             table[index] = ctypes.cast(callback, ctypes.c_void_p).value
         self._kept += [table, callbacks]
         slot.value = ctypes.addressof(table)
 
-    def _methods(self, stock: Any) -> dict[int, Any]:
-        stock_write = _Write(stock[_X_WRITE])
-        stock_truncate = _Truncate(stock[_X_TRUNCATE])
-        stock_sync = _Sync(stock[_X_SYNC])
+    def _methods(self, stock: Sequence[int | None]) -> dict[int, _Callback]:
+        stock_write = _Write(stock[_X_WRITE] or 0)
+        stock_truncate = _Truncate(stock[_X_TRUNCATE] or 0)
+        stock_sync = _Sync(stock[_X_SYNC] or 0)
 
         def x_write(file: int, content: int, count: int, offset: int) -> int:
             name = self._names[file]
@@ -390,7 +393,7 @@ class Recorder:
             setattr(os, name, watched)
 
     def _os_open(self, stock: Callable[..., int]) -> Callable[..., int]:
-        def watched(path: Any, flags: int, *args: Any, **kwargs: Any) -> int:
+        def watched(path: str | Path, flags: int, *args: int, **kwargs: int | None) -> int:
             descriptor = stock(path, flags, *args, **kwargs)
             if str(path) == self._directory:
                 self._descriptors[descriptor] = ""
@@ -413,7 +416,7 @@ class Recorder:
         return watched
 
     def _os_write(self, stock: Callable[..., int]) -> Callable[..., int]:
-        def watched(descriptor: int, content: Any) -> int:
+        def watched(descriptor: int, content: bytes | memoryview) -> int:
             name = self._descriptors.get(descriptor)
             if not name:
                 return stock(descriptor, content)
@@ -447,7 +450,7 @@ class Recorder:
         return watched
 
     def _os_rename(self, stock: Callable[..., None]) -> Callable[..., None]:
-        def watched(source: Any, target: Any, **kwargs: Any) -> None:
+        def watched(source: str | Path, target: str | Path, **kwargs: int | None) -> None:
             stock(source, target, **kwargs)
             old, new = self._inside(str(source)), self._inside(str(target))
             if old is not None and new is not None:
@@ -459,7 +462,7 @@ class Recorder:
         return watched
 
     def _os_unlink(self, stock: Callable[..., None]) -> Callable[..., None]:
-        def watched(path: Any, **kwargs: Any) -> None:
+        def watched(path: str | Path, **kwargs: int | None) -> None:
             stock(path, **kwargs)
             self._removed(str(path))
 

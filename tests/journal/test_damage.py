@@ -29,13 +29,15 @@ def _flip_cell(path: Path, table: str, rng: random.Random) -> str:
     """Flip one bit of one random value of one random row, as a disk or a person might; return where."""
     with sqlite3.connect(path) as db:
         columns = [
-            row[1] for row in db.execute(f"PRAGMA table_info({table})") if row[1] not in {"seq", "key"}
+            row[1]
+            for row in db.execute(f"PRAGMA table_info({table})")
+            if row[1] not in {"seq", "key"}  # names of this test
         ]
         key = "seq" if table == "entry" else "key"
-        keys = [row[0] for row in db.execute(f"SELECT {key} FROM {table}")]
+        keys = [row[0] for row in db.execute(f"SELECT {key} FROM {table}")]  # noqa: S608  # names of this test
         chosen, column = rng.choice(keys), rng.choice(columns)
-        (value,) = db.execute(f"SELECT {column} FROM {table} WHERE {key} = ?", (chosen,)).fetchone()
-        db.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (_flipped(value, rng), chosen))
+        (value,) = db.execute(f"SELECT {column} FROM {table} WHERE {key} = ?", (chosen,)).fetchone()  # noqa: S608  # names of this test
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (_flipped(value, rng), chosen))  # noqa: S608  # names of this test
     db.close()
     return f"{table} {chosen} {column}"
 
