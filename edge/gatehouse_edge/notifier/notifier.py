@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -17,7 +18,7 @@ import msgspec
 
 from gatehouse_edge.alarms.escalation import Escalation
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.notifier.channel import Channel, Counter, Delivery, Patience
+from gatehouse_edge.notifier.channel import QUEUE_LIMIT, Channel, Counter, Delivery, Patience
 from gatehouse_edge.notifier.contact import Directory, Via
 from gatehouse_edge.notifier.message import Notification, compose
 from gatehouse_events.chain import Entry, EntryKind, Lane
@@ -29,8 +30,8 @@ STALE_S: Final = 6 * 3600.0
 _BATCH: Final = 200
 _POLL_S: Final = 5.0
 """Looks by itself this often, in case a wake-up was lost."""
-_WINDOW: Final = 256
-"""Steps under way at once; with a dead channel the reader waits here rather than growing."""
+_WINDOW: Final = 3 * QUEUE_LIMIT
+"""Steps under way at once. The channels' own queues are full before, so a dead one never stops the reading."""
 _CURSOR_STRIDE: Final = 500
 """With nothing due the cursor moves only every so many entries: each move is a write to flash."""
 _log = logging.getLogger(__name__)
@@ -79,8 +80,10 @@ class Notifier:
         self._done_steps: dict[int, int] = {}
         """Sequence -> deliveries still out."""
         self._read_to = 0
-        self._cursor = 0
-        self._has_due_behind = False
+        self._cursor: int | None = None
+        """As on disk; None: not read yet."""
+        self._due_to = 0
+        """The newest step taken."""
         self.recent: Final[deque[Delivery]] = deque(maxlen=100)
         """How the last notifications ended, newest last: for the console."""
         self._counters: Final[Mapping[Via, Counter]] = {
@@ -105,7 +108,6 @@ class Notifier:
 
     async def run(self) -> None:
         """Read, send and retry until cancelled; one task per channel, so a dead one delays no other."""
-        self._cursor = self._read_to = await asyncio.to_thread(self._reader.cursor, CURSOR)
         async with asyncio.TaskGroup() as tasks:
             for via, counter in self._counters.items():
                 tasks.create_task(counter.run(), name=f"notifier-{via}")
@@ -113,8 +115,9 @@ class Notifier:
                 self._wakened.clear()
                 try:
                     is_more = await self._read(tasks)
-                except JournalError as error:
-                    _log.warning("notifier cannot read the journal: %s", error)
+                    await self._move_cursor()
+                except (JournalError, sqlite3.Error) as error:  # a full disk refuses even the cursor
+                    _log.warning("notifier and journal: %s", error)
                     is_more = False
                 if not is_more:
                     await self._pause()
@@ -128,6 +131,8 @@ class Notifier:
 
     async def _read(self, tasks: asyncio.TaskGroup) -> bool:
         """Take what is new; return whether there may be more."""
+        if self._cursor is None:
+            self._cursor = self._read_to = await asyncio.to_thread(self._reader.cursor, CURSOR)
         room = _WINDOW - len(self._done_steps)
         if room <= 0:
             return False
@@ -142,7 +147,6 @@ class Notifier:
         if entries:
             is_whole = len(due) < room
             self._read_to = entries[-1].seq if is_whole else due[-1].seq
-        await self._move_cursor()
         return bool(entries)
 
     def _take(self, entry: Entry, at: datetime, tasks: asyncio.TaskGroup) -> None:
@@ -163,7 +167,7 @@ class Notifier:
                 escalation, contact, at=at, estate=self._estate, place=place, directory=self._directory
             )
             self._done_steps[entry.seq] = self._done_steps.get(entry.seq, 0) + 1
-            self._has_due_behind = True
+            self._due_to = entry.seq
             tasks.create_task(self._see_through(entry.seq, notification), name=f"notify-{notification.key}")
 
     async def _see_through(self, seq: int, notification: Notification) -> None:
@@ -174,15 +178,16 @@ class Notifier:
             self._wakened.set()  # the reading task moves the cursor: one owner of the reader
 
     async def _move_cursor(self) -> None:
+        if self._cursor is None:
+            return
         target = min(self._done_steps, default=self._read_to + 1) - 1
         is_quiet = (
-            not self._done_steps and target - self._cursor < _CURSOR_STRIDE and not self._has_due_behind
+            not self._done_steps and target - self._cursor < _CURSOR_STRIDE and self._cursor >= self._due_to
         )
         if target <= self._cursor or is_quiet:
             return
         await asyncio.to_thread(self._reader.set_cursor, CURSOR, target)
         self._cursor = target
-        self._has_due_behind = False
 
     def _age_s(self, entry: Entry, at: datetime) -> float:
         now = self._clock.now()

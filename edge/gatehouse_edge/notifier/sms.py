@@ -41,6 +41,7 @@ class GsmChannel:
         self._baud: Final = baud
         self._pin: Final = pin
         self._timeout_s: Final = timeout_s
+        self._command_s: Final = min(timeout_s, _COMMAND_S)
         self._ring_s: Final = ring_s
         self._port: AtPort | None = None
         self._reference = 0
@@ -81,15 +82,15 @@ class GsmChannel:
             return self._port
         port = await AtPort.open(self._port_name, self._baud)
         self._port = port
-        await port.wake(timeout_s=_COMMAND_S)
-        await port.command("ATE0", timeout_s=_COMMAND_S)
-        await port.command("AT+CMEE=1", timeout_s=_COMMAND_S)
+        await port.wake(timeout_s=self._command_s)
+        await port.command("ATE0", timeout_s=self._command_s)
+        await port.command("AT+CMEE=1", timeout_s=self._command_s)
         await self._unlock(port)
-        await port.command("AT+CMGF=0", timeout_s=_COMMAND_S)
+        await port.command("AT+CMGF=0", timeout_s=self._command_s)
         return port
 
     async def _unlock(self, port: AtPort) -> None:
-        answer = " ".join(await port.command("AT+CPIN?", timeout_s=_COMMAND_S))
+        answer = " ".join(await port.command("AT+CPIN?", timeout_s=self._command_s))
         if "READY" in answer:
             return
         if "SIM PIN" not in answer or "SIM PIN2" in answer:
@@ -105,7 +106,7 @@ class GsmChannel:
     async def _write(self, port: AtPort, number: str, text: str) -> None:
         self._reference = (self._reference + 1) % 256
         for part in submits(number, text, reference=self._reference):
-            await port.prompt(f"AT+CMGS={part.length}", timeout_s=_COMMAND_S)
+            await port.prompt(f"AT+CMGS={part.length}", timeout_s=self._command_s)
             answer = await port.command(part.hex + "\x1a", timeout_s=self._timeout_s, end="")
             if not any(re.match(r"\+CMGS: ?\d", line) for line in answer):
                 raise TryAgainError("modem: took the message but named no reference")
@@ -113,9 +114,9 @@ class GsmChannel:
     async def _ring(self, port: AtPort, number: str) -> None:
         """Ring for a while and hang up; the message is out already, so a busy line is no failure."""
         try:
-            await port.command(f"ATD{number};", timeout_s=_COMMAND_S)
+            await port.command(f"ATD{number};", timeout_s=self._command_s)
             with contextlib.suppress(TimeoutError):
                 await port.wait_for(("NO CARRIER", "BUSY", "NO ANSWER"), timeout_s=self._ring_s)
-            await port.command("ATH", timeout_s=_COMMAND_S)
+            await port.command("ATH", timeout_s=self._command_s)
         except ModemError as error:
             _log.warning("modem could not ring: %s", error.line)
