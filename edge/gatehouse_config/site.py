@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from gatehouse_config.part import FilePath, Id, Part, Port, Text
+
+
+def _is_network(text: str) -> str:
+    ip_network(text)
+    return text
+
+
+Network = Annotated[str, AfterValidator(_is_network)]
 
 
 class Gateway(Part):
@@ -74,6 +82,11 @@ class Console(Part):
     private_key_file: FilePath | None = Field(default=None, description="PEM key, with `tls: files`")
     names: tuple[Text, ...] = Field(
         default=(), max_length=16, description="further DNS names or addresses in the certificate"
+    )
+    site_networks: tuple[Network, ...] = Field(
+        default=(),
+        max_length=16,
+        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve; loopback may",
     )
     session_hours: float = Field(default=12, gt=0, le=72, description="hours until a login ends")
 

@@ -1,0 +1,268 @@
+"""The live stream: one task looks at the desk after each commit and tells every open page what changed.
+
+| event | id | data |
+|---|---|---|
+| snapshot | position | everything: alarms, devices, valves, beat |
+| change | position | alarms that are new or another revision, ids of those that ended, valves |
+| devices | - | devices whose last data or state changed, at most once a second |
+| beat | - | the gateway's time, each second; a page without one for 4 s calls itself stale |
+| bye | - | the session has ended |
+
+The position is `epoch.alarm.telemetry`, heads of the journal's lanes taken *before* the desk was looked at, so what an
+event holds is never older than its id. A page that comes back with `Last-Event-ID` gets what it missed if that is still
+remembered, else a snapshot; so does one whose queue ran full. While the disk refuses entries events carry no id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from gatehouse_config.devices import Resident
+from gatehouse_edge.clock import Clock
+from gatehouse_edge.console import views
+from gatehouse_edge.console.port import DeskPort
+from gatehouse_edge.console.views import Row, Viewpoint
+from gatehouse_edge.ledger import DeviceView
+
+MAX_CLIENTS: Final = 64
+QUEUE: Final = 256
+"""Events one page may lag; then it gets a snapshot instead."""
+REMEMBERED: Final = 512
+"""Changes kept for pages that come back."""
+BEAT_S: Final = 1.0
+RETRY_MS: Final = 1000
+"""How long a browser waits before it connects again."""
+
+
+class Position(Struct, frozen=True):
+    """Where a reader of both lanes stands."""
+
+    epoch: str
+    alarm: int
+    telemetry: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.alarm}.{self.telemetry}"
+
+
+class _Change(Struct, frozen=True):
+    """One event in both forms: for those who may read residents' data, and for the others."""
+
+    position: str
+    clear: bytes
+    masked: bytes
+
+
+class Client:
+    """One open page."""
+
+    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool]) -> None:
+        self.is_clear: Final = is_clear
+        self.is_live: Final = is_live
+        """False once the session behind it has ended."""
+        self.queue: Final[asyncio.Queue[bytes | None]] = asyncio.Queue(QUEUE)
+
+    def offer(self, chunk: bytes) -> bool:
+        """Queue a chunk; False: the page lags."""
+        try:
+            self.queue.put_nowait(chunk)
+        except asyncio.QueueFull:
+            return False
+        return True
+
+    def start_over(self, chunk: bytes | None) -> None:
+        """Drop everything queued and send this instead; None ends the stream."""
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(chunk)
+
+
+class Stream:
+    """Owner of the open pages. `run` must be running for them to hear anything."""
+
+    def __init__(
+        self,
+        desk: DeskPort,
+        heads: Callable[[], Awaitable[Position]],
+        clock: Clock,
+        residents: Mapping[str, Resident],
+    ) -> None:
+        self.resyncs = 0
+        """Pages that lagged and got a snapshot."""
+        self.pushes = 0
+        """Changes told."""
+        self._desk: Final = desk
+        self._heads: Final = heads
+        self._clock: Final = clock
+        self.residents = residents
+        self._clients: Final[set[Client]] = set()
+        self._remembered: Final[deque[_Change]] = deque(maxlen=REMEMBERED)
+        self._position = ""
+        self._alarms: dict[str, int] = {}
+        self._valves: dict[str, object] = {}
+        self._devices: dict[str, object] = {}
+        self._is_closed = False
+
+    @property
+    def clients(self) -> int:
+        """How many pages are open."""
+        return len(self._clients)
+
+    @property
+    def position(self) -> str:
+        """The latest position told."""
+        return self._position
+
+    def viewpoint(self) -> Viewpoint:
+        """Return the view under the configuration in force."""
+        return Viewpoint(self._desk.plan, self.residents)
+
+    def snapshot(self, *, is_clear: bool) -> Row:
+        """Return everything a page shows."""
+        view = self.viewpoint()
+        return {
+            "position": self._position,
+            "alarms": [view.alarm(alarm, is_clear=is_clear) for alarm in self._desk.alarms()],
+            "devices": [view.device(device, is_clear=is_clear) for device in self._desk.devices()],
+            "valves": [views.valve(name, valve) for name, valve in self._desk.valves().items()],
+            "beat": self._beat(),
+        }
+
+    async def run(self) -> None:
+        """Tell changes and beats until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_changes(), name="console changes")
+            tasks.create_task(self._tell_beats(), name="console beats")
+
+    def close(self) -> None:
+        """End every stream: the gateway is stopping."""
+        self._is_closed = True
+        for client in self._clients:
+            client.start_over(None)
+
+    async def follow(self, client: Client, last_event_id: str | None) -> AsyncIterator[bytes]:
+        """Yield the stream of one page, first what it missed."""
+        if self._is_closed:
+            return
+        self._clients.add(client)
+        try:
+            yield b"retry: %d\n\n" % RETRY_MS
+            for chunk in self._missed(client, last_event_id):
+                yield chunk
+            while (queued := await client.queue.get()) is not None:
+                yield queued
+        finally:
+            self._clients.discard(client)
+
+    async def _tell_changes(self) -> None:
+        seen = -1
+        while True:
+            seen = await self._desk.changed(seen)
+            position = str(await self._heads())
+            self._tell(position)
+
+    async def _tell_beats(self) -> None:
+        while True:
+            self._tell_devices()
+            chunk = _event("beat", self._beat())
+            for client in list(self._clients):
+                if not client.is_live():
+                    client.start_over(_event("bye", {}))
+                    client.queue.put_nowait(None)
+                else:
+                    self._offer(client, chunk)
+            await asyncio.sleep(BEAT_S)
+
+    def _tell(self, position: str) -> None:
+        alarms = self._desk.alarms()
+        known = self._alarms
+        self._alarms = {alarm.alarm_id: alarm.seq for alarm in alarms}
+        changed = [alarm for alarm in alarms if known.get(alarm.alarm_id) != alarm.seq]
+        gone = sorted(known.keys() - self._alarms.keys())
+        valves = dict(self._desk.valves())
+        is_new = position != self._position
+        has_valves = valves != self._valves
+        self._valves = dict(valves)
+        if not (changed or gone or has_valves):
+            self._position = position
+            return
+        view = self.viewpoint()
+        forms = [
+            _event(
+                "change",
+                {
+                    "alarms": [view.alarm(alarm, is_clear=is_clear) for alarm in changed],
+                    "gone": gone,
+                    "valves": [views.valve(name, valve) for name, valve in valves.items()],
+                },
+                position if is_new and not self._desk.is_storage_failing else None,
+            )
+            for is_clear in (True, False)
+        ]
+        self._position = position
+        change = _Change(position, forms[0], forms[1])
+        self._remembered.append(change)
+        self.pushes += 1
+        for client in list(self._clients):
+            self._offer(client, change.clear if client.is_clear else change.masked)
+
+    def _tell_devices(self) -> None:
+        views_ = {view.device_id: view for view in self._desk.devices()}
+        marks = {name: _mark(view) for name, view in views_.items()}
+        changed = [views_[name] for name, mark in marks.items() if self._devices.get(name) != mark]
+        gone = sorted(self._devices.keys() - marks.keys())
+        self._devices = dict(marks)
+        if not (changed or gone) or not self._clients:
+            return
+        view = self.viewpoint()
+        forms = {
+            is_clear: _event(
+                "devices",
+                {"devices": [view.device(device, is_clear=is_clear) for device in changed], "gone": gone},
+            )
+            for is_clear in {client.is_clear for client in self._clients}
+        }
+        for client in list(self._clients):
+            self._offer(client, forms[client.is_clear])
+
+    def _missed(self, client: Client, last_event_id: str | None) -> list[bytes]:
+        """Return what a page that knows `last_event_id` has to hear; a snapshot if that is not known any more."""
+        remembered = list(self._remembered)
+        after = [at for at, change in enumerate(remembered) if change.position == last_event_id]
+        if last_event_id and last_event_id == self._position and not after:
+            after = [len(remembered) - 1]
+        if not last_event_id or not after:
+            return [self._snapshot_event(client)]
+        missed = remembered[after[0] + 1 :]
+        view = self.viewpoint()
+        devices = [view.device(device, is_clear=client.is_clear) for device in self._desk.devices()]
+        chunks = [change.clear if client.is_clear else change.masked for change in missed]
+        return [*chunks, _event("devices", {"devices": devices, "gone": []}), _event("beat", self._beat())]
+
+    def _offer(self, client: Client, chunk: bytes) -> None:
+        if not client.offer(chunk):
+            self.resyncs += 1
+            client.start_over(self._snapshot_event(client))
+
+    def _snapshot_event(self, client: Client) -> bytes:
+        position = None if self._desk.is_storage_failing else self._position
+        return _event("snapshot", self.snapshot(is_clear=client.is_clear), position)
+
+    def _beat(self) -> Row:
+        return views.beat(self._clock.now(), is_storage_failing=self._desk.is_storage_failing)
+
+
+def _event(name: str, data: Row, event_id: str | None = None) -> bytes:
+    head = f"event: {name}\n" + (f"id: {event_id}\n" if event_id else "")
+    return head.encode("ascii") + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
+def _mark(view: DeviceView) -> object:
+    last_s = None if view.last is None else view.last.at.service_s
+    return last_s, view.codes, view.silence is not None, view.is_inhibited, view.place
