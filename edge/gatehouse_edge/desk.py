@@ -165,7 +165,7 @@ def replan(desk: Desk, plan: Plan, now: Now) -> Desk:
         # A step without news, so that nobody asks an empty desk whether there is gas.
         rules[device.device_id], conditions[device.device_id] = rule.step(state, None, now, device.settings)
     for output_id, valve in desk.valves.items():
-        _tell_board(rules, plan, output_id, valve, now)
+        _tell_boards(rules, output_id, valve, now)
     return structs.replace(desk, rules=rules, conditions=conditions)
 
 
@@ -338,9 +338,8 @@ class _Work:
             self._draft.records.append(NewRecord(kind="output", body=moved))
             if self._rules is None:
                 self._rules = dict(self._desk.rules)
-            changed = _tell_board(self._rules, self._plan, output_id, valve, self._now)
-            if changed is not None:
-                self._draft.state[f"rule/{changed}"] = msgspec.json.encode(self._rules[changed])
+            for board_id in _tell_boards(self._rules, output_id, valve, self._now):
+                self._draft.state[f"rule/{board_id}"] = msgspec.json.encode(self._rules[board_id])
 
     def _decide(self, command: AnyCommand) -> CommandResult:
         match command:
@@ -434,12 +433,17 @@ def _stranger(observation: AnyObservation, now: Now) -> Refusal:
     return Refusal(device_id=GATEWAY, at=now, reason=RefusalReason.UNKNOWN_NODE, count=1, source=source)
 
 
-def _tell_board(rules: dict[str, Any], plan: Plan, output_id: str, valve: Valve, now: Now) -> str | None:
-    """Tell the rule of the board on which the valve hangs what is asked of it; return the board if it has one."""
-    output = plan.outputs.get(output_id)
-    io_id = "" if output is None else output.io_id
-    state = rules.get(io_id)
-    if not isinstance(state, power.State):
-        return None
-    rules[io_id] = power.with_demand(state, output_id, is_closed=valve.is_closed, now=now)
-    return io_id
+def _tell_boards(rules: dict[str, Any], output_id: str, valve: Valve, now: Now) -> list[str]:
+    """Tell every I/O board what is asked of a valve, for its feedback may hang on another board than its relay.
+
+    Returns:
+        The boards that did not know it yet.
+    """
+    told = []
+    for device_id, state in rules.items():
+        if isinstance(state, power.State):
+            after = power.with_demand(state, output_id, is_closed=valve.is_closed, now=now)
+            if after is not state:
+                rules[device_id] = after
+                told.append(device_id)
+    return told

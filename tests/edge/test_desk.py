@@ -33,6 +33,7 @@ from gatehouse_edge.reading import (
     Car,
     GasFlag,
     GasReading,
+    InputReading,
     LiftReading,
     OutputReading,
     Quality,
@@ -58,7 +59,7 @@ def settings(kind):
 
 
 def make_plan(**more):
-    kinds = {"gas-1": "gas", "lift-1": "lift"} | {f"btn-{n}": "button" for n in range(20)}
+    kinds = {"gas-1": "gas", "lift-1": "lift", "io-1": "io"} | {f"btn-{n}": "button" for n in range(20)}
     return Plan(
         devices={
             d: DevicePlan(device_id=d, kind=k, settings=settings(k), place=PLACE) for d, k in kinds.items()
@@ -687,3 +688,49 @@ def test_text_that_cannot_be_stored_is_refused_and_not_written(site, text):
     result = site.give(AddNote, alarm_id=site.alarm("sos.pressed").alarm_id, text=text)
     assert result.refused.reason == "malformed"
     assert not site.said("outcome")
+
+
+def test_a_valve_that_does_not_close_is_a_fault_also_after_a_restart(site):
+    site.gas(GasFlag.HIGH_ALARM)
+    for n in range(20):
+        site.s += 1
+        if n == 5:
+            site.restart()
+        site.do(
+            InputReading(device_id="io-1", at=site.now(), role="valve_closed", is_on=False, subject="valve")
+        )
+    assert "valve should be closed" in site.alarm("gateway.valve_disagrees").text
+
+
+def test_an_ebike_in_the_car_is_told_by_lamp_and_voice(site):
+    def camera(is_on):
+        site.do(InputReading(device_id="io-1", at=site.now(), role="ebike", is_on=is_on, subject="lift-1"))
+
+    camera(True)
+    site.wait(1)
+    camera(True)
+    assert "lift.ebike_in_car" in site.codes()
+    voice = demands(site.desk, site.plan, site.now())["voice"]
+    assert (voice.is_on, voice.message) == (True, "ebike")
+    assert site.on("lamp")
+
+
+def test_a_lift_in_inspection_raises_nothing_that_sounds(site):
+    from gatehouse_edge.reading import ServiceMode
+
+    for _ in range(10):
+        site.s += 1
+        site.do(
+            LiftReading(
+                device_id="lift-1",
+                at=site.now(),
+                car=Car.STOPPED,
+                door_zone=True,
+                door_closed=True,
+                service_mode=ServiceMode.INSPECTION,
+                faults=frozenset({"overspeed"}),
+            )
+        )
+    shown = [a for a in site.desk.board.alarms.values() if a.state is not AlarmState.SUPPRESSED]
+    assert shown == []
+    assert not site.on("siren")

@@ -61,8 +61,6 @@ class OutputPlan(Struct, frozen=True, kw_only=True):
     output_id: str
     kind: OutputKind
     serves: tuple[str, ...] = (ALL,)
-    io_id: str = ""
-    """The board it hangs on; its rule compares a valve's feedback with what was asked."""
     is_quiet: bool = False
     """A siren that the configuration keeps silent: it sounds only when no console shows a new P1 or P2."""
     place: Place = Place()
