@@ -241,8 +241,7 @@ def event_for(data: AlarmData, *, gateway_id: str, prefix: str = "scg") -> Event
 
 def to_document(event: Event, *, unknown: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return `event` as a JSON document, with fields kept from the sender put back."""
-    known: dict[str, Any] = msgspec.to_builtins(event)
-    return merged(known, unknown or {})
+    return merged(_plain(event), unknown or {})
 
 
 def encode(event: Event) -> bytes:
@@ -277,4 +276,10 @@ def decode(raw: bytes) -> Received:
         event = msgspec.convert(document, Event)
     except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise EventError((str(error),)) from error
-    return Received(event=event, unknown=unknown_part(document, msgspec.to_builtins(event)))
+    return Received(event=event, unknown=unknown_part(document, _plain(event)))
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    """Return what a JSON reader will see: lists, not tuples; text, not times."""
+    document: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(event))
+    return document
