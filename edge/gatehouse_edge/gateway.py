@@ -10,20 +10,31 @@ import asyncio
 import contextlib
 import logging
 import signal
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from fastapi import FastAPI
 from msgspec import Struct
 
 from gatehouse_config import FaultyConfigError, GatewayConfig, diff, load
 from gatehouse_edge import logs
 from gatehouse_edge.blueprint import plan_of
 from gatehouse_edge.clock import SystemClock
+from gatehouse_edge.console import (
+    Accounts,
+    ConsoleServer,
+    console_directory,
+    create_app,
+    reconfigure,
+    tls_files,
+)
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.ledger import Ledger, last_seen
+from gatehouse_edge.metrics import registry_of
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
@@ -61,12 +72,21 @@ class Gateway:
         self._ledger: Final = ledger
         self._clock: Final = clock
         self._drivers: dict[str, Driver] = {}
+        self._app: FastAPI | None = None
         self._reload_wanted: Final = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event, reader: Reader) -> None:
-        """Run until `stop` is set; returns once everything is on disk. `reader` becomes the notifier's."""
+    async def run(self, stop: asyncio.Event, directory: Path) -> None:
+        """Run until `stop` is set; returns once everything is on disk. Readers look into `directory`."""
+        with contextlib.ExitStack() as stack:
+            notifier = self._notifier(stack.enter_context(Reader.open(directory)))
+            accounts = stack.enter_context(
+                contextlib.closing(await asyncio.to_thread(Accounts.open, console_directory(self._config)))
+            )
+            console = self._console(stack.enter_context(Reader.open(directory)), accounts)
+            await self._work(stop, notifier, console)
+
+    async def _work(self, stop: asyncio.Event, notifier: Notifier, console: ConsoleServer) -> None:
         service = Service()
-        notifier = self._notifier(reader)
         async with asyncio.TaskGroup() as tasks:
             ledger = tasks.create_task(self._ledger.run(), name="ledger")
             crew = Crew(tasks)
@@ -74,6 +94,7 @@ class Gateway:
             crew.hire("outputs", self._drive_outputs())
             crew.hire("notifier", notifier.run())
             crew.hire("notifier's bell", self._ring(notifier))
+            crew.hire("console", console.run())
             crew.hire("clock", self._watch_clock())
             crew.hire("reload", self._reload(crew))
             crew.hire("watchdog", service.feed_watchdog(lambda: not ledger.done() and self._ledger.is_alive))
@@ -104,7 +125,7 @@ class Gateway:
     def _notifier(self, reader: Reader) -> Notifier:
         config, ledger = self._config, self._ledger
 
-        async def report(is_failing: bool, why: str) -> None:  # noqa: FBT001  # the notifier's own shape
+        async def report(is_failing: bool, why: str) -> None:  # the notifier's own shape
             await ledger.report("gateway.notifier_failed", why, is_true=is_failing)
 
         def is_wanted(alarm_id: str) -> bool:
@@ -121,6 +142,24 @@ class Gateway:
             patience=Patience(retry_s=config.notifiers.retry_s, give_up_after=config.notifiers.give_up_after),
             is_wanted=is_wanted,
         )
+
+    def _console(self, reader: Reader, accounts: Accounts) -> ConsoleServer:
+        config = self._config.console
+        tls = tls_files(self._config, self._clock)
+        self._app = create_app(
+            self._ledger,
+            reader,
+            self._config,
+            accounts,
+            clock=self._clock,
+            registry=registry_of(self._ledger, self._drivers),
+        )
+        scheme = "http" if tls is None else "https"
+        _log.info("console at %s://%s:%d/", scheme, config.host, config.port)
+        if accounts.first_code is not None:
+            # Straight to the terminal or systemd's journal: it is a secret and has no place in the log file.
+            sys.stderr.write(f"\n  first user's one-time code 首个用户一次性口令: {accounts.first_code}\n\n")
+        return ConsoleServer(self._app, host=config.host, port=config.port, tls=tls)
 
     async def _ring(self, notifier: Notifier) -> None:
         """Tell the notifier of each commit."""
@@ -184,6 +223,8 @@ class Gateway:
         await self._dismiss(crew, leaving)
         self._config = new
         await self._ledger.reload(plan_of(new))
+        if self._app is not None:
+            reconfigure(self._app, new)
         self._hire(crew, arriving)
         late = tuple(sorted(changes.sections & {"gateway", "storage", "console", "notifiers"}))
         if late:
@@ -214,8 +255,7 @@ async def run(config_path: Path, *, log_level: str) -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, gateway.want_reload)
-        with Reader.open(directory) as reader:
-            await gateway.run(stop, reader)
+        await gateway.run(stop, directory)
     finally:
         await asyncio.to_thread(journal.close)
     return 0
