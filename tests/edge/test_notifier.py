@@ -273,15 +273,22 @@ async def test_nobody_is_told_again_once_the_alarm_was_acknowledged(
 
 
 async def test_the_urgent_goes_first(post: Post, modem: Modem, cable: PtyPair) -> None:
-    modem.cms_error = 38
-    stubborn = Patience(retry_s=0.3, give_up_after=1000)
-    async with post.running(gsm(cable), patience=stubborn):
-        post.step("manager", priority=Priority.P2, code="gas.low_alarm", label=CODES["gas.low_alarm"].label)
-        post.step("daughter")
-        await until(lambda: sum(command.startswith("AT+CMGS") for command in modem.commands) >= 2)
-        modem.cms_error = None
+    post.step("manager", priority=Priority.P2, code="gas.low_alarm", label=CODES["gas.low_alarm"].label)
+    post.step("daughter")
+    async with post.running(gsm(cable)):
         texts = await modem.wait_for_texts(2)
-    assert len(texts) == 2
+    assert [text.number for text in texts] == ["+8613900000003", "+8613900000002"]
+
+
+async def test_a_failed_message_waits_its_pause_and_lets_others_by(post: Post, server: WebhookServer) -> None:
+    server.statuses = [503]
+    async with post.running(WebhookChannel(server.url), patience=Patience(retry_s=3600.0)):
+        first = post.step("duty")
+        await server.wait_for_requests(1)
+        others = [post.step("duty") for _ in range(3)]
+        await server.wait_for_requests(4)
+        assert post.cursor() <= post.head() - 4
+    assert [json.loads(request.body)["alarm_id"] for request in server.requests] == [first, *others]
 
 
 async def test_yesterdays_steps_wake_nobody_when_the_cursor_file_was_lost(

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -114,9 +115,7 @@ class Counter:
     def _next(self, now_s: float) -> tuple[_Job | None, float | None]:
         ready = [job for job in self._jobs if job.not_before_s <= now_s]
         if ready:
-            return min(
-                ready, key=lambda job: (job.notification.priority.value, job.tries, job.notification.at)
-            ), None
+            return min(ready, key=_urgency), None
         return None, min((job.not_before_s - now_s for job in self._jobs), default=None)
 
     async def _wait(self, pause_s: float | None) -> None:
@@ -163,3 +162,8 @@ class Counter:
         )
         if not job.done.done():
             job.done.set_result(delivery)
+
+
+def _urgency(job: _Job) -> tuple[str, int, datetime]:
+    """Return what sorts the most urgent first; who failed before waits behind who did not."""
+    return job.notification.priority.value, job.tries, job.notification.at

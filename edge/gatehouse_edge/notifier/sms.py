@@ -97,9 +97,8 @@ class GsmChannel:
             raise TryAgainError(f"modem: SIM is {answer.removeprefix('+CPIN:').strip() or 'not ready'}")
         if self._pin is None or self._is_pin_refused:
             raise TryAgainError("modem: SIM wants another PIN")
-        self._is_pin_refused = (
-            True  # believed wrong until the modem says otherwise, also if we die in between
-        )
+        # Believed wrong until the modem says otherwise, also when it dies in between.
+        self._is_pin_refused = True
         await port.command(f'AT+CPIN="{self._pin}"', timeout_s=self._timeout_s)
         self._is_pin_refused = False
 
