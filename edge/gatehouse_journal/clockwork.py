@@ -56,7 +56,7 @@ def prunable_through(file: LaneFile, clocks: ClockTable, bound: int, cutoff: dat
     A time nobody can believe (1970) proves no age: such an entry goes only together with a later one that is
     believably old.
     """
-    after, proven = 0, None
+    after, proven = (file.first_seq() or 1) - 1, None
     while after < bound:
         rows = file.rows(after, min(_BATCH, bound - after))
         for entry, _ in rows:

@@ -17,7 +17,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 
 from gatehouse_events.chain import (
@@ -28,7 +27,6 @@ from gatehouse_events.chain import (
     Lane,
     Position,
     Stamp,
-    body_hash,
     canonical,
     chain,
     entry_hash,
@@ -39,10 +37,6 @@ from gatehouse_events.records import (
     Erased,
     Head,
     LaneStart,
-    RecordError,
-    Trimmed,
-    decode,
-    signed_bytes,
 )
 from gatehouse_journal import opening, tables
 from gatehouse_journal.ballast import Ballast
@@ -50,7 +44,6 @@ from gatehouse_journal.clockwork import ClockTable, prunable_through
 from gatehouse_journal.errors import BadEntryError, JournalBrokenError, JournalError, StorageFullError
 from gatehouse_journal.faults import (
     SQL_ERRORS,
-    DamagedRowError,
     SqlError,
     code,
     is_corruption,
@@ -62,6 +55,7 @@ from gatehouse_journal.lock import WriterLock
 from gatehouse_journal.opening import Care
 from gatehouse_journal.salvage import NEARLY_FULL_BYTES
 from gatehouse_journal.signer import Signer
+from gatehouse_journal.statements import Statements, declared, records
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +63,8 @@ _RESERVE: Final = 65_536
 """Telemetry sequence numbers reserved at a time: one synced write each so many readings."""
 _TRIM_SHARE: Final = 10
 """A full telemetry lane gives up a tenth of its entries, so trimming is rare and cheap."""
+_PRUNE_AT_ONCE: Final = 5_000
+"""An alarm must never wait long for old entries to go."""
 _FULL_CODES: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL})
 
 _T = TypeVar("_T")
@@ -101,6 +97,7 @@ class Journal:
         self.directory: Final = directory
         self._limits: Final = limits
         self._signer: Final = signer
+        self._statements: Final = Statements(signer)
         self._lock: Final = lock
         self._ballast: Final = ballast
         self._alarm: LaneFile
@@ -112,6 +109,7 @@ class Journal:
         self._integrity: list[str] = []
         self._telemetry_refused = 0
         self._is_broken = False
+        self._is_closed = False
 
     @classmethod
     def open(cls, directory: Path, *, limits: Limits, signer: Signer, stamp: Stamp) -> Journal:
@@ -247,7 +245,7 @@ class Journal:
         item = self._trimmed(Lane.TELEMETRY, (first, last), last_hash, "quota", stamp)
 
         def work() -> list[Entry]:
-            tables.write_meta(self._alarm.db, _floor_at(Position(self._epoch, last, last_hash)))
+            tables.write_meta(self._alarm.db, tables.floor_at(Position(self._epoch, last, last_hash)))
             return self._extend([item])
 
         entry = self._write(work)[0]
@@ -256,6 +254,8 @@ class Journal:
 
     def prune(self, *, receipt_seq: int, stamp: Stamp, is_clock_synced: bool) -> Entry | None:
         """Remove alarm entries that are signed for, received and older than the retention; all three.
+
+        A few thousand at a time: call again while something went.
 
         Args:
             receipt_seq: the last entry whose receipt (city or fleet) is stored.
@@ -330,7 +330,10 @@ class Journal:
 
     def close(self) -> None:
         """Settle both files and give the lock back; a second call does nothing."""
-        if not hasattr(self, "_alarm") or self._is_broken:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._is_broken:
             self._abandon()
             return
         try:
@@ -367,9 +370,7 @@ class Journal:
         meta = tables.read_meta(self._alarm.db)
         self._epoch = meta.get(tables.EPOCH, "")
         alarm_head, telemetry_head = self._alarm.head(), self._telemetry.head()
-        self._reserved = max(
-            _number(meta.get(tables.TELEMETRY_RESERVED)), telemetry_head[0].seq if telemetry_head else 0
-        )
+        self._reserved = max(tables.reserved(meta), telemetry_head[0].seq if telemetry_head else 0)
         faults = [*found.faults, *opening.doubts(found, self._epoch, meta, self._signer)]
         if alarm_head is not None and not self._epoch:
             faults.append("the journal no longer knows its epoch")
@@ -378,7 +379,7 @@ class Journal:
             Lane.ALARM: head_position(alarm_head, self._epoch),
             Lane.TELEMETRY: max(
                 head_position(telemetry_head, self._epoch),
-                _floor(meta, self._epoch),
+                tables.floor(meta, self._epoch),
                 key=lambda head: head.seq,
             ),
         }
@@ -436,7 +437,7 @@ class Journal:
         def work() -> list[Entry]:
             entries = chain(fresh[Lane.ALARM], Lane.ALARM, [(str(EntryKind.EPOCH), body, stamp)])
             self._alarm.insert(entries)
-            tables.write_meta(self._alarm.db, {tables.EPOCH: epoch, **_floor_at(fresh[Lane.TELEMETRY])})
+            tables.write_meta(self._alarm.db, {tables.EPOCH: epoch, **tables.floor_at(fresh[Lane.TELEMETRY])})
             return entries
 
         entry = self._write(work)[0]
@@ -455,7 +456,7 @@ class Journal:
         beyond = Position(head.epoch, self._reserved, head.hash)
 
         def work() -> list[Entry]:
-            tables.write_meta(self._alarm.db, _floor_at(beyond))
+            tables.write_meta(self._alarm.db, tables.floor_at(beyond))
             return self._extend([item])
 
         self._write(work)
@@ -464,10 +465,10 @@ class Journal:
     def _finish_trim(self) -> None:
         """A power cut between declaration and removal leaves rows that are declared gone; remove them now."""
         first = self._telemetry.first_seq()
-        for record in self._declared(Lane.TELEMETRY):
+        for record in declared(self._alarm, Lane.TELEMETRY):
             if record.reason == "quota" and first is not None and first <= record.last:
                 self._drop_telemetry(record.last)
-        for erased in self._records(EntryKind.ERASED, Erased):
+        for erased in records(self._alarm, EntryKind.ERASED, Erased):
             self._erase(self._alarm if erased.lane is Lane.ALARM else self._telemetry, erased.ranges)
 
     def _count_unsigned(self) -> int:
@@ -610,51 +611,12 @@ class Journal:
     # --- what the journal says about itself
 
     def _checkpoint(self, stamp: Stamp) -> tuple[str, bytes, Stamp]:
-        heads = {lane: Head(seq=head.seq, hash=head.hash.hex()) for lane, head in self._heads.items()}
-        record = Checkpoint(
-            epoch=self._epoch,
-            alarm=heads[Lane.ALARM],
-            telemetry=heads[Lane.TELEMETRY],
-            key=self._signer.public_key,
-        )
-        return EntryKind.CHECKPOINT, self._signed(EntryKind.CHECKPOINT, record), stamp
+        return EntryKind.CHECKPOINT, self._statements.checkpoint(self._epoch, self._heads), stamp
 
     def _trimmed(
         self, lane: Lane, run: tuple[int, int], last_hash: bytes, reason: str, stamp: Stamp
     ) -> tuple[str, bytes, Stamp]:
-        record = Trimmed(
-            lane=lane,
-            first=run[0],
-            last=run[1],
-            last_hash=last_hash.hex(),
-            reason=reason,
-            key=self._signer.public_key,
-        )
-        return EntryKind.TRIMMED, self._signed(EntryKind.TRIMMED, record), stamp
-
-    def _signed(self, kind: EntryKind, record: Checkpoint | Trimmed) -> bytes:
-        signature = self._signer.sign(signed_bytes(kind, canonical(record)))
-        return canonical(msgspec.structs.replace(record, signature=signature))
-
-    def _declared(self, lane: Lane, *, upto: int | None = None) -> list[Trimmed]:
-        return [
-            record for record in self._records(EntryKind.TRIMMED, Trimmed, upto=upto) if record.lane is lane
-        ]
-
-    def _records(self, kind: EntryKind, record: type[_T], *, upto: int | None = None) -> list[_T]:
-        """Return what the journal once said about itself; a body that was altered is damage, never obeyed."""
-        found = []
-        for entry in self._alarm.of_kind(kind, upto=upto):
-            if entry.body is None:
-                continue
-            if body_hash(entry.body) != entry.body_hash:
-                raise DamagedRowError(f"the body of entry {entry.seq} was altered")
-            try:
-                found.append(decode(entry.body, record))
-            except RecordError as error:
-                # As written, but not by this version (after a rollback to an older one): not ours to act on.
-                _log.warning("%s entry %d is stepped over: %s", kind, entry.seq, error)
-        return found
+        return EntryKind.TRIMMED, self._statements.trimmed(lane, run, last_hash, reason), stamp
 
     def _still_needed(self, last: int) -> list[bytes]:
         """Declarations that are about to be pruned though the telemetry behind their hole is still here."""
@@ -662,18 +624,17 @@ class Journal:
         head = self._heads[Lane.TELEMETRY].seq
         oldest = head if first is None else first
         return [
-            self._signed(
-                EntryKind.TRIMMED, msgspec.structs.replace(record, signature="", key=self._signer.public_key)
-            )
-            for record in self._declared(Lane.TELEMETRY, upto=last)
+            self._statements.again(record)
+            for record in declared(self._alarm, Lane.TELEMETRY, upto=last)
             if record.last + 1 >= oldest
         ]
 
     def _prunable(self, receipt_seq: int, stamp: Stamp) -> int | None:
-        signed = self._records(EntryKind.CHECKPOINT, Checkpoint)
+        signed = records(self._alarm, EntryKind.CHECKPOINT, Checkpoint)
         if not signed:
             return None
-        bound = min(receipt_seq, max(record.alarm.seq for record in signed))
+        first = self._alarm.first_seq() or 1
+        bound = min(receipt_seq, max(record.alarm.seq for record in signed), first + _PRUNE_AT_ONCE)
         cutoff = stamp.at - timedelta(days=self._limits.alarm_retention_days)
         return prunable_through(
             self._alarm, ClockTable.of(self._alarm.of_kind(EntryKind.CLOCK)), bound, cutoff
@@ -693,20 +654,3 @@ class Journal:
         for file in (getattr(self, "_alarm", None), getattr(self, "_telemetry", None)):
             if file is not None:
                 file.close()
-
-
-def _floor_at(head: Position) -> dict[str, str]:
-    return {tables.TELEMETRY_FLOOR: f"{head.seq}:{head.hash.hex()}"}
-
-
-def _floor(meta: Mapping[str, str], epoch: str) -> Position:
-    """Return where the telemetry lane goes on when no row tells."""
-    seq, _, digest = meta.get(tables.TELEMETRY_FLOOR, "").partition(":")
-    try:
-        return Position(epoch, int(seq), bytes.fromhex(digest))
-    except ValueError:
-        return Position(epoch, 0, ZERO_HASH)
-
-
-def _number(text: str | None) -> int:
-    return int(text) if text is not None and text.isdecimal() else 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from gatehouse_events.chain import Entry, EntryKind, Lane, Position
 from gatehouse_journal.clockwork import ClockTable
 from gatehouse_journal.cursors import Cursors
 from gatehouse_journal.errors import JournalError
+from gatehouse_journal.faults import SQL_ERRORS
 from gatehouse_journal.lane import head_position, read_kind, read_rows, tolerant_text
 from gatehouse_journal.opening import ALARM_FILE, TELEMETRY_FILE
 from gatehouse_journal.signer import public_keys
@@ -24,8 +26,19 @@ MAX_READ: Final = 10_000
 """Most entries of one read: the WAL cannot shrink while a read lasts."""
 
 
+@contextmanager
+def _named() -> Iterator[None]:
+    try:
+        yield
+    except SQL_ERRORS as error:
+        raise JournalError(f"the journal cannot be read: {error}") from error
+
+
 class Reader:
-    """Not thread safe: one call at a time, from any thread. Works with and without a running writer."""
+    """Not thread safe: one call at a time, from any thread. Works with and without a running writer.
+
+    What cannot be read is a `JournalError`; `read_rows` and `database`, for proofs and exports, let SQLite speak.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory: Final = directory
@@ -45,7 +58,8 @@ class Reader:
 
     def read(self, lane: Lane, after: int, limit: int) -> list[Entry]:
         """Return at most `limit` (and `MAX_READ`) entries of `lane` that follow `after`, oldest first."""
-        return [entry for entry, _ in self.read_rows(lane, after, limit)]
+        with _named():
+            return [entry for entry, _ in self.read_rows(lane, after, limit)]
 
     def read_rows(self, lane: Lane, after: int, limit: int) -> list[tuple[Entry, bytes]]:
         """Return entries as `read` does, each with the hash stored beside it."""
@@ -53,7 +67,8 @@ class Reader:
 
     def head(self, lane: Lane) -> Position:
         """Return the last entry of `lane` (sequence 0 in an empty one)."""
-        rows = read_rows(self.database(lane), lane, self._last(lane) - 1, 1)
+        with _named():
+            rows = read_rows(self.database(lane), lane, self._last(lane) - 1, 1)
         if not rows:
             return head_position(None, "0" * 32)
         return head_position(rows[0], rows[0][0].epoch)
@@ -63,15 +78,18 @@ class Reader:
 
         A lost cursor file also gives 0: a reader for whom old entries do harm looks at their age.
         """
-        return self._side().get(lane, name)
+        with _named():
+            return self._side().get(lane, name)
 
     def set_cursor(self, name: str, seq: int, lane: Lane = Lane.ALARM) -> None:
         """Remember that `name` is done with everything up to `seq`."""
-        self._side().set(lane, name, seq)
+        with _named():
+            self._side().set(lane, name, seq)
 
     def clocks(self) -> ClockTable:
         """Return the corrections of all boots."""
-        return ClockTable.of(read_kind(self.database(Lane.ALARM), Lane.ALARM, EntryKind.CLOCK))
+        with _named():
+            return ClockTable.of(read_kind(self.database(Lane.ALARM), Lane.ALARM, EntryKind.CLOCK))
 
     def corrected(self, entries: Sequence[Entry]) -> list[datetime]:
         """Return for each entry when it was really written, as far as a later `clock` entry tells."""

@@ -13,6 +13,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from gatehouse_events.chain import ZERO_HASH, Position
+
 EPOCH: Final = "epoch"
 TELEMETRY_RESERVED: Final = "telemetry_reserved"
 """Telemetry sequence numbers up to this one may have been seen by a reader, whatever a power cut has taken."""
@@ -85,6 +87,26 @@ def read_meta(db: sqlite3.Connection) -> dict[str, str]:
 def read_meta_rows(db: sqlite3.Connection) -> Loaded:
     """Return the journal's own facts with what is damaged among them."""
     return sound_state(db.execute("SELECT key, value, crc FROM meta ORDER BY key"))
+
+
+def floor_at(head: Position) -> dict[str, str]:
+    """Return the fact that telemetry goes on after `head` when no row tells."""
+    return {TELEMETRY_FLOOR: f"{head.seq}:{head.hash.hex()}"}
+
+
+def floor(meta: Mapping[str, str], epoch: str) -> Position:
+    """Return where telemetry goes on when no row tells."""
+    seq, _, digest = meta.get(TELEMETRY_FLOOR, "").partition(":")
+    try:
+        return Position(epoch, int(seq), bytes.fromhex(digest))
+    except ValueError:
+        return Position(epoch, 0, ZERO_HASH)
+
+
+def reserved(meta: Mapping[str, str]) -> int:
+    """Return the last telemetry number that a reader may ever have seen."""
+    text = meta.get(TELEMETRY_RESERVED, "")
+    return int(text) if text.isdecimal() else 0
 
 
 def sound_state(rows: Iterable[tuple[object, object, object]]) -> Loaded:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gatehouse_events.chain import ZERO_HASH, ChainError, Entry, EntryKind, Lane, body_hash, entry_hash
 from gatehouse_events.records import Checkpoint, Epoch, Erased, RecordError, Trimmed, decode, signed_bytes
 from gatehouse_journal import tables
+from gatehouse_journal.errors import JournalError
 from gatehouse_journal.faults import SQL_ERRORS
 from gatehouse_journal.lane import read_kind
 from gatehouse_journal.signer import is_signed
@@ -87,9 +88,9 @@ def verify(reader: Reader, *, keys: tuple[str, ...], progress: Progress | None =
     signed_through = run.checkpoints()
     run.small_tables()
     run.structure()
-    head = reader.head(Lane.ALARM)
+    epoch = run.present_epoch()
     return Report(
-        epoch=head.epoch,
+        epoch=epoch,
         epochs=len(run.epochs_seen),
         lanes=lanes,
         checkpoints=len(run.declared.checkpoints),
@@ -223,6 +224,13 @@ class _Run:
                 self._fault(Lane.TELEMETRY, record.telemetry.seq, f"signed by checkpoint {seq} but missing")
             through = max(through, record.alarm.seq)
         return through
+
+    def present_epoch(self) -> str:
+        """Return the epoch of the last alarm entry, empty when not even that can be read."""
+        try:
+            return self._reader.head(Lane.ALARM).epoch
+        except JournalError:
+            return ""
 
     def small_tables(self) -> None:
         """Check the CRCs of state, counters and the journal's own facts."""
