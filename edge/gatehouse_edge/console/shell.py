@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from gatehouse_edge.console.problems import ProblemError, problem_response
-from gatehouse_events.states import Label
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest order, 200 receipts, has 20 KiB."""
@@ -25,11 +23,6 @@ _HEADERS: Final = {
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
     "X-Frame-Options": "DENY",
 }
-_TOO_LARGE: Final = ProblemError(413, "too_large", Label("请求过大", "the request is too large"))
-
-
-class _TooLargeError(Exception):
-    """The body is longer than anything this API takes."""
 
 
 class Shell:
@@ -43,7 +36,6 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        has_begun = False
         taken = 0
 
         async def bounded() -> Message:
@@ -52,18 +44,13 @@ class Shell:
             if message["type"] == "http.request":
                 taken += len(message.get("body", b""))
                 if taken > MAX_BODY_BYTES:
-                    raise _TooLargeError
+                    # An HTTPException, because the framework turns any other error of reading into a 400.
+                    raise HTTPException(413)
             return message
 
         async def dressed(message: Message) -> None:
-            nonlocal has_begun
             if message["type"] == "http.response.start":
-                has_begun = True
                 MutableHeaders(scope=message).update(_HEADERS)
             await send(message)
 
-        try:
-            await self._app(scope, bounded, dressed)
-        except _TooLargeError:
-            if not has_begun:
-                await problem_response(_TOO_LARGE)(scope, receive, dressed)
+        await self._app(scope, bounded, dressed)

@@ -213,12 +213,15 @@ class Stream:
             self._offer(client, change.clear if client.is_clear else change.masked)
 
     def _tell_devices(self) -> None:
+        if not self._clients:
+            self._devices = {}
+            return
         views_ = {view.device_id: view for view in self._desk.devices()}
         marks = {name: _mark(view) for name, view in views_.items()}
         changed = [views_[name] for name, mark in marks.items() if self._devices.get(name) != mark]
         gone = sorted(self._devices.keys() - marks.keys())
         self._devices = dict(marks)
-        if not (changed or gone) or not self._clients:
+        if not (changed or gone):
             return
         view = self.viewpoint()
         forms = {

@@ -25,7 +25,7 @@ export class DeviceList {
     const parts = this.rows.get(device.id) ?? this.build(device);
     if (parts.device !== device) {
       parts.device = device;
-      parts.node.className = device.state;
+      parts.node.className = `is-${device.state}`;
       parts.place.textContent = pick(device.place);
       parts.state.textContent = [t(`state_${device.state}`), ...device.codes.map((code) => pick(code.label))].join(" · ");
       parts.last.textContent = said(device);
