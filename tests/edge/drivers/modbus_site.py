@@ -79,11 +79,11 @@ def board(unit_id: int = 30, *, inputs: tuple[Input, ...] = (), poll_ms: int = 5
     )
 
 
-def rtu(port: Path, *, baud: int = 115_200, timeout_ms: int = 50) -> ModbusRtuBus:
+def rtu(port: Path, *, baud: int = 115_200, timeout_ms: int = 150) -> ModbusRtuBus:
     return ModbusRtuBus(kind="modbus_rtu", id="b", port=str(port), baud=baud, response_timeout_ms=timeout_ms)
 
 
-def tcp(port: int, *, timeout_ms: int = 100) -> ModbusTcpBus:
+def tcp(port: int, *, timeout_ms: int = 250) -> ModbusTcpBus:
     return ModbusTcpBus(
         kind="modbus_tcp", id="b", host="127.0.0.1", port=port, response_timeout_ms=timeout_ms
     )

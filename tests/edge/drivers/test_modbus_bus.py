@@ -133,7 +133,10 @@ async def test_a_late_answer_is_never_taken_for_anothers(line, late_s):
     slow.manners.late_s = late_s
     line.attach(slow)
     line.attach(quick)
-    async with running(rtu(line.port), [unit(1, poll_ms=30), unit(2, poll_ms=30)]) as (_, inbox):
+    async with running(rtu(line.port, timeout_ms=50), [unit(1, poll_ms=30), unit(2, poll_ms=30)]) as (
+        _,
+        inbox,
+    ):
         await until(lambda: len(inbox.values("gas-2")) >= 20 and len(inbox.reasons("gas-1")) >= 3)
     assert set(inbox.values("gas-2")) == {5.0}
     assert set(inbox.values("gas-1")) <= {77.0}
@@ -306,7 +309,10 @@ async def test_late_tcp_answers_belong_to_nobody():
     slow.manners.late_s = 0.15
     async with (
         GasController([slow, quick]) as controller,
-        running(tcp(controller.port), [unit(1, poll_ms=30), unit(2, poll_ms=30)]) as (_, inbox),
+        running(tcp(controller.port, timeout_ms=100), [unit(1, poll_ms=30), unit(2, poll_ms=30)]) as (
+            _,
+            inbox,
+        ),
     ):
         await until(lambda: len(inbox.values("gas-2")) >= 10 and inbox.reasons("gas-1"))
     assert set(inbox.values("gas-2")) == {5.0}
@@ -319,6 +325,15 @@ async def test_a_wrong_transaction_id_is_a_wrong_answer():
         async with running(tcp(controller.port), [unit(1)]) as (_, inbox):
             await until(lambda: inbox.reasons("gas-1"))
     assert set(inbox.reasons("gas-1")) == {SilenceReason.WRONG_ANSWER}
+
+
+async def test_a_tcp_answer_under_another_units_id_is_not_taken():
+    slave = Cn6in1Detector(1)
+    slave.manners.as_unit = 2
+    async with GasController([slave]) as controller, running(tcp(controller.port), [unit(1)]) as (_, inbox):
+        await until(lambda: inbox.reasons("gas-1"))
+    assert set(inbox.reasons("gas-1")) == {SilenceReason.WRONG_ANSWER}
+    assert inbox.of(GasReading) == []
 
 
 async def test_a_gateways_exception_11_is_the_units_silence():

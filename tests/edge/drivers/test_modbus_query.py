@@ -114,6 +114,14 @@ def test_another_units_or_anothers_length_is_not_taken(unit_id, count):
     assert is_ours or hunt.evidence() is Evidence.ANOTHER_UNIT
 
 
+def test_an_answer_to_another_function_is_stepped_over():
+    other = RegisterQuery(unit_id=1, function=RegisterFunction.INPUT, address=0, count=10)
+    hunt = Hunt(TEN, request_frame(TEN))
+    assert hunt.feed(answer(other, [7] * 10)) is False
+    assert hunt.feed(answer(TEN, range(10)))
+    assert accept(TEN, hunt.pdu) == tuple(range(10))
+
+
 def test_our_own_echo_is_stepped_over_and_is_no_evidence():
     hunt = Hunt(TEN, request_frame(TEN))
     hunt.feed(request_frame(TEN)[:3])
