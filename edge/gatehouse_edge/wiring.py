@@ -9,9 +9,7 @@ from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
 from gatehouse_config.devices import BeaconDevice, ButtonDevice, CameraDevice, LiftDevice
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.drivers.ble_radio import BleRadio
 from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
-from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
 from gatehouse_edge.drivers import modbus_bus
 from gatehouse_edge.drivers.lift_line import lift_line
 from gatehouse_edge.ports import Counters, Inbox
@@ -74,10 +72,13 @@ def drivers_of(
                 pass
     radios = [bus for bus in config.buses if isinstance(bus, BleBus)]
     if radios and is_wanted(RADIO):
+        # Imported where there is one: D-Bus and codec libraries cost 30 MiB that a gas-only gateway never needs.
+        from gatehouse_edge.drivers.ble_radio import BleRadio
+
         drivers[RADIO] = BleRadio(radios, _tags(config), inbox, clock, counters)
     for device in config.devices:
         if isinstance(device, CameraDevice) and is_wanted(device.id):
-            drivers[device.id] = CameraDriver(_camera(config, device), inbox=inbox, clock=clock)
+            drivers[device.id] = _camera(config, device, inbox=inbox, clock=clock)
     return drivers
 
 
@@ -94,9 +95,11 @@ def _tags(config: GatewayConfig) -> list[Tag]:
     ]
 
 
-def _camera(config: GatewayConfig, device: CameraDevice) -> CameraSettings:
+def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock) -> Driver:
+    from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
+
     url = device.url if "://" in device.url else str(config.resolve(device.url))
-    return CameraSettings(
+    settings = CameraSettings(
         camera_id=device.id,
         url=url,
         frozen_after_s=device.frozen_after_s,
@@ -105,3 +108,4 @@ def _camera(config: GatewayConfig, device: CameraDevice) -> CameraSettings:
         # The rule calls a camera lost after max_silence_s without a word of it.
         report_every_s=device.max_silence_s / 3,
     )
+    return CameraDriver(settings, inbox=inbox, clock=clock)
