@@ -118,7 +118,8 @@ def state_word(view: DeviceView) -> str:
         return "silent"
     if kinds:
         return "fault"
-    return "unknown" if view.last is None and view.kind not in {"gateway", "bus", "button"} else "normal"
+    # The gateway itself answers this question, so it is alive; whatever else has not spoken yet is not called normal.
+    return "unknown" if view.last is None and view.kind != "gateway" else "normal"
 
 
 def told(last: AnyObservation) -> Row:
