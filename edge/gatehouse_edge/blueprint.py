@@ -17,13 +17,15 @@ from gatehouse_config.devices import (
 )
 from gatehouse_config.model import GatewayConfig
 from gatehouse_config.rulesets import Ladder, LiftRules
-from gatehouse_edge.alarms.alarm import GATEWAY
 from gatehouse_edge.alarms.plan import DevicePlan, LadderStep, OutputKind, OutputPlan, Place, Plan
 from gatehouse_edge.reading import Unit
 from gatehouse_edge.rules import beacon, bus, camera, gas, lift, node, power, sos, throw, trap
 from gatehouse_edge.rules.lift_motion import Limits
 from gatehouse_edge.rules.presence import Settings as PresenceSettings
 from gatehouse_edge.rules.supervision import Supervision
+from gatehouse_events.alarm import GATEWAY
+from gatehouse_events.city import AssetCard, SiteCard
+from gatehouse_events.event import Asset, Crs, EventSite, Point
 
 _CATEGORIES: Final = ("gas", "lift", "sos", "throw", "gateway")
 
@@ -56,6 +58,57 @@ def plan_of(config: GatewayConfig) -> Plan:
             for output in config.outputs
         },
         adapters={wire.adapter: wire.id for wire in config.buses if isinstance(wire, BleBus)},
+    )
+
+
+def card_of(config: GatewayConfig) -> SiteCard:
+    """Return what the city has to know of the community and its devices."""
+    site = config.site
+    position = site.position
+    return SiteCard(
+        gateway_id=config.gateway.id,
+        site=EventSite(
+            division_code=site.division_code,
+            division_standard=site.division_standard,
+            community_id=site.community_id,
+            estate=site.estate,
+            position=Point(
+                lon=position.lon, lat=position.lat, crs=Crs(position.crs), accuracy_m=position.accuracy_m
+            ),
+        ),
+        assets={device.id: _asset(device) for device in config.devices},
+    )
+
+
+_ASSET_KINDS: Final = {
+    "gas": "household_gas_detector",
+    "lift": "lift",
+    "button": "ble_button",
+    "beacon": "ble_beacon",
+    "io": "io_module",
+    "camera": "camera",
+}
+"""Asset kinds as in the examples of the event schema; beacon and module are our own."""
+
+
+def _asset(device: Device) -> AssetCard:
+    where = device.location
+    asset = Asset(
+        id=device.id,
+        kind=_ASSET_KINDS[device.kind],
+        name=where.name or None,
+        lift_registration_code=getattr(device, "registration_code", None),
+        lift_rescue_code=getattr(device, "rescue_code", None),
+        gb28181_id=getattr(device, "gb28181_id", None),
+    )
+    is_home = isinstance(device, GasDevice) and bool(where.room)
+    return AssetCard(
+        asset=asset,
+        building=where.building,
+        unit=where.unit,
+        floor=where.floor,
+        room=where.room,
+        is_personal=is_home or isinstance(device, ButtonDevice | CameraDevice),
     )
 
 
@@ -165,5 +218,5 @@ def _lift(
         ),
         ebike_clear_s=rules.ebike_clear_s,
         button_hold_s=rules.button_hold_s,
-        code_system=device.profile,
+        code_system=config.lift_profile(device).code_system,
     )

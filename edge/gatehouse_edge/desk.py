@@ -20,7 +20,6 @@ from msgspec import Struct, structs
 from gatehouse_edge import outputs
 from gatehouse_edge.alarms import board as boards
 from gatehouse_edge.alarms import decisions
-from gatehouse_edge.alarms.alarm import GATEWAY, SYSTEM
 from gatehouse_edge.alarms.board import AlarmBoard, Draft, NewRecord
 from gatehouse_edge.alarms.commands import (
     Annunciated,
@@ -39,7 +38,6 @@ from gatehouse_edge.alarms.commands import (
 from gatehouse_edge.alarms.plan import DevicePlan, OutputKind, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.outputs import OutputState, Valve, ValveMoved
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.reading import (
     AnyObservation,
     BeaconReading,
@@ -51,6 +49,7 @@ from gatehouse_edge.reading import (
 )
 from gatehouse_edge.rules import RULES, Condition, power, sos, volatile_equal
 from gatehouse_edge.rules.node import Settings as NodeSettings
+from gatehouse_events.alarm import GATEWAY, SYSTEM, Actor
 from gatehouse_events.states import Label
 
 ABSENCE_LIMIT_S: Final = 90 * 86400.0

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from gatehouse_config import FaultyConfigError, GatewayConfig, diff, load
 from gatehouse_edge import logs
-from gatehouse_edge.blueprint import plan_of
+from gatehouse_edge.blueprint import card_of, plan_of
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.console import (
     Accounts,
@@ -40,6 +40,7 @@ from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
 from gatehouse_edge.wiring import Driver, driver_names, drivers_of
 from gatehouse_events.chain import EntryKind, Stamp
+from gatehouse_events.city import SiteCard
 from gatehouse_events.records import ClockCorrection
 from gatehouse_events.states import UNATTENDED_STATES
 from gatehouse_journal import Journal, Limits, Reader, Signer
@@ -61,6 +62,8 @@ class ConfigTaken(Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...] = ()
     restarted: tuple[str, ...] = ()
     needs_restart: tuple[str, ...] = ()
+    card: SiteCard | None = None
+    """Site and devices as they are from here on; None: refused."""
 
 
 class Gateway:
@@ -98,6 +101,9 @@ class Gateway:
             crew.hire("clock", self._watch_clock())
             crew.hire("reload", self._reload(crew))
             crew.hire("watchdog", service.feed_watchdog(lambda: not ledger.done() and self._ledger.is_alive))
+            await self._ledger.record(
+                EntryKind.CONFIG, ConfigTaken(is_accepted=True, card=card_of(self._config))
+            )
             service.ready(f"{len(self._config.devices)} devices")
             await stop.wait()
             service.stopping()
@@ -231,7 +237,12 @@ class Gateway:
             _log.warning("changes under %s are taken over at the next restart", ", ".join(late))
         await self._ledger.record(
             EntryKind.CONFIG,
-            ConfigTaken(is_accepted=True, restarted=tuple(sorted(leaving | arriving)), needs_restart=late),
+            ConfigTaken(
+                card=card_of(new),
+                is_accepted=True,
+                restarted=tuple(sorted(leaving | arriving)),
+                needs_restart=late,
+            ),
         )
         _log.info("new configuration taken", extra={"restarted": sorted(leaving | arriving)})
 

@@ -21,7 +21,6 @@ import msgspec
 from msgspec import Struct
 
 from gatehouse_edge.alarms import flood
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, Command, CommandResult
 from gatehouse_edge.alarms.incidents import Incident
@@ -31,6 +30,7 @@ from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
 from gatehouse_edge.outputs import OutputState, Valve
 from gatehouse_edge.reading import AnyObservation, ButtonReading, LiftReading, Refusal, Silence
 from gatehouse_edge.samples import Kept, sample
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import MAX_BODY_BYTES, EntryKind, Stamp, canonical
 from gatehouse_journal import Batch, Health, Journal, NewEntry, StorageFullError
 

@@ -20,13 +20,12 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.annunciation import sounds, unheard
 from gatehouse_edge.alarms.commands import Refused
 from gatehouse_edge.alarms.plan import OutputKind, OutputPlan, Plan
 from gatehouse_edge.clock import Now
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Actor, Alarm
 from gatehouse_events.states import AlarmState, Kind, Label
 
 SILENCE_S: Final = 120.0

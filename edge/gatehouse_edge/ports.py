@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from msgspec import Struct
-
 from gatehouse_edge.reading import AnyObservation
 
 
@@ -19,14 +17,6 @@ class Inbox(Protocol):
         Bounded: waits while the gateway is busy. An observation without consequence returns at once.
         """
         ...
-
-
-class Actor(Struct, frozen=True, kw_only=True):
-    """Who does something: a person at a station, the fleet, or the gateway itself."""
-
-    name: str
-    role: str
-    station: str
 
 
 class Counters(Protocol):

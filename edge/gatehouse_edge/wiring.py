@@ -9,8 +9,8 @@ from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
 from gatehouse_config.devices import BeaconDevice, ButtonDevice, CameraDevice, LiftDevice
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
 from gatehouse_edge.drivers import modbus_bus
+from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
 from gatehouse_edge.drivers.lift_line import lift_line
 from gatehouse_edge.ports import Counters, Inbox
 

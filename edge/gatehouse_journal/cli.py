@@ -1,13 +1,15 @@
-"""`gatehouse-edge journal verify|show|export`: looking at a journal, also beside a running gateway."""
+"""`gatehouse-edge journal verify|show|export|events`: looking at a journal, also beside a running gateway."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gatehouse_events.chain import Lane, canonical
+from gatehouse_journal.city_feed import city_events
 from gatehouse_journal.errors import JournalError
 from gatehouse_journal.export import export
 from gatehouse_journal.faults import SQL_ERRORS
@@ -39,7 +41,10 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> ArgumentParser:
     whole = verbs.add_parser("export", help="write a lane as lines of JSON")
     whole.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
     whole.add_argument("--after", type=int, default=0, help="start after this sequence number")
-    for verb in (verify, show, whole):
+    events = verbs.add_parser("events", help="write alarms as CloudEvents, as a city platform receives them")
+    events.add_argument("-o", "--output", type=Path, help="file to write (default: standard output)")
+    events.add_argument("--after", type=int, default=0, help="start after this sequence number")
+    for verb in (verify, show, whole, events):
         verb.add_argument("directory", type=Path, help="the gateway's storage directory")
         verb.add_argument("--json", action="store_true", help="print JSON")
     for verb in (show, whole):
@@ -57,7 +62,9 @@ def run(args: Namespace) -> int:
                 return _verify(reader, tuple(args.key), as_json=args.json)
             if args.verb == "show":
                 return _show(reader, args.lane, args.count, as_json=args.json)
-            return _export(reader, args.lane, args.after, args.output)
+            if args.verb == "events":
+                return _copy(city_events(reader, after=args.after), args.output)
+            return _copy(export(reader, args.lane, after=args.after), args.output)
     except JournalError as error:
         sys.stderr.write(f"{error}\n")
         return _MISUSE
@@ -99,7 +106,7 @@ def _progress(done: int, total: int) -> None:
 def _show(reader: Reader, lane: Lane, count: int, *, as_json: bool) -> int:
     after = max(0, reader.head(lane).seq - count)
     if as_json:
-        return _copy(reader, lane, after, None)
+        return _copy(export(reader, lane, after=after), None)
     entries = reader.read(lane, after, max(0, count))
     for entry, at in zip(entries, reader.corrected(entries), strict=True):
         text = "(erased)" if entry.body is None else entry.body.decode("utf-8", "replace")
@@ -110,12 +117,7 @@ def _show(reader: Reader, lane: Lane, count: int, *, as_json: bool) -> int:
     return _DONE
 
 
-def _export(reader: Reader, lane: Lane, after: int, output: Path | None) -> int:
-    return _copy(reader, lane, after, output)
-
-
-def _copy(reader: Reader, lane: Lane, after: int, output: Path | None) -> int:
-    lines = export(reader, lane, after=after)
+def _copy(lines: Iterable[bytes], output: Path | None) -> int:
     if output is None:
         for line in lines:
             sys.stdout.write(line.decode("utf-8"))

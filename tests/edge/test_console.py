@@ -17,8 +17,8 @@ from console_site import PASSWORD, following, running_site, until, write_config
 from gatehouse_edge.alarms.commands import AddNote
 from gatehouse_edge.console import Accounts
 from gatehouse_edge.console.roles import Role
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.reading import GasFlag
+from gatehouse_events.alarm import Actor
 from gatehouse_events.chain import Lane
 
 

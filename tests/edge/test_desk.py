@@ -3,7 +3,6 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from gatehouse_edge.alarms.alarm import GATEWAY, Alarm, DealStatus
 from gatehouse_edge.alarms.commands import (
     Acknowledge,
     AddNote,
@@ -26,7 +25,6 @@ from gatehouse_edge.alarms.commands import (
 from gatehouse_edge.alarms.plan import DevicePlan, LadderStep, OutputKind, OutputPlan, Place, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.desk import Desk, Report, demands, replan, restore, step
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.reading import (
     ButtonEvent,
     ButtonReading,
@@ -43,6 +41,7 @@ from gatehouse_edge.reading import (
 )
 from gatehouse_edge.rules import RULES
 from gatehouse_edge.rules.supervision import Supervision
+from gatehouse_events.alarm import GATEWAY, Actor, Alarm, DealStatus
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority
 

@@ -26,8 +26,8 @@ from gatehouse_edge.alarms.commands import (
 )
 from gatehouse_edge.alarms.plan import DevicePlan, Place, Plan
 from gatehouse_edge.clock import Now
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Actor
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority

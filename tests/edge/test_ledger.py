@@ -12,10 +12,10 @@ from gatehouse_edge.alarms.plan import DevicePlan, OutputKind, OutputPlan, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.desk import restore
 from gatehouse_edge.ledger import Ledger, LedgerClosedError, last_seen
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.reading import ButtonEvent, ButtonReading, GasReading, LiftReading, Quality, Unit
 from gatehouse_edge.rules import gas, lift, sos
 from gatehouse_edge.rules.supervision import Supervision
+from gatehouse_events.alarm import Actor
 from gatehouse_events.chain import EntryKind, Lane, Stamp
 from gatehouse_events.clock import ClockQuality
 from gatehouse_journal import Journal, Limits, Reader, Signer, StorageFullError

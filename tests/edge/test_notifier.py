@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse_edge.alarms.escalation import Escalation
 from gatehouse_edge.alarms.plan import Place
 from gatehouse_edge.clock import Now
 from gatehouse_edge.notifier import (
@@ -29,6 +28,7 @@ from gatehouse_edge.notifier.sms import GsmChannel
 from gatehouse_edge.notifier.webhook import WebhookChannel
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
+from gatehouse_events.escalation import Escalation
 from gatehouse_events.states import Priority
 from gatehouse_hil.modem import Modem
 from gatehouse_hil.pty_pair import PtyPair

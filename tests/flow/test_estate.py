@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import pytest
 from gatehouse_hil.camera_player import Condition
 from gatehouse_hil.estate import LAMP, MAINS, SIREN, VOICE
 from gatehouse_journal import Reader
+from gatehouse_journal.city_feed import city_events
 
 if TYPE_CHECKING:
     from conftest import Site
@@ -118,3 +120,14 @@ async def test_sigterm_ends_in_order_within_two_seconds(site: Site) -> None:
     assert await site.end(signal.SIGTERM) == 0
     assert site.entries()[-2].kind == "stop"
     assert site.entries()[-1].kind == "checkpoint"
+
+
+async def test_every_alarm_of_the_day_is_a_valid_event_for_the_city(site: Site) -> None:
+    with Reader.open(site.storage) as reader:
+        events = [json.loads(line) for line in city_events(reader)]
+    leak = next(event for event in events if event["data"]["code"] == "gas.high_alarm")
+    assert (leak["subject"], leak["data"]["seq"], leak["severity"]) == ("gas-3-2-501", 1, "critical")
+    assert leak["data"]["site"]["position"]["crs"] == "CGCS2000"
+    assert leak["data"]["measure"]["unit"] == "%LEL"
+    assert leak["data"]["message"]["zh"].startswith("3号楼2单元5层501室 燃气高报")
+    assert {event["data"]["category"] for event in events} >= {"gas", "lift", "sos", "gateway"}

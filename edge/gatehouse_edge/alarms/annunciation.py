@@ -11,10 +11,10 @@ from typing import Final
 
 from msgspec import structs
 
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.commands import Annunciated
 from gatehouse_edge.clock import Now
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.states import AlarmState, Priority
 
 RECEIPT_S: Final = 5.0

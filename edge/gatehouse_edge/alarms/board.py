@@ -16,7 +16,6 @@ import msgspec
 from msgspec import Struct, structs
 
 from gatehouse_edge.alarms import annunciation, escalation, flood, incidents, life_cycle, rescue
-from gatehouse_edge.alarms.alarm import GATEWAY, Alarm, Change, Hidden, What
 from gatehouse_edge.alarms.flood import Load
 from gatehouse_edge.alarms.incidents import Incident
 from gatehouse_edge.alarms.life_cycle import Recent
@@ -24,6 +23,7 @@ from gatehouse_edge.alarms.plan import Plan
 from gatehouse_edge.alarms.shelving import INHIBITED_CODE, Inhibition
 from gatehouse_edge.clock import Now
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import GATEWAY, Alarm, Change, Hidden, What
 from gatehouse_events.states import AlarmState, Disposition, Kind
 
 WAIVE_S: Final = 900.0
@@ -116,7 +116,8 @@ class Draft:
             self._mine("alarms", self._before.alarms)[outcome.alarm_id] = outcome
             return
         alarm = outcome.alarm
-        self.records.append(NewRecord(kind="alarm", body=outcome))
+        stamped = structs.replace(outcome, clock=self.now.clock)
+        self.records.append(NewRecord(kind="alarm", body=stamped))
         alarms = self._mine("alarms", self._before.alarms)
         if alarm.is_open:
             alarms[alarm.alarm_id] = alarm

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_edge.ports import Actor
+from gatehouse_events.alarm import Actor
 from gatehouse_events.states import Disposition, Label
 
 MAX_TEXT: Final = 500

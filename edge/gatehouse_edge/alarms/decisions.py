@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 from gatehouse_edge.alarms import annunciation, life_cycle, rescue, shelving
-from gatehouse_edge.alarms.alarm import Alarm, Change
 from gatehouse_edge.alarms.board import Draft
 from gatehouse_edge.alarms.commands import (
     MAX_TEXT,
@@ -31,6 +30,7 @@ from gatehouse_edge.alarms.commands import (
 )
 from gatehouse_edge.alarms.shelving import INHIBITED_CODE, Inhibition
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Alarm, Change
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import UNATTENDED_STATES, AlarmState, Disposition, Kind, Label
 

@@ -9,31 +9,13 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gatehouse_edge.alarms.alarm import Alarm, Change, What
 from gatehouse_edge.alarms.life_cycle import revise
 from gatehouse_edge.alarms.plan import DEFAULT_LADDERS, LadderStep, Plan
 from gatehouse_edge.clock import Now
+from gatehouse_events.alarm import Alarm, Change, What
 from gatehouse_events.codes import CODES
-from gatehouse_events.states import UNATTENDED_STATES, Kind, Label, Priority
-
-
-class Escalation(Struct, frozen=True, kw_only=True):
-    """One step that is due: body of a journal entry of kind `escalation`; the notifier reads these."""
-
-    alarm_id: str
-    alarm_seq: int
-    device_id: str
-    code: str
-    priority: Priority
-    label: Label
-    text: str
-    step: int
-    """0 for the first step of the ladder."""
-    after_s: float
-    notify: tuple[str, ...]
-    late_s: float
-    """How much after its time it was taken; large after an outage."""
-    is_test: bool
+from gatehouse_events.escalation import Escalation
+from gatehouse_events.states import UNATTENDED_STATES, Kind, Priority
 
 
 class Step(Struct, frozen=True, kw_only=True):

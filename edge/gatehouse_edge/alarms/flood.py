@@ -12,9 +12,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.clock import Now
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.states import UNATTENDED_STATES, AlarmState, Kind, Priority
 
 FLOOD_COUNT: Final = 10

@@ -10,8 +10,9 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gatehouse_edge.alarms.alarm import Alarm, ulid
+from gatehouse_edge.alarms.alarm_id import ulid
 from gatehouse_edge.clock import Now
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.states import Kind
 
 JOIN_S: Final = 600.0

@@ -26,12 +26,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Final
 
 from msgspec import Struct, structs
 
-from gatehouse_edge.alarms.alarm import (
+from gatehouse_edge.alarms.alarm_id import ulid
+from gatehouse_edge.alarms.commands import Command
+from gatehouse_edge.clock import Now
+from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import (
     MAX_EVIDENCE,
     MAX_NOTES,
     SYSTEM,
@@ -42,11 +45,7 @@ from gatehouse_edge.alarms.alarm import (
     Rescue,
     What,
     Word,
-    ulid,
 )
-from gatehouse_edge.alarms.commands import Command
-from gatehouse_edge.clock import Now
-from gatehouse_edge.rules.condition import Condition
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import ACK_LIMIT_S, UNATTENDED_STATES, AlarmState, Disposition, Kind
 
@@ -404,8 +403,3 @@ def _edges(edges_s: tuple[float, ...], now: Now) -> tuple[float, ...]:
 
 def _comes_too_often(edges_s: tuple[float, ...], now: Now) -> bool:
     return len(edges_s) >= CHATTER_COUNT and now.service_s - edges_s[-CHATTER_COUNT] <= CHATTER_WINDOW_S
-
-
-def cleared_at(alarm: Alarm) -> datetime | None:
-    """Return the `cleared_at` of the event schema: when the cause went, for a closed alarm when it closed at the latest."""
-    return alarm.returned_at or alarm.closed_at

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_edge.alarms.alarm import GATEWAY
+from gatehouse_events.alarm import GATEWAY
 
 ALL: Final = "all"
 """In `serves`: every device."""

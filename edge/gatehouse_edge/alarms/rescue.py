@@ -10,10 +10,10 @@ from typing import Final
 
 from msgspec import structs
 
-from gatehouse_edge.alarms.alarm import Alarm, Change, DealStatus, Rescue, What
 from gatehouse_edge.alarms.commands import Refused, RescueReport, RescueStep
 from gatehouse_edge.alarms.life_cycle import revise
 from gatehouse_edge.clock import Now
+from gatehouse_events.alarm import Alarm, Change, DealStatus, Rescue, What
 from gatehouse_events.states import Kind, Label
 
 _ORDER: Final[dict[RescueStep, frozenset[DealStatus]]] = {

@@ -11,8 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.commands import Refused
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.states import SHELVE_LIMIT_S, AlarmState, Kind, Label, Priority, Shelving
 
 INHIBIT_LIMIT_S: Final = SHELVE_LIMIT_S[Shelving.ORDINARY]

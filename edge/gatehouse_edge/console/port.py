@@ -7,12 +7,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.alarms.flood import Figures
 from gatehouse_edge.alarms.plan import Plan
 from gatehouse_edge.ledger import DeviceView
 from gatehouse_edge.outputs import Valve
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import EntryKind
 
 

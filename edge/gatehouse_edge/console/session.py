@@ -16,7 +16,7 @@ from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.roles import Right, Role, may
 from gatehouse_edge.console.state import ConsoleState, console_of
 from gatehouse_edge.outputs import LOCAL
-from gatehouse_edge.ports import Actor
+from gatehouse_events.alarm import Actor
 from gatehouse_events.states import Label
 
 COOKIE: Final = "__Host-gatehouse"

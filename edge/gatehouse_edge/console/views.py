@@ -13,7 +13,6 @@ from typing import Any, Final
 import msgspec
 
 from gatehouse_config.devices import Resident
-from gatehouse_edge.alarms.alarm import Alarm
 from gatehouse_edge.alarms.plan import Place, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.ledger import DeviceView
@@ -28,6 +27,7 @@ from gatehouse_edge.reading import (
     InputReading,
     LiftReading,
 )
+from gatehouse_events.alarm import Alarm
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import Kind, Label
 

@@ -233,22 +233,21 @@ class RtuPort:
         self._hunt, self._answer = hunt, answer
 
         def expire() -> None:
-            nonlocal timer
             if answer.done():
                 return
             if hunt.is_begun and loop.time() < last_s:
-                timer = loop.call_at(last_s, expire)
+                timers.append(loop.call_at(last_s, expire))
             else:
                 answer.set_result(False)
 
-        timer = loop.call_at(first_s, expire)
+        timers = [loop.call_at(first_s, expire)]
         try:
             is_heard = await answer
         except asyncio.CancelledError:
             self._owed_until_s, self._owed = last_s, query
             raise
         finally:
-            timer.cancel()
+            timers[-1].cancel()
             self._answer = None
         self._hunt = None
         if self._serial is None:

@@ -7,9 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_edge.alarms.escalation import Escalation
 from gatehouse_edge.alarms.plan import Place
 from gatehouse_edge.notifier.contact import Contact, Directory
+from gatehouse_events.escalation import Escalation
 from gatehouse_events.states import Priority
 
 _CHINA: Final = timezone(timedelta(hours=8))

@@ -16,12 +16,12 @@ from typing import Final
 
 import msgspec
 
-from gatehouse_edge.alarms.escalation import Escalation
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.notifier.channel import QUEUE_LIMIT, Channel, Counter, Delivery, Patience
 from gatehouse_edge.notifier.contact import Directory, Via
 from gatehouse_edge.notifier.message import Notification, compose
 from gatehouse_events.chain import Entry, EntryKind, Lane
+from gatehouse_events.escalation import Escalation
 from gatehouse_journal import JournalError, Reader
 
 CURSOR: Final = "notifier"

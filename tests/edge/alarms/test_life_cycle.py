@@ -4,11 +4,11 @@ import pytest
 from msgspec import structs
 
 from gatehouse_edge.alarms import life_cycle
-from gatehouse_edge.alarms.alarm import Alarm, Change, Hidden, What, Word, ulid
+from gatehouse_edge.alarms.alarm_id import ulid
 from gatehouse_edge.alarms.commands import Acknowledge, Reset, Shelve, Unshelve
 from gatehouse_edge.clock import Now
-from gatehouse_edge.ports import Actor
 from gatehouse_edge.rules.condition import Condition
+from gatehouse_events.alarm import Actor, Alarm, Change, Hidden, What, Word
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import AlarmState, Disposition
@@ -120,7 +120,7 @@ def test_the_table_of_states_holds(what, alarm, state, is_active):
 def test_a_closed_alarm_says_how_and_when_it_ended(what, alarm, state, is_active):
     assert (alarm.closed_at is not None) is (state is S.CLOSED)
     assert (alarm.disposition is not None) is (state is S.CLOSED)
-    assert state is not S.CLOSED or life_cycle.cleared_at(alarm) is not None
+    assert state is not S.CLOSED or alarm.cleared_at is not None
 
 
 def test_an_alarm_that_is_open_when_its_lift_goes_into_inspection_stays_shown():

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from hashlib import blake2b
 from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_edge.clock import Now
-from gatehouse_edge.ports import Actor
+from gatehouse_events.clock import ClockQuality
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority, Shelving
 
@@ -23,10 +21,18 @@ MAX_NOTES: Final = 50
 MAX_EVIDENCE: Final = 16
 GATEWAY: Final = "gateway"
 """Device id of everything the gateway says of itself."""
+
+
+class Actor(Struct, frozen=True, kw_only=True):
+    """Who does something: a person at a station, the fleet, or the gateway itself."""
+
+    name: str
+    role: str
+    station: str
+
+
 SYSTEM: Final = Actor(name="gateway", role="system", station="local")
 """Who acts when no person does."""
-
-_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class What(StrEnum):
@@ -199,6 +205,11 @@ class Alarm(Struct, frozen=True, kw_only=True):
         return CODES[self.code].shelving
 
     @property
+    def cleared_at(self) -> datetime | None:
+        """`cleared_at` of the event schema: when the cause went; closed while it stood: when it was closed."""
+        return self.returned_at or self.closed_at
+
+    @property
     def category(self) -> str:
         """`gas`, `lift`, `sos`, `throw` or `gateway`."""
         return CODES[self.code].category
@@ -212,14 +223,5 @@ class Change(Struct, frozen=True, kw_only=True):
     word: Word
     actor: Actor = SYSTEM
     command_id: str | None = None
-
-
-def ulid(now: Now, *parts: str) -> str:
-    """Return the ULID of something born at `now`; equal arguments give the equal id, so a step can be repeated.
-
-    48 bits of wall time in ms, 80 bits of a hash over boot id, CLOCK_BOOTTIME and `parts`.
-    """
-    milliseconds = max(0, int(now.wall.timestamp() * 1000)) & (1 << 48) - 1
-    seed = "\0".join((now.boot, str(now.mono_ns), repr(now.service_s), *parts)).encode()
-    number = milliseconds << 80 | int.from_bytes(blake2b(seed, digest_size=10).digest(), "big")
-    return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
+    clock: ClockQuality | None = None
+    """How far the wall clock could be believed when this was written; set by the desk."""
