@@ -203,7 +203,9 @@ def _inhibit(draft: Draft, command: Inhibit) -> CommandResult:
     entry = draft.open_alarm(command.device_id, INHIBITED_CODE)
     if entry is None:
         condition = Condition(code=INHIBITED_CODE, text=f"{command.actor.name}: {reason}"[:120])
-        entry = draft.raise_alarm(life_cycle.begin(command.device_id, condition, draft.now))
+        entry = draft.raise_alarm(
+            life_cycle.begin(command.device_id, condition, draft.now, cause=command.command_id)
+        )
         # Who inhibits knows that it is inhibited: nobody has to take it.
         draft.put(life_cycle.acknowledge(entry, draft.now, command))
     return CommandResult(

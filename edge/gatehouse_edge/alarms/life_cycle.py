@@ -76,13 +76,18 @@ def begin(
     *,
     hidden: Hidden | None = None,
     recent: Recent | None = None,
+    cause: str = "",
 ) -> Change:
-    """Return the first revision of a new alarm."""
+    """Return the first revision of a new alarm.
+
+    `recent` or `cause` (a command's id) tells it from one before it of the same device and code: inputs that arrive
+    together are stepped with one `now`, and two alarms of one instant must not share an id.
+    """
     code = CODES[condition.code]
     joins = recent if recent is not None and now.service_s - recent.closed_s <= JOIN_S else None
     limit_s = ACK_LIMIT_S[code.priority]
     alarm = Alarm(
-        alarm_id=ulid(now, device_id, condition.code),
+        alarm_id=ulid(now, device_id, condition.code, cause, "" if recent is None else recent.alarm_id),
         seq=1,
         device_id=device_id,
         code=condition.code,

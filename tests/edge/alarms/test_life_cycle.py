@@ -253,3 +253,22 @@ def test_every_code_can_be_raised_taken_and_ended():
     for code in CODES:
         alarm = gone(ack(raised(code)))
         assert alarm.state is (S.LATCHED if CODES[code].latched else S.CLOSED)
+
+
+def test_two_alarms_of_one_instant_never_share_an_id():
+    from gatehouse_edge.alarms.alarm_id import ulid
+    from gatehouse_edge.clock import Now
+    from gatehouse_events.clock import ClockQuality
+
+    now = Now(
+        wall=datetime(2026, 11, 23, tzinfo=UTC),
+        service_s=1.0,
+        boot="b",
+        mono_ns=1,
+        clock=ClockQuality(synced=True, offset_ms=0.0),
+    )
+    condition = Condition(code="gateway.device_inhibited")
+    first = life_cycle.begin("btn-1", condition, now, cause="c1").alarm
+    again = life_cycle.begin("btn-1", condition, now, cause="c2").alarm
+    assert first.alarm_id != again.alarm_id
+    assert ulid(now, "a") == ulid(now, "a"), "a repeated step makes the same id"
