@@ -17,10 +17,10 @@ test: setup check  ## formats, types, import contracts, then every test (a fifth
 	$(PY) -m pytest -q -n 2 --dist loadfile
 
 nightly: setup check  ## every fault round, long property tests
-	GATEHOUSE_ROUNDS=full HYPOTHESIS_PROFILE=nightly $(PY) -m pytest -q -n 2 --dist loadfile --timeout 1800
+	GATEHOUSE_ROUNDS=full $(PY) -m pytest -q -n 2 --dist loadfile --timeout 1800
 
 bench: setup     ## measured figures beside a named peer's, ratios in one run
-	@$(PY) -m bench
+	@$(PY) tests/bench
 
 check:           ## lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }

@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, PLR2004  # a benchmark prints, waits and compares with plain numbers
+# a benchmark prints, waits and compares with plain numbers
 """A hundred thousand failed reads: what they leave behind in memory and tasks."""
 
 from __future__ import annotations

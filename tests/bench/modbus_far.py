@@ -1,4 +1,4 @@
-# ruff: noqa: S101, T201  # a benchmark prints, waits and compares with plain numbers
+# a benchmark prints, waits and compares with plain numbers
 """The far end of the Modbus benchmarks, in a process of its own so that its CPU time is not counted.
 
 Usage: modbus_far.py line BAUD UNITS [DEAD_UNIT] [GAP_S] [LENIENT] | tcp SERVERS UNITS. Prints where it is reached (a path, or ports),

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR2004  # a benchmark prints, waits and compares with plain numbers
+# a benchmark prints, waits and compares with plain numbers
 """How near to its own bound an RS-485 line is driven, and what one dead unit costs its neighbours."""
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ async def raw_pymodbus(
                 name = f"gas-{unit_id}"
                 now_s = time.monotonic()
                 inbox.counts[name] = inbox.counts.get(name, 0) + 1
-                last_s = inbox._last_s.get(name, now_s)  # noqa: SLF001
+                last_s = inbox._last_s.get(name, now_s)
                 inbox.longest_gap_s[name] = max(inbox.longest_gap_s.get(name, 0.0), now_s - last_s)
-                inbox._last_s[name] = now_s  # noqa: SLF001
+                inbox._last_s[name] = now_s
         await asyncio.sleep(max(0.0, sweep_s + poll_s - time.monotonic()))
     client.close()
     return inbox, time.monotonic() - began_s, time.process_time() - cpu_s

@@ -1,4 +1,4 @@
-# ruff: noqa: S101, T201  # a benchmark prints, waits and compares with plain numbers
+# a benchmark prints, waits and compares with plain numbers
 """Our end of the Modbus benchmarks: a bus with simple targets, and an inbox that only counts."""
 
 from __future__ import annotations

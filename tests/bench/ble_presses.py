@@ -2,7 +2,7 @@
 
 Run: `python bench/ble_presses.py [presses]`. Everything is real but the air: D-Bus, stock bleak, virtual controllers.
 """
-# ruff: noqa: S311, T201  # a benchmark prints, and its dice are seeded
+# a benchmark prints, and its dice are seeded
 
 from __future__ import annotations
 

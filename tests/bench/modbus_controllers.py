@@ -1,4 +1,4 @@
-# ruff: noqa: ASYNC110, S311  # a benchmark prints, waits and compares with plain numbers
+# a benchmark prints, waits and compares with plain numbers
 """What fifty TCP slaves cost, how quiet an idle bus is, and how fast a changed register reaches the inbox."""
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gatehouse_hil.line import Line
 SLAVES = 50
 
 
-async def measured(seconds: float, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def measured(seconds: float, count) -> tuple[float, float]:  # type: ignore[no-untyped-def]
     """Return requests per second and per cent of a core over `seconds`."""
     await asyncio.sleep(2)
     start, began_s, cpu_s = count(), time.monotonic(), time.process_time()
@@ -114,7 +114,7 @@ class Stopwatch:
             self.seen.setdefault(round(observation.value, 1), time.monotonic())
 
 
-async def latency(setting, units, slave: Cn6in1Detector, rounds: int) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+async def latency(setting, units, slave: Cn6in1Detector, rounds: int) -> tuple[float, float, float]:  # type: ignore[no-untyped-def]
     """Return p50, p99 and the maximum in ms from a changed register to the inbox."""
     from gatehouse_edge.clock import SystemClock
     from gatehouse_edge.drivers.modbus_bus import ModbusBus
