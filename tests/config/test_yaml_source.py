@@ -65,7 +65,7 @@ plain = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=plain)
 @example(data={"buses": {}, "devices": "x", "outputs": [[]], "console": [], "notifiers": 3, "escalation": []})
 @example(data={"buses": [{"kind": {}}, {"kind": []}, {"id": [], "kind": "ble"}]})
@@ -76,7 +76,7 @@ def test_whatever_stands_in_the_file_is_answered_with_faults(tmp_path, data):
     assert check(path)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.binary(max_size=200))
 def test_whatever_bytes_the_file_holds_are_answered_with_faults(tmp_path, data):
     path = tmp_path / "gateway.yaml"
@@ -84,7 +84,7 @@ def test_whatever_bytes_the_file_holds_are_answered_with_faults(tmp_path, data):
     assert check(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(spoiled=st.data())
 def test_any_value_anywhere_in_a_right_file_is_answered(yard, spoiled):
     data = yard.data()

@@ -12,8 +12,6 @@ import schemathesis
 from console_site import running_site  # importlib mode: a neighbour is found through its folder
 from hypothesis import HealthCheck, Phase, given, settings
 
-ROUNDS = 12
-
 
 async def test_no_request_the_description_allows_or_forbids_makes_the_server_stumble(tmp_path):
     async with running_site(tmp_path) as site, site.person("admin") as browser:
@@ -47,7 +45,7 @@ def cases(operation):
     found = []
 
     @settings(
-        max_examples=ROUNDS,
+        max_examples=settings().max_examples * 3 // 25,
         deadline=None,
         database=None,
         phases=[Phase.generate],

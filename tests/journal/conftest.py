@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -36,19 +35,6 @@ def writer() -> ModuleType:
 def writer_command() -> list[str]:
     """How to start the test writer as a process."""
     return [sys.executable, str(HERE / "writer.py")]
-
-
-@pytest.fixture(scope="session")
-def rounds() -> Callable[[int, int], int]:
-    """How many rounds to run: all of them where GATEHOUSE_ROUNDS=full, a number where it is one, else a fifth."""
-
-    def chosen(fifth: int, full: int) -> int:
-        wanted = os.environ.get("GATEHOUSE_ROUNDS", "fifth")
-        if wanted == "full":
-            return full
-        return int(wanted) if wanted.isdecimal() else fifth
-
-    return chosen
 
 
 @pytest.fixture

@@ -96,4 +96,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestLife.settings = settings(max_examples=settings().max_examples // 4, stateful_step_count=20, deadline=None)

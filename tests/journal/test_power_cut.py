@@ -82,20 +82,20 @@ def _faults(journal: Journal, promised: int, home: Path, writer: ModuleType) -> 
 
 
 def test_no_acknowledged_commit_is_lost_by_a_power_cut(
-    recording: Recording, writer: ModuleType, rounds: Callable[[int, int], int], tmp_path: Path
+    recording: Recording, writer: ModuleType, rounds: Callable[[int], int], tmp_path: Path
 ) -> None:
     lost = {
         (cut, n): faults
-        for n, cut in enumerate(_cuts(recording, rounds(40, 200)))
+        for n, cut in enumerate(_cuts(recording, rounds(200)))
         if (faults := _losses(recording, cut, _SEED + n, tmp_path / str(n), writer))
     }
     assert lost == {}
 
 
 def test_the_power_cut_test_sees_the_losses_of_a_journal_that_does_not_sync(
-    careless: Recording, writer: ModuleType, rounds: Callable[[int, int], int], tmp_path: Path
+    careless: Recording, writer: ModuleType, rounds: Callable[[int], int], tmp_path: Path
 ) -> None:
-    cuts = _cuts(careless, rounds(12, 60))
+    cuts = _cuts(careless, rounds(60))
     lost = [cut for n, cut in enumerate(cuts) if _losses(careless, cut, _SEED + n, tmp_path / str(n), writer)]
     assert len(lost) > len(cuts) // 3
 

@@ -1,7 +1,6 @@
 """Help buttons over a real D-Bus, stock bleak and virtual controllers: each press once, on disk, answered."""
 
 import asyncio
-import os
 import random
 import sys
 from pathlib import Path
@@ -13,10 +12,6 @@ from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
 from gatehouse_edge.reading import ButtonEvent, ButtonReading, RefusalReason
 from gatehouse_hil.radio.button import Timing
 from gatehouse_hil.radio.medium import BurstyLoss
-
-IS_FULL = os.environ.get("GATEHOUSE_ROUNDS") == "full"
-PRESSES = 200 if IS_FULL else 40
-FORGED = 10_000 if IS_FULL else 2_000
 
 
 async def _replay_now_and_then(place, rng):
@@ -31,7 +26,10 @@ async def _press_often(button, times):
     return [(button.address, await button.press()) for _ in range(times)]
 
 
-async def test_every_press_is_one_event_under_bursty_loss_with_duplicates_and_replays(tmp_path, monkeypatch):
+async def test_every_press_is_one_event_under_bursty_loss_with_duplicates_and_replays(
+    tmp_path, monkeypatch, rounds
+):
+    presses = rounds(200)
     async with site(tmp_path, monkeypatch, buttons=5) as place, place.driver():
         place.medium.loss = BurstyLoss(loss=0.6, burst=6.0, rng=random.Random(3))
         place.medium.duplicate = 0.3
@@ -39,12 +37,12 @@ async def test_every_press_is_one_event_under_bursty_loss_with_duplicates_and_re
             intruder = group.create_task(_replay_now_and_then(place, random.Random(4)))
             async with asyncio.TaskGroup() as people:
                 for button in place.buttons:
-                    people.create_task(_press_often(button, PRESSES // 5))
-            await place.ledger.until(lambda: len(place.ledger.presses) >= PRESSES)
+                    people.create_task(_press_often(button, presses // 5))
+            await place.ledger.until(lambda: len(place.ledger.presses) >= presses)
             intruder.cancel()
         wanted = [(f"btn-{n}", c) for n, b in enumerate(place.buttons) for c in range(1, b.counter + 1)]
         assert sorted(place.ledger.presses) == wanted
-        assert len(wanted) == PRESSES
+        assert len(wanted) == presses
 
 
 async def test_the_lamp_lights_only_after_the_press_is_on_disk(tmp_path, monkeypatch):
@@ -113,16 +111,17 @@ async def test_a_press_stored_just_before_a_restart_is_answered_after_it_and_sta
 
 
 async def test_a_flood_of_forged_adverts_is_a_few_reports_and_a_press_still_gets_through(
-    tmp_path, monkeypatch
+    tmp_path, monkeypatch, rounds
 ):
+    forged = rounds(10_000)
     async with site(tmp_path, monkeypatch) as place, place.driver():
         button, ledger = place.buttons[0], place.ledger
         strangers = tuple(f"D0:00:00:00:{n:02X}:01" for n in range(20))
         async with asyncio.TaskGroup() as group:
-            group.create_task(place.intruder.forge((button.address, *strangers), FORGED))
+            group.create_task(place.intruder.forge((button.address, *strangers), forged))
             group.create_task(button.press())
         await place.intruder.shout_garbage(button.address, 50)
-        await ledger.until(lambda: sum(r.count for r in ledger.refusals) >= FORGED * 0.9)
+        await ledger.until(lambda: sum(r.count for r in ledger.refusals) >= forged * 0.9)
         assert ledger.presses == [("btn-0", 1)]
         assert len(ledger.refusals) <= 15
         assert {r.reason for r in ledger.refusals} >= {RefusalReason.BAD_TAG, RefusalReason.UNKNOWN_NODE}

@@ -189,7 +189,7 @@ def test_any_values_of_the_known_fields_give_a_bounded_printable_reading(profile
         assert len(text) <= MAX_TEXT + len("inmaintenance=")
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     pieces=st.lists(
         st.one_of(st.binary(max_size=60), st.sampled_from([b"#10#", b"#13#", b"[" * 3000])), max_size=20

@@ -359,7 +359,11 @@ async def test_a_lid_opened_on_the_node_is_said_for_a_while(
         )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples * 3 // 5,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(pieces=st.lists(st.one_of(st.binary(max_size=80), st.just(b"\x00")), max_size=20))
 async def test_garbage_on_the_line_is_refused_and_never_a_reading(pieces, tmp_path: Path) -> None:
     ledger = Ledger()
