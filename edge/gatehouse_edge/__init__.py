@@ -1,0 +1,1 @@
+"""The gateway: drivers, rules, alarms, ledger, console; `gateway` joins them, `cli` starts them."""

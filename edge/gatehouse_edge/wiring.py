@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
@@ -51,35 +52,52 @@ def drivers_of(
     Raises:
         SecretError: a key file has become unreadable since the configuration was checked.
     """
-    drivers: dict[str, Driver] = {}
+    found = {
+        **_wires(config, inbox=inbox, clock=clock, counters=counters),
+        **_radio(config, inbox=inbox, clock=clock, counters=counters),
+        **_cameras(config, inbox=inbox, clock=clock),
+    }
+    return {name: make() for name, make in found.items() if only is None or name in only}
 
-    def is_wanted(name: str) -> bool:
-        return only is None or name in only
 
+Maker = Callable[[], Driver]
+
+
+def _wires(config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Counters) -> dict[str, Maker]:
+    makers: dict[str, Maker] = {}
     for bus in config.buses:
-        if not is_wanted(bus.id):
-            continue
         match bus:
             case ModbusRtuBus() | ModbusTcpBus():
-                drivers[bus.id] = modbus_bus.build(config, bus, inbox=inbox, clock=clock)
+                makers[bus.id] = partial(modbus_bus.build, config, bus, inbox=inbox, clock=clock)
             case SerialBus():
                 lifts = [dev for dev in config.devices if isinstance(dev, LiftDevice) and dev.bus == bus.id]
                 if lifts:
-                    drivers[bus.id] = lift_line(
-                        config, bus, lifts, inbox=inbox, clock=clock, counters=counters
+                    makers[bus.id] = partial(
+                        lift_line, config, bus, lifts, inbox=inbox, clock=clock, counters=counters
                     )
             case BleBus():
                 pass
+    return makers
+
+
+def _radio(config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Counters) -> dict[str, Maker]:
     radios = [bus for bus in config.buses if isinstance(bus, BleBus)]
-    if radios and is_wanted(RADIO):
+
+    def make() -> Driver:
         # Imported where there is one: D-Bus and codec libraries cost 30 MiB that a gas-only gateway never needs.
         from gatehouse_edge.drivers.ble_radio import BleRadio
 
-        drivers[RADIO] = BleRadio(radios, _tags(config), inbox, clock, counters)
-    for device in config.devices:
-        if isinstance(device, CameraDevice) and is_wanted(device.id):
-            drivers[device.id] = _camera(config, device, inbox=inbox, clock=clock)
-    return drivers
+        return BleRadio(radios, _tags(config), inbox, clock, counters)
+
+    return {RADIO: make} if radios else {}
+
+
+def _cameras(config: GatewayConfig, *, inbox: Inbox, clock: Clock) -> dict[str, Maker]:
+    return {
+        device.id: partial(_camera, config, device, inbox=inbox, clock=clock)
+        for device in config.devices
+        if isinstance(device, CameraDevice)
+    }
 
 
 def _tags(config: GatewayConfig) -> list[Tag]:

@@ -161,7 +161,7 @@ class Site:
 
 async def until(condition):
     async with asyncio.timeout(10):
-        while not (found := condition()):  # noqa: ASYNC110  # one waiter for every kind of condition
+        while not (found := condition()):  # one waiter for every kind of condition
             await asyncio.sleep(0.005)
     return found
 

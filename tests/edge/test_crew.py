@@ -50,8 +50,11 @@ async def test_a_bug_in_one_member_ends_the_whole_loudly() -> None:
     async def buggy() -> None:
         raise RuntimeError("bug")
 
-    with pytest.raises(ExceptionGroup):
+    async def run() -> None:
         async with asyncio.TaskGroup() as tasks:
             crew = Crew(tasks)
             crew.hire("worker", Worker().run())
             crew.hire("buggy", buggy())
+
+    with pytest.raises(ExceptionGroup):
+        await run()

@@ -92,7 +92,7 @@ async def running(directory, clock, plan=PLAN):
 
 async def until(is_so):
     async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110  # a condition of the disk, nobody signals it
+        while not is_so():  # a condition of the disk, nobody signals it
             await asyncio.sleep(0.002)
 
 

@@ -138,7 +138,7 @@ class Post:
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  # what is awaited is on a disk and in a list
+        while not condition():  # what is awaited is on a disk and in a list
             await asyncio.sleep(0.01)
 
 

@@ -104,5 +104,5 @@ async def running(bus_setting, units, *, relays=()) -> AsyncIterator[tuple[Modbu
 async def until(condition: Callable[[], object], *, within_s: float = DEADLINE_S) -> None:
     """Return when `condition` holds; the deadline only bounds a failure."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110  # what is waited for sets no event
+        while not condition():  # what is waited for sets no event
             await asyncio.sleep(0.005)

@@ -121,7 +121,7 @@ async def test_a_stalled_camera_does_not_delay_its_neighbour() -> None:
             sent = good.pictures
             while frames.take(0.0) is not None:
                 pass
-            while good.pictures < sent + 12:  # noqa: ASYNC110  # a simulator has no event for it
+            while good.pictures < sent + 12:  # a simulator has no event for it
                 await asyncio.sleep(0.05)
     assert frames.dropped == 0
     assert len(frames._frames) >= 10
@@ -158,7 +158,7 @@ async def foreign_server(words: bytes, *, stays: bool):
         yield server.sockets[0].getsockname()[1], callers
     async with asyncio.timeout(5):  # the reader thread hangs up when its deadline passes
         await asyncio.sleep(0.05)
-        while inside:  # noqa: ASYNC110  # a handful of looks
+        while inside:  # a handful of looks
             await asyncio.sleep(0.02)
 
 
@@ -248,7 +248,7 @@ async def test_cancelling_ends_the_reader_thread() -> None:
         async with Watch(watching(player.url, desk)):
             await desk.until(OK)
         async with asyncio.timeout(5):
-            while any(thread.name == "camera cam-1" for thread in threading.enumerate()):  # noqa: ASYNC110  # nor a thread
+            while any(thread.name == "camera cam-1" for thread in threading.enumerate()):  # nor a thread
                 await asyncio.sleep(0.02)
 
 

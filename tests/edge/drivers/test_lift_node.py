@@ -106,7 +106,7 @@ def node_on(cable: PtyPair, tmp_path: Path, **traits) -> LiftNode:
 
 async def acknowledged(node: LiftNode, seq: int) -> None:
     async with asyncio.timeout(8):
-        while seq not in node.acknowledged:  # noqa: ASYNC110  # the simulator has no event for it
+        while seq not in node.acknowledged:  # the simulator has no event for it
             await asyncio.sleep(0.01)
 
 
