@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from gatehouse_config import ConfigError, check
+from gatehouse_journal import JournalError
 from gatehouse_journal import cli as journal_cli
 
 _MARKS: Final = {"ok": " ok ", "warn": "warn", "fail": "FAIL"}
@@ -118,6 +119,6 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         print(f"gatehouse-edge: {args.config} is refused; nothing was changed", file=sys.stderr)
         return 1
-    except OSError as error:
+    except (JournalError, OSError) as error:
         print(f"gatehouse-edge: {error}", file=sys.stderr)
         return 1

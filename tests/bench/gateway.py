@@ -203,28 +203,49 @@ async def _changes(client: httpx.AsyncClient, controllers: list[GasController]) 
 
 
 async def costs(seconds: float) -> None:
-    """Print CPU, memory and disk of an idle gateway and of one with fifty slaves at 1 Hz."""
-    print(f"\nThe whole gateway with console, without vision, {seconds:.0f} s each")
-    for name, slaves in (("idle: no device", 0), ("50 TCP slaves x 10 registers at 1 Hz", 50)):
+    """Print CPU, memory and disk of an idle gateway, a quiet estate and a busy one."""
+    print(f"\nThe whole gateway with console, without vision, {seconds:.0f} s each after 30 s")
+    for name, slaves, is_busy in (
+        ("idle: no device", 0, False),
+        ("quiet: 50 TCP slaves x 10 registers, 1 Hz", 50, False),
+        ("busy: the same, values moving, 6 alarms/min", 50, True),
+    ):
         controllers = [GasController([Cn6in1Detector(unit_id=1)]) for _ in range(slaves)]
         for controller in controllers:
             await controller.start()
         with tempfile.TemporaryDirectory() as directory:
             ports = [controller.port for controller in controllers]
-            async with Gateway(Path(directory), ports, poll_ms=1000, console_port=18_452) as gateway:
-                await asyncio.sleep(5)
+            async with (
+                Gateway(Path(directory), ports, poll_ms=1000, console_port=18_452) as gateway,
+                asyncio.TaskGroup() as tasks,
+            ):
+                life = tasks.create_task(_live(controllers if is_busy else []))
+                await asyncio.sleep(30)
                 process = psutil.Process(gateway.process.pid)
                 cpu_s, disk = sum(process.cpu_times()[:2]), process.io_counters().write_bytes
                 await asyncio.sleep(seconds)
                 cpu = 100 * (sum(process.cpu_times()[:2]) - cpu_s) / seconds
                 day_mib = (process.io_counters().write_bytes - disk) * DAY_S / seconds / 2**20
                 rss_mib = process.memory_info().rss / 2**20
+                life.cancel()
         for controller in controllers:
             await controller.stop()
-        print(f"  {name:<38} CPU {cpu:4.1f} %  RSS {rss_mib:5.0f} MiB  disk {day_mib:6.0f} MiB a day")
+        print(f"  {name:<44} CPU {cpu:4.1f} %  RSS {rss_mib:4.0f} MiB  disk {day_mib:5.0f} MiB a day")
     print(
-        "  thingsboard-gateway, 50 slaves, 498 requests/s  CPU 14.0 %  RSS    66 MiB  (no console, no journal)"
+        "  thingsboard-gateway, 50 slaves, 498 requests/s  CPU 14.0 %  RSS   66 MiB  (no console, no journal)"
     )
+
+
+async def _live(controllers: list[GasController]) -> None:
+    """Let concentrations wander, and every ten seconds one of them beyond its low set point."""
+    second = 0
+    while controllers:
+        for controller in controllers:
+            controller.units[1].gas(round(random.uniform(0.0, 5.0), 1))
+        if second % 10 == 0:
+            random.choice(controllers).units[1].gas(12.0)
+        second += 1
+        await asyncio.sleep(1)
 
 
 async def main() -> None:

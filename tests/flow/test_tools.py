@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import sys
 import tarfile
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,7 +17,10 @@ import yaml
 
 from gatehouse_edge.bundle import MASK, masked
 from gatehouse_edge.cli import main
+from gatehouse_edge.clock import SystemClock
+from gatehouse_events.chain import Stamp
 from gatehouse_hil.estate import Estate
+from gatehouse_journal import Journal, Limits, Signer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -89,3 +96,23 @@ async def test_version_and_misuse(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as misuse:
         main(["nonsense"])
     assert misuse.value.code == 2
+
+
+async def test_a_second_gateway_on_one_journal_is_refused_with_the_first_ones_pid(estate: Estate) -> None:
+    directory = estate.directory / "gateway"
+    now = SystemClock().now()
+    stamp = Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
+    directory.mkdir(exist_ok=True)
+    journal = Journal.open(
+        directory, limits=Limits(ballast_bytes=4096), signer=Signer.load_or_create(directory), stamp=stamp
+    )
+    try:
+        second = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gatehouse_edge", "run", str(estate.config_path), stderr=PIPE
+        )
+        _, said = await second.communicate()
+    finally:
+        journal.close()
+    assert second.returncode == 1
+    assert str(os.getpid()) in said.decode()
+    assert "Traceback" not in said.decode()
