@@ -28,7 +28,7 @@ from gatehouse_edge.alarms.plan import Place, Plan
 from gatehouse_edge.clock import Clock, LastSeen, Now
 from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
 from gatehouse_edge.outputs import OutputState, Valve
-from gatehouse_edge.reading import AnyObservation, ButtonReading, LiftReading, Refusal, Silence
+from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import MAX_BODY_BYTES, EntryKind, Stamp, canonical
@@ -46,6 +46,8 @@ MAX_SAMPLES: Final = 2000
 RING_SPAN: Final = 4096
 """A lift node's ring number this little behind the committed one is a repeat; farther behind, the node was renewed."""
 CHECKPOINT_EVERY_S: Final = 3600.0
+BEACON_STRIDE: Final = 1000
+"""A beacon speaks every second: committing each of its counters would wear the flash for nothing."""
 _HEALTH_EVERY_S: Final = 10.0
 _TIME_EVERY_S: Final = 60.0
 _QUIET_TIME_EVERY_S: Final = 900.0
@@ -412,6 +414,8 @@ class Ledger:
                 if not is_renewed:
                     return False
             self._pending.counters[key] = value
+        if isinstance(observation, BeaconReading):
+            self._mark(observation)
         self.observations += 1
         device_id = observation.device_id
         if isinstance(observation, Silence):
@@ -424,6 +428,13 @@ class Ledger:
                 self._kept[device_id] = found[1]
                 self._add_sample(found[0], observation.at)
         return True
+
+    def _mark(self, beacon: BeaconReading) -> None:
+        """Keep a beacon's counter roughly: written every thousandth time, an old recording stays refused after a restart."""
+        key = f"beacon/{beacon.device_id}/{beacon.key_id}"
+        mark = beacon.counter - beacon.counter % BEACON_STRIDE
+        if mark > self._pending.counters.get(key, self.counters.get(key) or 0):
+            self._pending.counters[key] = mark
 
     async def _tick(self, now: Now) -> None:
         self._step(None, now)

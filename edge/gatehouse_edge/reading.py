@@ -150,6 +150,8 @@ class BeaconReading(Observation, frozen=True, kw_only=True):
 
     adapter: str
     rssi_dbm: int | None = None
+    counter: int = 0
+    key_id: int = 0
 
 
 class InputReading(Observation, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from gatehouse_edge.alarms.plan import DevicePlan, LadderStep, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.desk import restore
 from gatehouse_edge.ledger import Ledger
-from gatehouse_edge.reading import ButtonEvent, ButtonReading
+from gatehouse_edge.reading import BeaconReading, ButtonEvent, ButtonReading
 from gatehouse_edge.rules import sos
 from gatehouse_events.chain import Lane, Stamp
 from gatehouse_events.clock import ClockQuality
@@ -114,3 +114,15 @@ async def test_a_restart_at_1970_keeps_the_alarm_and_does_not_repeat_a_step(tmp_
         entries = reader.read(Lane.ALARM, 0, 10_000)
     steps = [msgspec.json.decode(e.body or b"") for e in entries if e.kind == "escalation"]
     assert [s["step"] for s in steps if s["code"] == "sos.pressed"] == [0, 1, 2]
+
+
+async def test_a_beacons_counter_survives_a_restart_in_strides(tmp_path: Path) -> None:
+    clock = HandClock()
+    async with _ledger(tmp_path, clock) as ledger:
+        for counter in (999, 1500, 1501, 2001):
+            await ledger.put(
+                BeaconReading(device_id="btn-1", at=clock.now(), adapter="hci0", counter=counter, key_id=1)
+            )
+        await _ticked(ledger, clock, 2)
+    async with _ledger(tmp_path, clock) as ledger:
+        assert ledger.counters.get("beacon/btn-1/1") == 2000

@@ -131,7 +131,14 @@ class BleRadio:
         self._scans[bus.id].feed()
         if not self._beacons.full():
             self._beacons.put_nowait(
-                BeaconReading(device_id=message.tag.device_id, at=at, adapter=bus.adapter, rssi_dbm=rssi_dbm)
+                BeaconReading(
+                    device_id=message.tag.device_id,
+                    at=at,
+                    adapter=bus.adapter,
+                    rssi_dbm=rssi_dbm,
+                    counter=message.counter,
+                    key_id=message.key.key_id,
+                )
             )
 
     def _hear_button(self, bus: BleBus, device: BLEDevice, message: Message, rssi_dbm: int) -> None:
