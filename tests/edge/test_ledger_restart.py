@@ -13,11 +13,14 @@ from test_ledger import GUARD, PLAN, HandClock, lane, reading, running, until  #
 
 from gatehouse_edge.alarms.commands import Acknowledge, Inhibit, Shelve
 from gatehouse_edge.reading import GasFlag
+from gatehouse_events.alarm import What
 from gatehouse_events.states import AlarmState
 from gatehouse_journal import Reader
 
 OPEN = [state for state in AlarmState if state is not AlarmState.CLOSED]
-CODE = "gas.low_alarm"
+BEGINS = {What.RAISED, What.SHELF_EXPIRED, What.EXPOSED}
+"""What begins the ladder of an escalation."""
+CODES = {"gas.low_alarm", "gas.pre_warning"}
 
 
 @pytest.fixture
@@ -25,23 +28,22 @@ def clock():
     return HandClock()
 
 
-def gas(clock, *, is_low):
-    flags = frozenset({GasFlag.LOW_ALARM} if is_low else ())
-    return msgspec.structs.replace(reading(clock, 12.0 if is_low else 1.0), flags=flags)
+def gas(clock, *flags):
+    return msgspec.structs.replace(reading(clock, 1.0), flags=frozenset(flags))
 
 
-def low_alarm(ledger):
-    return next(a for a in ledger.alarms() if a.code == CODE)
+def leak(ledger):
+    return next(a for a in ledger.alarms() if a.code in CODES)
 
 
 async def bring_into(state, ledger, clock):
-    """Bring the gas low alarm into `state`; everything is on the disk when this returns."""
+    """Bring a gas alarm into `state`; everything is on the disk when this returns. Only what never latches returns."""
     if state is AlarmState.SUPPRESSED:
         await ledger.submit(
             Inhibit(actor=GUARD, command_id="i", device_id="gas-1", duration_s=900, reason="r")
         )
-    await ledger.put(gas(clock, is_low=True))
-    alarm_id = low_alarm(ledger).alarm_id
+    await ledger.put(gas(clock, GasFlag.PRE_WARNING if state is AlarmState.RTN else GasFlag.LOW_ALARM))
+    alarm_id = leak(ledger).alarm_id
     if state in {AlarmState.ACKED, AlarmState.LATCHED}:
         await ledger.submit(Acknowledge(actor=GUARD, command_id="a", alarm_id=alarm_id))
     if state is AlarmState.SHELVED:
@@ -51,8 +53,8 @@ async def bring_into(state, ledger, clock):
     if state in {AlarmState.LATCHED, AlarmState.RTN}:
         for _ in range(5):
             clock.s += 2
-            await ledger.put(gas(clock, is_low=False))
-    assert low_alarm(ledger).state is state
+            await ledger.put(gas(clock))
+    assert leak(ledger).state is state
 
 
 def prove(directory):
@@ -63,8 +65,9 @@ def prove(directory):
     for alarm_id in {alarm_id for alarm_id, _ in changes}:
         seqs = [seq for which, seq in changes if which == alarm_id]
         assert seqs == list(range(1, len(seqs) + 1))
-    steps = [(e["alarm_id"], e["step"]) for e in lane(directory, "escalation")]
-    assert len(steps) == len(set(steps))
+    begun = [c for c in lane(directory, "alarm") if c["what"] in BEGINS]
+    firsts = [e for e in lane(directory, "escalation") if e["step"] == 0]
+    assert len(firsts) <= len(begun)  # nobody is told the first step again because of a restart
 
 
 @pytest.mark.parametrize("is_killed", [False, True], ids=["stopped", "killed"])
@@ -83,36 +86,39 @@ async def test_a_restart_in_the_middle_of_every_state_finds_the_same_alarms_and_
     async with running(place, clock) as (ledger, _):
         assert ledger.alarms() == alarms
         assert ledger.demands() == wanted
-        await ledger.put(gas(clock, is_low=state not in {AlarmState.LATCHED, AlarmState.RTN}))
-        assert low_alarm(ledger).state is state
+        await ledger.put(
+            gas(clock, *(() if state in {AlarmState.LATCHED, AlarmState.RTN} else (GasFlag.LOW_ALARM,)))
+        )
+        assert leak(ledger).state is state
     prove(place)
 
 
 async def test_a_shelf_ends_when_it_was_to_end_whatever_restarted_meanwhile(tmp_path, clock):
     async with running(tmp_path, clock) as (ledger, _):
         await bring_into(AlarmState.SHELVED, ledger, clock)
-        until_s = low_alarm(ledger).shelved_until_s
+        until_s = leak(ledger).shelved_until_s
     clock.s = until_s - 5
     async with running(tmp_path, clock) as (ledger, _):
-        await ledger.put(gas(clock, is_low=True))
-        assert low_alarm(ledger).state is AlarmState.SHELVED
+        await ledger.put(gas(clock, GasFlag.LOW_ALARM))
+        assert leak(ledger).state is AlarmState.SHELVED
     clock.s = until_s + 1
     async with running(tmp_path, clock) as (ledger, _):
-        await until(lambda: low_alarm(ledger).state is AlarmState.UNACK)
+        clock.s += 2  # a tick
+        await until(lambda: leak(ledger).state is AlarmState.UNACK)
     prove(tmp_path)
 
 
 async def test_the_limit_to_acknowledge_runs_on_through_a_restart(tmp_path, clock):
     async with running(tmp_path, clock) as (ledger, _):
         await bring_into(AlarmState.UNACK, ledger, clock)
-        due_s = low_alarm(ledger).ack_due_s
+        due_s = leak(ledger).ack_due_s
     clock.s = due_s - 5
     async with running(tmp_path, clock) as (ledger, _):
-        await ledger.put(gas(clock, is_low=True))
-        assert not low_alarm(ledger).is_overdue
+        await ledger.put(gas(clock, GasFlag.LOW_ALARM))
+        assert not leak(ledger).is_overdue
     clock.s = due_s + 1
     async with running(tmp_path, clock) as (ledger, _):
-        await until(lambda: low_alarm(ledger).is_overdue)
+        await until(lambda: leak(ledger).is_overdue)
     prove(tmp_path)
 
 
@@ -122,11 +128,12 @@ async def test_an_inhibition_ends_when_it_was_to_end_whatever_restarted_meanwhil
         await bring_into(AlarmState.SUPPRESSED, ledger, clock)
     clock.s = began_s + 890
     async with running(tmp_path, clock) as (ledger, _):
-        await ledger.put(gas(clock, is_low=True))
-        assert low_alarm(ledger).state is AlarmState.SUPPRESSED
+        await ledger.put(gas(clock, GasFlag.LOW_ALARM))
+        assert leak(ledger).state is AlarmState.SUPPRESSED
     clock.s = began_s + 901
     async with running(tmp_path, clock) as (ledger, _):
-        await until(lambda: low_alarm(ledger).state is AlarmState.UNACK)
+        clock.s += 2  # a tick
+        await until(lambda: leak(ledger).state is AlarmState.UNACK)
     prove(tmp_path)
 
 
@@ -144,7 +151,7 @@ async def test_a_restart_at_1970_keeps_every_state_and_its_timers(tmp_path, cloc
     async with running(tmp_path, lost) as (ledger, _):
         assert ledger.alarms() == alarms
         lost.s += 601
-        await until(lambda: low_alarm(ledger).state is AlarmState.UNACK)
+        await until(lambda: leak(ledger).state is AlarmState.UNACK)
     prove(tmp_path)
 
 
