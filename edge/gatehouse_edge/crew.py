@@ -37,6 +37,11 @@ class Crew:
         if leaving:
             await asyncio.wait(leaving)
 
-    async def dismiss_all(self) -> None:
-        """Cancel everybody."""
-        await self.dismiss(*self._members)
+    async def dismiss_all(self, limit_s: float | None = None) -> None:
+        """Cancel everybody and return once they have cleaned up, or after `limit_s`: one slow library delays no stop."""
+        leaving = set(self._members.values())
+        self._members.clear()
+        for task in leaving:
+            task.cancel()
+        if leaving:
+            await asyncio.wait(leaving, timeout=limit_s)

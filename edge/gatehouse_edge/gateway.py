@@ -11,7 +11,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from msgspec import Struct
 
 from gatehouse_config import FaultyConfigError, GatewayConfig, diff, load
 from gatehouse_edge import logs
+from gatehouse_edge.alarms.plan import Plan
 from gatehouse_edge.blueprint import card_of, plan_of
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.console import (
@@ -31,8 +33,9 @@ from gatehouse_edge.console import (
     tls_files,
 )
 from gatehouse_edge.crew import Crew
-from gatehouse_edge.desk import restore
+from gatehouse_edge.desk import replan, restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
+from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
@@ -50,6 +53,8 @@ _log = logging.getLogger(__name__)
 _MIB: Final = 2**20
 _OUTPUTS_EVERY_S: Final = 1.0
 """Demands end by time too (消音, 120 s), not only by an entry."""
+_DISMISS_LIMIT_S: Final = 1.2
+"""A stop takes 2 s at most; who has not cleaned up by then is left behind the ledger's orderly end."""
 _CLOCK_EVERY_S: Final = 10.0
 _STEP_S: Final = 1.0
 """The wall clock moved against the monotonic one by more than this: a step, worth an entry."""
@@ -66,6 +71,20 @@ class ConfigTaken(Struct, frozen=True, kw_only=True):
     """Site and devices as they are from here on; None: refused."""
 
 
+class _Change(Struct, frozen=True, kw_only=True):
+    """What going over to a new configuration takes."""
+
+    config: GatewayConfig
+    plan: Plan
+    leaving: frozenset[str]
+    """Drivers to stop."""
+    arriving: frozenset[str]
+    """Drivers to start."""
+    renews_notifier: bool
+    late: tuple[str, ...]
+    """Sections that wait for a restart."""
+
+
 class Gateway:
     """One running gateway."""
 
@@ -76,38 +95,36 @@ class Gateway:
         self._clock: Final = clock
         self._drivers: dict[str, Driver] = {}
         self._app: FastAPI | None = None
+        self._notifier: Notifier | None = None
+        self._keeper: Final = Keeper(self._report_parts)
         self._reload_wanted: Final = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, directory: Path) -> None:
         """Run until `stop` is set; returns once everything is on disk. Readers look into `directory`."""
-        with contextlib.ExitStack() as stack:
-            notifier = self._notifier(stack.enter_context(Reader.open(directory)))
-            accounts = stack.enter_context(
-                contextlib.closing(await asyncio.to_thread(Accounts.open, console_directory(self._config)))
-            )
-            console = self._console(stack.enter_context(Reader.open(directory)), accounts)
-            await self._work(stop, notifier, console)
-
-    async def _work(self, stop: asyncio.Event, notifier: Notifier, console: ConsoleServer) -> None:
         service = Service()
         async with asyncio.TaskGroup() as tasks:
             ledger = tasks.create_task(self._ledger.run(), name="ledger")
             crew = Crew(tasks)
-            self._hire(crew, None)
-            crew.hire("outputs", self._drive_outputs())
-            crew.hire("notifier", notifier.run())
-            crew.hire("notifier's bell", self._ring(notifier))
-            crew.hire("console", console.run())
-            crew.hire("clock", self._watch_clock())
-            crew.hire("reload", self._reload(crew))
+            self._hire(crew, driver_names(self._config))
+            parts: dict[str, Callable[[], Awaitable[None]]] = {
+                "outputs": self._drive_outputs,
+                "notifier": partial(self._notify, directory),
+                "notifier's bell": self._ring,
+                "console": partial(self._serve, directory),
+                "clock": self._watch_clock,
+                "reload": partial(self._reload, crew, directory),
+            }
+            for name, work in parts.items():
+                crew.hire(name, self._keeper.keep(name, work))
+            crew.hire("keeper", self._keeper.run())
             crew.hire("watchdog", service.feed_watchdog(lambda: not ledger.done() and self._ledger.is_alive))
-            await self._ledger.record(
-                EntryKind.CONFIG, ConfigTaken(is_accepted=True, card=card_of(self._config))
-            )
+            # Not waited for: with a full disk it waits too, and the gateway is at work all the same.
+            taken = ConfigTaken(is_accepted=True, card=card_of(self._config))
+            crew.hire("configuration entry", self._ledger.record(EntryKind.CONFIG, taken))
             service.ready(f"{len(self._config.devices)} devices")
             await stop.wait()
             service.stopping()
-            await crew.dismiss_all()
+            await crew.dismiss_all(_DISMISS_LIMIT_S)
             self._ledger.stop()
             await asyncio.wait({ledger})
 
@@ -115,20 +132,42 @@ class Gateway:
         """Read the configuration again; called by SIGHUP."""
         self._reload_wanted.set()
 
-    def _hire(self, crew: Crew, only: frozenset[str] | None) -> None:
-        drivers = drivers_of(
-            self._config, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=only
+    async def _report_parts(self, text: str, is_failing: bool) -> None:
+        if is_failing:  # a standing report keeps its first text; who fails may have changed
+            await self._ledger.report(FAILED, is_true=False)
+        await self._ledger.report(FAILED, text, is_true=is_failing)
+
+    def _hire(self, crew: Crew, names: Iterable[str]) -> None:
+        for name in sorted(names):
+            title = f"driver {name}"
+            crew.hire(title, self._keeper.keep(title, partial(self._drive, name)))
+
+    async def _drive(self, name: str) -> None:
+        """Make one driver afresh and run it."""
+        made = drivers_of(
+            self._config,
+            inbox=self._ledger,
+            clock=self._clock,
+            counters=self._ledger.counters,
+            only=frozenset({name}),
         )
-        self._drivers |= drivers
-        for name, driver in drivers.items():
-            crew.hire(f"driver {name}", driver.run())
+        self._drivers |= made
+        for driver in made.values():  # one; none for a line without a device
+            await driver.run()
 
     async def _dismiss(self, crew: Crew, names: Iterable[str]) -> None:
-        for name in names:
+        titles = [f"driver {name}" for name in names]
+        await crew.dismiss(*titles)
+        for name, title in zip(names, titles, strict=True):
             self._drivers.pop(name, None)
-        await crew.dismiss(*(f"driver {name}" for name in names))
+            self._keeper.forget(title)
 
-    def _notifier(self, reader: Reader) -> Notifier:
+    async def _notify(self, directory: Path) -> None:
+        with Reader.open(directory) as reader:
+            self._notifier = notifier = self._make_notifier(reader)
+            await notifier.run()
+
+    def _make_notifier(self, reader: Reader) -> Notifier:
         config, ledger = self._config, self._ledger
 
         async def report(is_failing: bool, why: str) -> None:  # the notifier's own shape
@@ -149,30 +188,38 @@ class Gateway:
             is_wanted=is_wanted,
         )
 
-    def _console(self, reader: Reader, accounts: Accounts) -> ConsoleServer:
+    async def _serve(self, directory: Path) -> None:
+        """Make the console afresh and serve it."""
         config = self._config.console
-        tls = tls_files(self._config, self._clock)
-        self._app = create_app(
-            self._ledger,
-            reader,
-            self._config,
-            accounts,
-            clock=self._clock,
-            registry=registry_of(self._ledger, self._drivers),
-        )
-        scheme = "http" if tls is None else "https"
-        _log.info("console at %s://%s:%d/", scheme, config.host, config.port)
-        if accounts.first_code is not None:
-            # Straight to the terminal or systemd's journal: it is a secret and has no place in the log file.
-            sys.stderr.write(f"\n  first user's one-time code 首个用户一次性口令: {accounts.first_code}\n\n")
-        return ConsoleServer(self._app, host=config.host, port=config.port, tls=tls)
+        with contextlib.ExitStack() as stack:
+            accounts = stack.enter_context(
+                contextlib.closing(await asyncio.to_thread(Accounts.open, console_directory(self._config)))
+            )
+            tls = tls_files(self._config, self._clock)
+            self._app = app = create_app(
+                self._ledger,
+                stack.enter_context(Reader.open(directory)),
+                self._config,
+                accounts,
+                clock=self._clock,
+                registry=registry_of(self._ledger, self._drivers),
+            )
+            scheme = "http" if tls is None else "https"
+            _log.info("console at %s://%s:%d/", scheme, config.host, config.port)
+            if accounts.first_code is not None:
+                # Straight to the terminal or systemd's journal: it is a secret and has no place in the log file.
+                sys.stderr.write(
+                    f"\n  first user's one-time code 首个用户一次性口令: {accounts.first_code}\n\n"
+                )
+            await ConsoleServer(app, host=config.host, port=config.port, tls=tls).run()
 
-    async def _ring(self, notifier: Notifier) -> None:
+    async def _ring(self) -> None:
         """Tell the notifier of each commit."""
         seen = -1
         while True:
             seen = await self._ledger.changed(seen)
-            notifier.wake()
+            if self._notifier is not None:
+                self._notifier.wake()
 
     async def _drive_outputs(self) -> None:
         """Bring every output to what is demanded, at once after each change and once a second."""
@@ -203,48 +250,73 @@ class Gateway:
                 told_zero_us = zero_us
             await asyncio.sleep(_CLOCK_EVERY_S)
 
-    async def _reload(self, crew: Crew) -> None:
+    async def _reload(self, crew: Crew, directory: Path) -> None:
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             try:
                 new = await asyncio.to_thread(load, self._path)
+                change = await asyncio.to_thread(self._prepare, new)
             except FaultyConfigError as error:
-                faults = tuple(str(fault) for fault in error.faults)
-                _log.error("new configuration refused, the old one goes on: %s", "; ".join(faults))
-                await self._ledger.record(EntryKind.CONFIG, ConfigTaken(is_accepted=False, faults=faults))
-                continue
-            await self._take(crew, new)
+                await self._refuse(tuple(str(fault) for fault in error.faults))
+            except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the old one works
+                _log.exception("the new configuration cannot be built")
+                await self._refuse((f"{type(error).__name__}: {error}"[:500],))
+            else:
+                await self._take(crew, change, directory)
 
-    async def _take(self, crew: Crew, new: GatewayConfig) -> None:
-        """Go over to a new configuration: stop what changed, replan, start what changed."""
+    async def _refuse(self, faults: tuple[str, ...]) -> None:
+        _log.error("new configuration refused, the old one goes on: %s", "; ".join(faults))
+        await self._ledger.record(EntryKind.CONFIG, ConfigTaken(is_accepted=False, faults=faults))
+
+    def _prepare(self, new: GatewayConfig) -> _Change:
+        """Return everything a new configuration leads to, made once as a trial: nothing is stopped for one that fails.
+
+        Raises:
+            Exception: it cannot be built, whatever the reason.
+        """
         old = self._config
         changes = diff(old, new)
         boards = {out.io for out in (*old.outputs, *new.outputs) if out.id in changes.outputs.all}
         buses = set(changes.buses_to_restart)
         for config in (old, new):
             buses |= {getattr(dev, "bus", "") for dev in config.devices if dev.id in boards}
-        leaving = driver_names(old, buses, changes.devices.all)
         arriving = driver_names(new, buses, changes.devices.all)
-        await self._dismiss(crew, leaving)
+        drivers_of(new, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=arriving)
+        channels(new)
+        plan = plan_of(new)
+        replan(self._ledger.desk, plan, self._clock.now())
+        has_new_people = Directory.from_config(old) != Directory.from_config(new)
+        return _Change(
+            config=new,
+            plan=plan,
+            leaving=driver_names(old, buses, changes.devices.all),
+            arriving=arriving,
+            renews_notifier=has_new_people or bool(changes.sections & {"notifiers", "site"}),
+            late=tuple(sorted(changes.sections & {"gateway", "storage", "console"})),
+        )
+
+    async def _take(self, crew: Crew, change: _Change, directory: Path) -> None:
+        """Go over to a new configuration: stop what changed, replan, start what changed."""
+        new = change.config
+        await self._dismiss(crew, change.leaving)
         self._config = new
-        await self._ledger.reload(plan_of(new))
+        await self._ledger.reload(change.plan)
         if self._app is not None:
             reconfigure(self._app, new)
-        self._hire(crew, arriving)
-        late = tuple(sorted(changes.sections & {"gateway", "storage", "console", "notifiers"}))
-        if late:
-            _log.warning("changes under %s are taken over at the next restart", ", ".join(late))
+        self._hire(crew, change.arriving)
+        if change.renews_notifier:
+            # What was under way is sent again by the new one: rather twice than never.
+            await crew.dismiss("notifier")
+            crew.hire("notifier", self._keeper.keep("notifier", partial(self._notify, directory)))
+        if change.late:
+            _log.warning("changes under %s are taken over at the next restart", ", ".join(change.late))
+        restarted = tuple(sorted(change.leaving | change.arriving))
+        _log.info("new configuration taken", extra={"restarted": list(restarted)})
         await self._ledger.record(
             EntryKind.CONFIG,
-            ConfigTaken(
-                card=card_of(new),
-                is_accepted=True,
-                restarted=tuple(sorted(leaving | arriving)),
-                needs_restart=late,
-            ),
+            ConfigTaken(card=card_of(new), is_accepted=True, restarted=restarted, needs_restart=change.late),
         )
-        _log.info("new configuration taken", extra={"restarted": sorted(leaving | arriving)})
 
 
 async def run(config_path: Path, *, log_level: str) -> int:

@@ -27,12 +27,15 @@ class Driver(Protocol):
         ...
 
 
-def driver_names(config: GatewayConfig, bus_ids: Iterable[str], device_ids: Iterable[str]) -> frozenset[str]:
-    """Return the drivers that have to do with these buses and devices."""
+def driver_names(
+    config: GatewayConfig, bus_ids: Iterable[str] | None = None, device_ids: Iterable[str] | None = None
+) -> frozenset[str]:
+    """Return the drivers that have to do with these buses and devices; None: with all of them."""
     radios = {bus.id for bus in config.buses if isinstance(bus, BleBus)}
     airborne = {device.id for device in config.devices if isinstance(device, ButtonDevice | BeaconDevice)}
     cameras = {device.id for device in config.devices if isinstance(device, CameraDevice)}
-    wanted = set(bus_ids) | set(device_ids)
+    wanted = {bus.id for bus in config.buses} if bus_ids is None else set(bus_ids)
+    wanted |= {device.id for device in config.devices} if device_ids is None else set(device_ids)
     names = {bus.id for bus in config.buses if bus.id in wanted} - radios
     if wanted & (radios | airborne):
         names.add(RADIO)

@@ -1,0 +1,103 @@
+"""Keeps the parts of the gateway at work: one that fails is started again, and everybody is told, but no other suffers.
+
+A console whose port is taken, a text-message library with a bug, a frame nobody thought of: none of that may silence a siren.
+Only the ledger is not kept here, because nothing is true without it; its end is the end of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+FAILED: Final = "gateway.part_failed"
+FIRST_PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 5.0
+"""A port that is free again, or a key file that is back, is found within this."""
+HEALTHY_S: Final = 30.0
+"""A part that has worked for so long is well again."""
+_MAX_WHY: Final = 80
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """`report(text, is_true)` says that parts fail (`gateway.part_failed`); it may wait for the disk, the parts do not."""
+
+    def __init__(
+        self,
+        report: Callable[[str, bool], Awaitable[None]],
+        *,
+        first_pause_s: float = FIRST_PAUSE_S,
+        healthy_s: float = HEALTHY_S,
+    ) -> None:
+        self._report: Final = report
+        self._first_pause_s: Final = first_pause_s
+        self._healthy_s: Final = healthy_s
+        self._failing: dict[str, str] = {}
+        self._changed: Final = asyncio.Event()
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """Return the parts that do not work and why."""
+        return dict(self._failing)
+
+    async def keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work` until it ends by itself or this is cancelled; after an error start it anew, after a pause.
+
+        Args:
+            name: of the part, as people read it.
+            work: makes the part and runs it; called afresh each time, so nothing of the failed one is used again.
+        """
+        loop = asyncio.get_running_loop()
+        pause_s = self._first_pause_s
+        while True:
+            began_s = loop.time()
+            well = loop.call_later(self._healthy_s, self._set, name, None)
+            try:
+                await work()
+            except Exception as error:  # noqa: BLE001  # whatever it is, it stays with this part
+                why = _words(error)
+                if self._failing.get(name) != why:
+                    _log.exception("%s failed and is started again", name)
+                self._set(name, why)
+            else:
+                self._set(name, None)
+                return
+            finally:
+                well.cancel()
+            if loop.time() - began_s >= self._healthy_s:
+                pause_s = self._first_pause_s
+            await asyncio.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 2 * pause_s)
+
+    def forget(self, name: str) -> None:
+        """The part is gone, on purpose."""
+        self._set(name, None)
+
+    async def run(self) -> None:
+        """Tell who fails, until cancelled."""
+        told: str | None = None
+        while True:
+            self._changed.clear()
+            text = "; ".join(f"{name}: {why}" for name, why in sorted(self._failing.items()))
+            if text != told:
+                await self._report(text, bool(text))
+                told = text
+            await self._changed.wait()
+
+    def _set(self, name: str, why: str | None) -> None:
+        if why is None:
+            self._failing.pop(name, None)
+        else:
+            self._failing[name] = why
+        self._changed.set()
+
+
+def _words(error: BaseException) -> str:
+    """Return what went wrong in one printable line; of a group the first member, which is what happened."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    text = f"{type(error).__name__}: {error}"
+    return "".join(c if c.isprintable() else " " for c in text)[:_MAX_WHY]
