@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
 from typing import Final
 
 _USEC: Final = 1_000_000
+
+_log = logging.getLogger(__name__)
 
 
 class Service:
@@ -23,9 +26,15 @@ class Service:
         if not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.connect(address)
-            out.sendall(text.encode())
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+                out.setblocking(False)
+                out.connect(address)
+                out.sendall(text.encode())
+        except (
+            OSError
+        ) as error:  # systemd is being replaced or its queue is full: no reason to stop watching for gas
+            _log.warning("systemd does not listen: %s", error)
 
     def ready(self, status: str) -> None:
         """Say that every part is running."""

@@ -57,3 +57,15 @@ async def test_without_systemd_nothing_happens() -> None:
     service.ready("x")
     await service.feed_watchdog(lambda: True)
     assert service.watchdog_s == 0
+
+
+def test_a_systemd_that_does_not_listen_ends_nothing(tmp_path: Path) -> None:
+    service = Service({"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    service.ready("14 devices")
+    service.stopping()
+
+
+def test_systemd_is_told_never_to_give_the_gateway_up() -> None:
+    unit = (Path(__file__).parents[2] / "edge" / "gatehouse-edge.service").read_text(encoding="utf-8")
+    assert "Restart=always" in unit
+    assert "StartLimitIntervalSec=0" in unit
