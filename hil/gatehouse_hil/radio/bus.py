@@ -78,6 +78,7 @@ class PrivateBus:
                 "--print-address=1",
                 stdout=PIPE,
                 stderr=DEVNULL,
+                start_new_session=True,  # Ctrl-C in a terminal must not take the bus away before the gateway
             )
         except FileNotFoundError as error:
             raise BusError("dbus-daemon is not installed (Debian package dbus-daemon)") from error
