@@ -18,6 +18,7 @@ from gatehouse_edge.console.state import console_of
 from gatehouse_edge.console.stream import MAX_CLIENTS, Client
 from gatehouse_edge.outputs import LOCAL
 from gatehouse_events.chain import Entry, Lane
+from gatehouse_events.codes import CODES
 from gatehouse_events.states import STATE_LABELS, Label
 
 router: Final = APIRouter(tags=["reading"])
@@ -43,6 +44,7 @@ async def me(request: Request, who: Annotated[Caller, Depends(caller)]) -> Respo
             "gateway_id": state.gateway_id,
             "estate": state.estate,
             "states": {key: {"zh": text.zh, "en": text.en} for key, text in STATE_LABELS.items()},
+            "codes": {name: views.label(name) for name in CODES},
         }
     )
 

@@ -1,22 +1,19 @@
-// The alarm list: shape, digit, word and colour say the priority; the order is the gateway's own.
+// The alarm list: shape, digit, word and colour say the priority; each card says where, what, how bad, and what next.
 import { keep, make } from "/ui/dom.js";
-import { pick, t } from "/ui/words.js";
+import { either, pick, t } from "/ui/words.js";
 import { order } from "./api.js";
 import { askFor } from "./ask.js";
+import { countdown, explain, measured, span, token } from "./say.js";
 
 const STATE_ORDER = ["unack", "rtn", "acked", "latched", "shelved", "suppressed", "closed"];
 const HIDDEN = new Set(["shelved", "suppressed"]);
+const WANTING = new Set(["unack", "rtn"]);
 const SHAPES = {
   P1: "M12 2 23 21H1z", P2: "M12 1 23 12 12 23 1 12z", P3: "M12 1a11 11 0 1 0 .01 0z", P4: "M2 2h20v20H2z",
 };
-
-/** Return seconds as people say them. */
-export function span(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 60) return `${s} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
-  return s < 86400 ? `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min` : `${Math.floor(s / 86400)} d`;
-}
+const TRAPPED = /^lift\.(trapped|alarm_button)/;
+// Step of a rescue -> what may be reported next.
+const RESCUE_STEPS = { "01": ["responded", "arrived"], "02": ["arrived"], "04": ["rescued"] };
 
 function compare(a, b) {
   return HIDDEN.has(a.state) - HIDDEN.has(b.state) || a.priority.localeCompare(b.priority)
@@ -26,6 +23,29 @@ function compare(a, b) {
 /** Return alarms in the order of the list. */
 export function sorted(alarms) {
   return [...alarms].sort(compare);
+}
+
+/** Return the shape of a priority with its digit. */
+export function mark(priority) {
+  const svg = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return element;
+  };
+  const digit = svg("text", { x: 12, y: 17, "text-anchor": "middle" });
+  digit.textContent = priority.slice(1);
+  const node = svg("svg", { viewBox: "-1 -1 26 26", class: "mark", "aria-hidden": "true" });
+  node.append(svg("path", { d: SHAPES[priority] }), digit);
+  return node;
+}
+
+/** Return what to do now, from the catalogue: by code, then by kind, then by category. */
+function advice(alarm) {
+  if (alarm.kind !== "alarm") {
+    return either(`next_${alarm.kind === "fault" ? alarm.code.replace(".", "_") : alarm.kind}`, t("next_fault"));
+  }
+  if (TRAPPED.test(alarm.code)) return t("next_lift_trapped");
+  return either(`next_${alarm.code.replace(".", "_")}`, either(`next_${alarm.code.split(".")[0]}`, ""));
 }
 
 export class AlarmList {
@@ -59,42 +79,84 @@ export class AlarmList {
     const known = this.rows.get(alarm.alarm_id);
     const isSame = known && known.seq === alarm.seq;
     const parts = isSame ? known : this.build(alarm, store);
-    parts.age.textContent = span(store.now() - alarm.raised_s);
-    const isOverdue = alarm.state === "unack" && alarm.ack_due_s !== null && store.now() > alarm.ack_due_s;
-    parts.due.textContent = isOverdue ? t("overdue") : "";
-    for (const button of parts.buttons) button.disabled = store.isStale;
-    if (!isSame && known) known.node.replaceWith(parts.node);
+    this.tick(alarm, parts, store);
+    if (!isSame && known) {
+      // Another revision of the card under somebody's finger: the focus stays on the same button.
+      const act = known.node.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+      known.node.replaceWith(parts.node);
+      if (act) parts.buttons.find((button) => button.dataset.act === act)?.focus();
+    }
     this.rows.set(alarm.alarm_id, parts);
     return parts.node;
   }
 
+  /** What changes with time alone. */
+  tick(alarm, parts, store) {
+    const now = store.now();
+    parts.age.textContent = span(now - alarm.raised_s);
+    parts.state.textContent = store.isStale && store.beat ? t("as_of", { at: store.clockText(store.beat.at) }) : pick(this.me.states[alarm.state]);
+    const isDue = WANTING.has(alarm.state) && alarm.ack_due_s !== null;
+    const left = alarm.ack_due_s - now;
+    parts.bar.hidden = !isDue;
+    if (isDue) {
+      parts.bar.classList.toggle("over", left <= 0);
+      parts.meter.max = Math.max(1, alarm.ack_due_s - alarm.unack_since_s);
+      parts.meter.value = left <= 0 ? parts.meter.max : Math.max(0, left);
+      parts.due.textContent = left > 0 ? t("due", { s: countdown(left) }) : t("overdue", { s: span(-left) });
+    }
+    const duties = [];
+    if (alarm.rescue) {
+      duties.push(t(`rescue_${alarm.rescue.deal_status}`));
+      if (alarm.deadline_s !== null && ["01", "02"].includes(alarm.rescue.deal_status)) {
+        const until = alarm.deadline_s - now;
+        duties.push(until > 0 ? t("rescue_due", { s: countdown(until) }) : t("rescue_late", { s: span(-until) }));
+      }
+    }
+    if (alarm.shelved_until_s !== null && alarm.state === "shelved") duties.push(t("shelf", { s: span(alarm.shelved_until_s - now) }), alarm.shelf_reason);
+    parts.duty.textContent = duties.join(" · ");
+    for (const button of parts.buttons) button.disabled = store.isStale;
+  }
+
   build(alarm, store) {
-    const age = make("span", { class: "age" });
-    const due = make("b", { class: "due" });
+    const [age, state, due, duty] = [make("span", { class: "age" }), make("em"), make("span"), make("p", { class: "duty" })];
+    const meter = make("progress", { max: 1, value: 0, "aria-hidden": "true" });
+    const bar = make("p", { class: "limit" }, meter, due);
     const buttons = this.buttons(alarm);
-    const value = alarm.value === null ? "" : `${alarm.value} ${alarm.unit ?? ""}${alarm.threshold === null ? "" : ` / ${alarm.threshold}`}`;
-    const resident = alarm.resident?.name || alarm.resident?.phone ? `${alarm.resident.name} ${alarm.resident.phone}` : "";
-    const tags = [alarm.times > 1 ? t("times", { n: alarm.times }) : "", alarm.first_out ? t("first_out") : "",
-      alarm.kind === "alarm" ? "" : t(`kind_${alarm.kind}`), alarm.acked_by ? `${t("by")} ${alarm.acked_by}` : ""].filter(Boolean);
-    const node = make("li", { class: `alarm ${alarm.priority.toLowerCase()} ${alarm.state}`, "data-key": alarm.alarm_id },
-      mark(alarm),
+    const tags = [alarm.first_out ? t("first_out") : "", alarm.times > 1 ? t("times", { n: alarm.times }) : "",
+      alarm.kind === "alarm" ? "" : t(`kind_${alarm.kind}`), alarm.is_chattering ? t("count_more") : ""].filter(Boolean);
+    const place = pick(alarm.place) || token(alarm.device_id);
+    const facts = [measured(alarm.value, alarm.unit), alarm.threshold === null ? "" : t("threshold", { v: measured(alarm.threshold, alarm.unit) }),
+      explain(alarm.text), ...liftFacts(alarm), ...residentFacts(alarm)].filter(Boolean);
+    const isToday = store.clockText(alarm.raised_at, true).slice(0, 10) === store.clockText(store.beat?.at, true).slice(0, 10);
+    const since = [`${t("since")} ${isToday ? store.clockText(alarm.raised_at) : store.clockText(alarm.raised_at, true).slice(5)} · `, age,
+      alarm.acked_by ? ` · ${t("by")} ${alarm.acked_by} ${store.clockText(alarm.acked_at)}` : "", place === alarm.device_id ? "" : ` · ${alarm.device_id}`];
+    const next = advice(alarm);
+    const word = t(alarm.priority.toLowerCase());
+    const node = make("li", { class: `alarm ${alarm.priority.toLowerCase()} ${alarm.state}`, "data-key": alarm.alarm_id, "aria-label": `${word} ${pick(alarm.label)} ${place}` },
+      make("div", { class: "sign" }, mark(alarm.priority), make("small", {}, word)),
       make("div", { class: "what" },
-        make("h3", {}, pick(alarm.label), make("em", {}, pick(this.me.states[alarm.state])), due),
-        make("p", {}, make("b", {}, pick(alarm.place) || alarm.device_id), " ", make("span", { class: "id" }, alarm.device_id)),
-        make("p", { class: "more" }, [value, alarm.text, resident].filter(Boolean).join(" · ")),
-        make("p", { class: "more" }, `${t("since")} ${store.clockText(alarm.raised_at, true)} · `, age, ...tags.map((tag) => make("i", {}, tag))),
+        make("h3", {}, pick(alarm.label), state, ...tags.map((tag) => make("i", {}, tag))),
+        make("p", { class: "where" }, make("b", {}, place), ...facts.map((fact, at) => make("span", { class: at === 0 && alarm.value !== null ? "value" : "" }, fact))),
+        next && !HIDDEN.has(alarm.state) ? make("p", { class: "next" }, next) : null,
+        duty,
+        make("div", { class: "foot" }, bar, make("p", { class: "more" }, ...since)),
         ...alarm.notes.slice(-3).map((note) => make("p", { class: "note" }, `${store.clockText(note.at)} ${note.author}: ${note.text}`))),
       make("div", { class: "do" }, ...buttons));
-    return { seq: alarm.seq, node, age, due, buttons };
+    return { seq: alarm.seq, node, age, state, bar, meter, due, duty, buttons };
   }
 
   buttons(alarm) {
     const can = (right) => this.me.rights.includes(right);
     const act = (path, body) => order(`/alarms/${alarm.alarm_id}/${path}`, { seen_seq: alarm.seq, ...body }).catch(this.onProblem);
-    const button = (key, onclick, strong) => make("button", { class: strong ? "strong" : "", onclick }, t(key));
+    const button = (key, onclick, strong) => make("button", { class: strong ? "strong" : "", "data-act": key, onclick }, t(key));
     const made = [];
-    if (can("acknowledge") && ["unack", "rtn"].includes(alarm.state)) made.push(button("ack", () => act("ack"), true));
+    if (can("acknowledge") && WANTING.has(alarm.state)) made.push(button("ack", () => act("ack"), true));
     if (can("reset") && alarm.state === "latched" && !alarm.is_active) made.push(button("reset", () => act("reset"), true));
+    if (can("rescue") && alarm.rescue && alarm.kind === "alarm") {
+      for (const step of RESCUE_STEPS[alarm.rescue.deal_status] ?? []) {
+        made.push(button(step, () => act("rescue", { step: step === "rescued" ? "closed" : step })));
+      }
+    }
     if (can("test") && alarm.kind === "test") {
       made.push(button("end_test", () => order(`/tests/${alarm.alarm_id}/end`).catch(this.onProblem)));
     }
@@ -130,16 +192,15 @@ export class AlarmList {
   }
 }
 
-function mark(alarm) {
-  const svg = (tag, attributes) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    return element;
-  };
-  const digit = svg("text", { x: 12, y: 17, "text-anchor": "middle" });
-  digit.textContent = alarm.priority.slice(1);
-  const node = svg("svg", { viewBox: "-1 -1 26 26", class: "mark", role: "img", "aria-label": `${alarm.priority} ${t(alarm.priority.toLowerCase())}` });
-  node.append(svg("path", { d: SHAPES[alarm.priority] }), digit);
-  const word = make("small", {}, t(alarm.priority.toLowerCase()));
-  return make("div", { class: "sign" }, node, word);
+function liftFacts(alarm) {
+  const lift = alarm.facts?.lift;
+  if (!lift) return [];
+  return [typeof lift.door_closed === "boolean" ? token(lift.door_closed ? "door_closed" : "door_open") : "",
+    typeof lift.door_zone === "boolean" ? token(lift.door_zone ? "in_zone" : "off_zone") : ""];
+}
+
+function residentFacts(alarm) {
+  const resident = alarm.resident;
+  if (!resident) return [];
+  return [resident.name, resident.lives_alone ? t("alone") : "", resident.phone, resident.note];
 }

@@ -1,24 +1,38 @@
-// The device list: what each said last and how old that is. Silence is never "normal".
+// The device list: what each said last and how old that is. Whatever needs somebody stands on top; silence is never "normal".
 import { keep, make } from "/ui/dom.js";
 import { pick, t } from "/ui/words.js";
-import { span } from "./alarms.js";
+import { explain, said, span, token } from "./say.js";
 
 const KIND_ORDER = ["gas", "lift", "button", "camera", "io", "beacon", "bus", "gateway"];
+const STATE_ORDER = ["alarm", "silent", "fault", "inhibited", "unknown", "normal"];
+
+function compare(a, b) {
+  return STATE_ORDER.indexOf(a.state) - STATE_ORDER.indexOf(b.state) || KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind)
+    || a.id.localeCompare(b.id);
+}
 
 export class DeviceList {
-  constructor() {
+  constructor(me) {
+    this.me = me;
     this.rows = new Map();
     this.body = make("tbody");
-    const head = ["device", "place", "state", "last", "age"].map((key) => make("th", { scope: "col" }, t(key)));
-    this.node = make("section", { "aria-label": t("devices") }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.body));
+    this.silent = make("p", { class: "silent" });
+    this.unknown = make("p", { class: "unheard" });
+    const head = ["device", "state", "last", "age"].map((key) => make("th", { scope: "col" }, t(key)));
+    this.node = make("section", { "aria-label": t("devices") }, this.silent, this.unknown, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.body));
   }
 
   /** Show what the store knows. */
   show(store) {
-    const devices = [...store.devices.values()].sort((a, b) =>
-      KIND_ORDER.indexOf(a.kind) - KIND_ORDER.indexOf(b.kind) || a.id.localeCompare(b.id));
+    const devices = [...store.devices.values()].sort(compare);
     for (const id of this.rows.keys()) if (!store.devices.has(id)) this.rows.delete(id);
     keep(this.body, devices.map((device) => this.row(device, store)));
+    const silent = devices.filter((device) => device.state === "silent");
+    const unknown = devices.filter((device) => device.state === "unknown");
+    this.silent.hidden = silent.length === 0;
+    this.silent.textContent = named("silent", silent);
+    this.unknown.hidden = devices.length === 0 || (unknown.length === 0 && silent.length > 0);
+    this.unknown.textContent = unknown.length ? named("unknown", unknown) : t("all_heard");
   }
 
   row(device, store) {
@@ -26,32 +40,29 @@ export class DeviceList {
     if (parts.device !== device) {
       parts.device = device;
       parts.node.className = `is-${device.state}`;
-      parts.place.textContent = pick(device.place);
-      parts.state.textContent = [t(`state_${device.state}`), ...device.codes.map((code) => pick(code.label))].join(" · ");
-      parts.last.textContent = said(device);
+      parts.name.textContent = pick(device.place) || token(["bus", "gateway"].includes(device.kind) ? device.kind : device.id);
+      parts.state.textContent = t(`state_${device.state}`);
+      parts.codes.textContent = device.codes.map((code) => pick(code.label)).join(" · ");
+      const reason = device.silence ? explain(device.silence.detail ? `${device.silence.reason}: ${device.silence.detail}` : device.silence.reason) : "";
+      parts.last.textContent = [...said(device, this.me.codes), reason].filter(Boolean).join(" · ");
     }
-    parts.age.textContent = device.last_s === null ? t("no_data") : `${span(store.now() - device.last_s)} (${store.clockText(device.last_at)})`;
+    const isHere = device.kind === "gateway";
+    parts.age.textContent = device.last_s === null ? (isHere ? "" : t("no_data")) : t("ago", { s: span(store.now() - device.last_s) });
+    parts.at.textContent = device.last_s === null ? "" : store.clockText(device.last_at);
     return parts.node;
   }
 
   build(device) {
-    const [place, state, last, age] = [make("td"), make("td"), make("td"), make("td", { class: "age" })];
-    const node = make("tr", { "data-key": device.id }, make("th", { scope: "row" }, device.id), place, state, last, age);
-    const parts = { device: null, node, place, state, last, age };
+    const [name, state, codes, age, at] = [make("b"), make("b"), make("small"), make("span"), make("small")];
+    const last = make("td");
+    const node = make("tr", { "data-key": device.id }, make("th", { scope: "row" }, name, make("small", {}, device.id)), make("td", {}, state, codes), last, make("td", { class: "age" }, age, at));
+    const parts = { device: null, node, name, state, codes, last, age, at };
     this.rows.set(device.id, parts);
     return parts;
   }
 }
 
-function said(device) {
-  const last = device.last;
-  if (!last) return "";
-  if (last.what === "GasReading") return last.value === null ? last.flags.join(" ") || last.quality : `${last.value} ${last.unit}`;
-  if (last.what === "LiftReading") return [last.floor === null ? "" : `${t("floor")} ${last.floor}`, last.car ?? "", last.service_mode, ...last.faults].filter(Boolean).join(" · ");
-  if (last.what === "ButtonReading") return [last.event, last.battery_pct === null ? "" : `${last.battery_pct} %`, last.rssi_dbm === null ? "" : `${last.rssi_dbm} dBm`].filter(Boolean).join(" · ");
-  if (last.what === "InputReading") return `${last.role} ${last.is_on ? t("on") : t("off")}`;
-  if (last.what === "CameraReading") return last.frames_per_s === null ? last.picture : `${last.picture} ${last.frames_per_s.toFixed(1)}/s`;
-  if (last.what === "BeaconReading") return `${last.adapter} ${last.rssi_dbm ?? ""}`;
-  if (last.what === "BusReading") return last.is_up ? t("on") : t("off");
-  return last.what;
+function named(key, devices) {
+  const names = devices.slice(0, 6).map((device) => pick(device.place) || device.id).join(", ");
+  return t(`${key}_list`, { n: devices.length, names: devices.length > 6 ? `${names} …` : names });
 }

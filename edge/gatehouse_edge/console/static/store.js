@@ -1,5 +1,7 @@
 // What this page knows, and how old that is. Time comes from the gateway's beats, never from this computer's clock.
 
+import { ask, Problem } from "./api.js";
+
 const STALE_MS = 4000;
 
 export class Store {
@@ -10,11 +12,18 @@ export class Store {
     this.beat = null;
     this.beatAt = null; // performance.now() of the last beat
     this.hasSnapshot = false;
+    this.snapshots = 0;
     this.listeners = new Set();
+    this.isStopped = false;
   }
 
   /** Connect and follow; `onBye` when the session has ended. */
   follow(onBye) {
+    this.connect(onBye);
+    this.timer = setInterval(() => this.tell(), 1000);
+  }
+
+  connect(onBye) {
     this.source = new EventSource("/api/v1/events");
     const on = (name, take) => this.source.addEventListener(name, (event) => { take(JSON.parse(event.data)); this.tell(); });
     on("snapshot", (data) => {
@@ -22,6 +31,7 @@ export class Store {
       this.devices = new Map(data.devices.map((device) => [device.id, device]));
       this.valves = data.valves;
       this.hasSnapshot = true;
+      this.snapshots += 1;
       this.take(data.beat);
     });
     on("change", (data) => {
@@ -39,16 +49,26 @@ export class Store {
     on("beat", (data) => this.take(data));
     this.source.addEventListener("bye", () => { this.stop(); onBye(); });
     this.source.addEventListener("error", () => {
-      // CLOSED: the answer was no stream (session ended, gateway restarting). The browser gives up; we do not.
-      if (this.source.readyState === EventSource.CLOSED) {
-        this.source.close();
-        this.retry = setTimeout(() => onBye(), 2000);
-      }
+      // CLOSED: the answer was no stream (session ended, gateway restarting). The browser gives up; we do not, and
+      // what was last known stays on the screen.
+      if (this.source.readyState === EventSource.CLOSED) this.retry = setTimeout(() => this.again(onBye), 2000);
     });
-    this.timer = setInterval(() => this.tell(), 1000);
+  }
+
+  async again(onBye) {
+    try {
+      await ask("GET", "/me");
+    } catch (error) {
+      if (this.isStopped) return undefined;
+      if (error instanceof Problem && error.status === 401) return onBye();
+      this.retry = setTimeout(() => this.again(onBye), 2000);
+      return undefined;
+    }
+    return this.isStopped ? undefined : this.connect(onBye);
   }
 
   stop() {
+    this.isStopped = true;
     this.source?.close();
     clearInterval(this.timer);
     clearTimeout(this.retry);
