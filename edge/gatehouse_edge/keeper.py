@@ -57,7 +57,13 @@ class Keeper:
             well = loop.call_later(self._healthy_s, self._set, name, None)
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001  # whatever it is, it stays with this part
+            except Exception as error:  # whatever it is, it stays with this part
+                task = asyncio.current_task()
+                if (
+                    task is not None and task.cancelling()
+                ):  # it failed while cleaning up: it was to end anyhow
+                    _log.exception("%s failed while it was stopped", name)
+                    raise asyncio.CancelledError from error
                 why = _words(error)
                 if self._failing.get(name) != why:
                     _log.exception("%s failed and is started again", name)

@@ -105,3 +105,20 @@ async def test_who_does_not_clean_up_does_not_hold_up_the_end():
         await started.wait()
         await crew.dismiss_all(0.01)
         let_go.set()
+
+
+async def test_a_part_that_fails_while_it_is_stopped_has_stopped():
+    told, started = Told(), asyncio.Event()
+
+    async def untidy():
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("cannot hang up")
+
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        crew = Crew(tasks)
+        crew.hire("untidy", Keeper(told.report).keep("untidy", untidy))
+        await started.wait()
+        await crew.dismiss("untidy")

@@ -33,6 +33,8 @@ BEACONS_MAX: Final = 16
 WRITERS: Final = 4
 """Readings handed to the ledger at once, so that simultaneous presses share one commit."""
 REFUSALS_EVERY_S: Final = 2.0
+PARTING_S: Final = 0.5
+"""How long a radio that is stopped (a reload, the end) may take to hand over presses it has heard."""
 
 
 class BleRadio:
@@ -71,6 +73,7 @@ class BleRadio:
         self._whereabouts: dict[str, BLEDevice] = {}
         self._answered: dict[str, int] = {}
         self._accepted: asyncio.Queue[tuple[Message, ButtonReading]] = asyncio.Queue(PRESSES_MAX)
+        self._interrupted: list[ButtonReading] = []
         self._beacons: asyncio.Queue[BeaconReading] = asyncio.Queue(BEACONS_MAX)
         self.receipts: Final = ReceiptDesk(self._whereabouts.get)
         self._scans = {
@@ -99,6 +102,7 @@ class BleRadio:
                 for bus_id, scan in self._scans.items():
                     group.create_task(scan.run(), name=f"ble-scan-{bus_id}")
         finally:
+            await self._hand_over_rest()
             await close_bleak()
 
     def _renew(self, why: str) -> None:
@@ -185,8 +189,27 @@ class BleRadio:
     async def _write_accepted(self) -> None:
         while True:
             message, reading = await self._accepted.get()
-            await self._inbox.put(reading)
+            try:
+                await self._inbox.put(reading)
+            except asyncio.CancelledError:
+                self._interrupted.append(reading)  # perhaps not in the ledger yet; given twice it counts once
+                raise
             self._answer(message)  # on disk now, and not before
+
+    async def _hand_over_rest(self) -> None:
+        """Give the ledger what was heard and not handed over; the next run answers whoever still listens."""
+        left = list(self._interrupted)
+        self._interrupted.clear()
+        while not self._accepted.empty():
+            left.append(self._accepted.get_nowait()[1])
+        if not left:
+            return
+        try:
+            async with asyncio.timeout(PARTING_S), asyncio.TaskGroup() as group:
+                for reading in left:
+                    group.create_task(self._inbox.put(reading), name="ble-parting")
+        except TimeoutError:
+            _log.warning("%d presses handed over, and no word yet that they are on disk", len(left))
 
     async def _write_beacons(self) -> None:
         while True:

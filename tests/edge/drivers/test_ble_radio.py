@@ -110,6 +110,16 @@ async def test_a_press_stored_just_before_a_restart_is_answered_after_it_and_sta
         assert ledger.presses == [("btn-0", 1)]
 
 
+async def test_a_press_that_waits_for_the_disk_when_the_radio_is_restarted_is_not_lost(tmp_path, monkeypatch):
+    async with site(tmp_path, monkeypatch) as place:
+        button, ledger = place.buttons[0], place.ledger
+        ledger.is_open.clear()
+        async with place.driver():
+            await button.press()
+            asyncio.get_running_loop().call_later(0.1, ledger.is_open.set)
+        assert ledger.presses == [("btn-0", 1)]
+
+
 async def test_a_flood_of_forged_adverts_is_a_few_reports_and_a_press_still_gets_through(
     tmp_path, monkeypatch, rounds
 ):
