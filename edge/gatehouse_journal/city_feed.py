@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import msgspec
@@ -26,13 +27,14 @@ class _Config(Struct, frozen=True):
 def city_events(reader: Reader, *, after: int = 0) -> Iterator[bytes]:
     """Yield the event of every revision of every alarm behind `after`, oldest first, as lines of JSON.
 
-    The lane is read from its beginning, because the site card in force may stand long before `after`. Erased bodies
-    and revisions before the first card are left out.
+    The lane is read from its beginning, because the site card in force may stand long before `after`. Erased bodies are
+    left out; what came before the very first card waits for it.
 
     Raises:
         EventError: an alarm does not satisfy the event schema; a fault of this program.
     """
     card: SiteCard | None = None
+    early: list[tuple[Change, datetime]] = []
     seq = 0
     while entries := reader.read(Lane.ALARM, seq, _BATCH):
         for entry, at in zip(entries, reader.corrected(entries), strict=True):
@@ -41,6 +43,9 @@ def city_events(reader: Reader, *, after: int = 0) -> Iterator[bytes]:
                 continue
             if entry.kind == EntryKind.CONFIG:
                 card = msgspec.json.decode(entry.body, type=_Config).card or card
-            elif entry.kind == EntryKind.ALARM and card is not None and seq > after:
-                change = msgspec.json.decode(entry.body, type=Change)
-                yield encode(event_of(change, card, reported_at=at)) + b"\n"
+            elif entry.kind == EntryKind.ALARM and seq > after:
+                early.append((msgspec.json.decode(entry.body, type=Change), at))
+            if card is not None:
+                for change, reported_at in early:
+                    yield encode(event_of(change, card, reported_at=reported_at)) + b"\n"
+                early.clear()
