@@ -72,7 +72,8 @@ class _State:
         self.next_pulse_s = _NEVER_S
         self.misses = 0
         self.retry_s = -_NEVER_S
-        self.is_ok = True
+        self.is_ok: bool | None = None
+        """None: not judged since the start; the first verdict is told, for the last run may have left another."""
 
     def levels(self, now_s: float) -> dict[int, bool]:
         """Return what the relays of this output should be now. Empty: nothing was ever demanded."""
@@ -226,7 +227,7 @@ class RelayWriter:
             state.retry_s = now_s + min(
                 _RETRY_S * 2 ** min(state.misses - _TRIES_TO_FAULT, 8), _LONGEST_RETRY_S
             )
-            if not state.is_ok:
+            if state.is_ok is False:
                 return []
             state.is_ok = False
         return [

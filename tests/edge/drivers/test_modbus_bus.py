@@ -236,7 +236,7 @@ async def test_an_echoing_adapter_is_tolerated(line):
         bus.set_demand("siren", is_on=True)
         await until(lambda: len(inbox.values("gas-1")) >= 3 and relays.coils[0])
         await until(lambda: len(inbox.values("gas-1")) >= 6)
-    assert inbox.of(OutputReading) == []
+    assert all(one.is_ok for one in inbox.of(OutputReading))
     assert inbox.of(Silence) == []
 
 
@@ -379,7 +379,8 @@ async def test_a_demand_is_written_and_read_back(relays):
         await until(lambda: relays.coils[0] == 1)
         await bus.drive({"siren": False})
         await until(lambda: relays.coils[0] == 0)
-    assert inbox.of(OutputReading) == []
+    # Told once although nothing changed: a fault that the run before left standing goes.
+    assert [one.is_ok for one in inbox.of(OutputReading)] == [True]
     assert relays.writes == [(0, 1), (0, 0)]
 
 
@@ -446,7 +447,7 @@ async def test_a_valve_is_closed_by_a_pulse_and_opened_only_after_a_demand_has_e
         assert (4, 1) not in relays.writes
         bus.set_demand("valve", is_on=False)
         await until(lambda: relays.writes[-1:] == [(4, 0)] and (4, 1) in relays.writes)
-    assert inbox.of(OutputReading) == []
+    assert all(one.is_ok for one in inbox.of(OutputReading))
 
 
 async def test_inputs_are_said_on_change_with_role_and_subject(relays):
