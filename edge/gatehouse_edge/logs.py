@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from typing_extensions import override
 
 KEEP_DAYS: Final = 200
+MAX_DAY_BYTES: Final = 4 * 1024 * 1024
+"""A flood of lines must not take the disk from the alarms: 200 such days are 0.8 GiB. A usual day has some kB."""
 _SECRET_WORDS: Final = ("key", "secret", "password", "token", "code", "cookie")
 _SHARED: Final[list[structlog.typing.Processor]] = [
     structlog.stdlib.add_logger_name,
@@ -39,6 +42,30 @@ def _formatter(renderer: structlog.typing.Processor) -> logging.Formatter:
     )
 
 
+class DayFile(logging.handlers.TimedRotatingFileHandler):
+    """One file a day, each no longer than `MAX_DAY_BYTES`; the rest of such a day goes to standard error only."""
+
+    _is_told = False
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the line if the day has room for it."""
+        is_new_day = bool(self.shouldRollover(record))
+        if is_new_day or not self._is_full():
+            self._is_told = False
+            super().emit(record)
+        elif not self._is_told:
+            self._is_told = True
+            why = "log of this day is full; further lines go to standard error only"
+            super().emit(logging.LogRecord(record.name, logging.WARNING, __file__, 0, why, None, None))
+
+    def _is_full(self) -> bool:
+        try:
+            return (Path(self.baseFilename)).stat().st_size >= MAX_DAY_BYTES
+        except OSError:
+            return False
+
+
 def set_up(directory: Path | None, *, level: str = "INFO") -> None:
     """Send everything the standard `logging` carries to `directory/gatehouse.log` and to standard error."""
     root = logging.getLogger()
@@ -51,7 +78,7 @@ def set_up(directory: Path | None, *, level: str = "INFO") -> None:
     root.addHandler(terminal)
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.TimedRotatingFileHandler(
+        file = DayFile(
             directory / "gatehouse.log", when="midnight", backupCount=KEEP_DAYS, encoding="utf-8", utc=True
         )
         file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))

@@ -38,3 +38,28 @@ def test_a_field_named_like_a_secret_is_masked(tmp_path: Path, name: str) -> Non
     logs.set_up(tmp_path)
     logging.getLogger("x").warning("y", extra={name: "abcdef"})
     assert "abcdef" not in (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
+
+
+def test_a_flood_of_lines_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_DAY_BYTES", 20_000)
+    logs.set_up(tmp_path)
+    for number in range(2_000):
+        logging.getLogger("gatehouse_edge.bus").warning("frame %d refused", number)
+    lines = (tmp_path / "gatehouse.log").read_text(encoding="utf-8").splitlines()
+    assert sum(map(len, lines)) < 21_000
+    assert "further lines go to standard error only" in json.loads(lines[-1])["event"]
+
+
+def test_the_next_day_has_room_again_and_200_days_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MAX_DAY_BYTES", 500)
+    logs.set_up(tmp_path)
+    file = next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs.DayFile))
+    for number in range(50):
+        logging.getLogger("x").warning("line %d", number)
+    file.rolloverAt = 0  # midnight has passed
+    logging.getLogger("x").warning("good morning")
+    assert "good morning" in (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
+    assert len(list(tmp_path.glob("gatehouse.log.*"))) == 1
+    assert file.backupCount == logs.KEEP_DAYS == 200
