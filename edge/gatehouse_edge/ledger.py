@@ -1,9 +1,9 @@
 """The ledger: the one task that steps the desk, commits what it says, and only then lets anybody know.
 
 Inputs stand in one bounded queue. What has gathered while the disk was busy is stepped together and committed in one
-transaction by one worker thread; then the waiting drivers and consoles go on. If the disk refuses, the committed desk
-does not advance and nobody is told "done", but sirens, lamps and valves already follow what was seen: a full disk must
-not keep an alarm quiet. The batch is tried again and again, and grows by what happens meanwhile.
+transaction by one worker thread; then the waiting drivers and consoles go on. If the disk refuses, or takes longer than
+half a second, the committed desk does not advance and nobody is told "done", but sirens, lamps and valves already follow
+what was seen: neither a full nor a slow disk may keep an alarm quiet. The batch is tried again and again, and grows by what happens meanwhile.
 
 State key of its own: `clock/last` (`LastSeen`): where the service time scale stood.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -31,8 +31,8 @@ from gatehouse_edge.outputs import OutputState, Valve
 from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
-from gatehouse_events.chain import MAX_BODY_BYTES, EntryKind, Stamp, canonical
-from gatehouse_journal import Batch, Health, Journal, NewEntry, StorageFullError
+from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Stamp, canonical
+from gatehouse_journal import BadEntryError, Batch, Health, Journal, NewEntry, StorageFullError
 
 LAST_SEEN_KEY: Final = "clock/last"
 TICK_S: Final = 1.0
@@ -52,6 +52,8 @@ _HEALTH_EVERY_S: Final = 10.0
 _TIME_EVERY_S: Final = 60.0
 _QUIET_TIME_EVERY_S: Final = 900.0
 """Without open alarms no timer depends on the time scale so closely: spares the flash."""
+_SLOW_S: Final = 0.5
+"""A disk that takes longer for one commit keeps nobody waiting but those who need the commit."""
 _STUCK_S: Final = 15.0
 """A ledger that has not ticked for so long is stuck."""
 _RETRY_FROM_S: Final = 0.25
@@ -135,6 +137,13 @@ class _Pending:
     def is_durable(self) -> bool:
         return bool(self.entries or self.state or self.counters)
 
+    def follow(self, first: _Pending) -> None:
+        """Put what was stepped earlier in front: it was not written."""
+        self.entries[:0] = first.entries
+        self.waiters[:0] = first.waiters
+        self.state = first.state | self.state
+        self.counters = first.counters | self.counters
+
 
 class CommittedCounters:
     """The counters as they stand on the disk (`Counters` of the ports)."""
@@ -180,6 +189,9 @@ class Ledger:
         # None only wakes the task
         self._worker: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         self._pending = _Pending()
+        self._writing: _Pending | None = None
+        """What the worker is committing just now."""
+        self._is_slow = False
         self._last: Final[dict[str, AnyObservation]] = {}
         self._silences: Final[dict[str, Silence]] = {}
         self._kept: Final[dict[str, Kept]] = {}
@@ -240,6 +252,9 @@ class Ledger:
     def stop(self) -> None:
         """Take nothing in any more, finish what has come in, then let `run` return."""
         self._stopping.set()
+        self._wake()
+
+    def _wake(self) -> None:
         if self._queue.empty():  # otherwise the task is awake anyhow
             self._queue.put_nowait(None)
 
@@ -261,8 +276,8 @@ class Ledger:
 
     @property
     def desk(self) -> Desk:
-        """The desk as committed; while the disk refuses, as seen."""
-        return self._tentative if self.is_storage_failing else self._desk
+        """The desk as committed; while the disk refuses or takes long, as seen."""
+        return self._tentative if self.is_storage_failing or self._is_slow else self._desk
 
     @property
     def plan(self) -> Plan:
@@ -357,6 +372,8 @@ class Ledger:
             await asyncio.sleep(self._retry_s)
             return []
         wait_s = max(0.0, tick_at_s - self._clock.now().service_s)
+        if self._pending.is_durable and self._writing is None and not self.is_storage_failing:
+            wait_s = 0.0  # seen while the disk was slow, and to be written now
         try:
             async with asyncio.timeout(min(wait_s, TICK_S)):
                 first = await self._queue.get()
@@ -375,7 +392,13 @@ class Ledger:
 
     def _step_all(self, items: list[_Item], now: Now) -> None:
         for item in items:
-            result, is_durable = self._step(item.what, now)
+            try:
+                result, is_durable = self._step(item.what, now)
+            except Exception as error:  # noqa: BLE001  # a bug: told to who brought the input, nothing of it is kept
+                _log.exception("an input cannot be taken")
+                if not item.done.done():
+                    item.done.set_exception(LedgerError(f"{type(error).__name__}: {error}"))
+                continue
             if is_durable:
                 self._pending.waiters.append((item.done, result))
             else:
@@ -387,35 +410,41 @@ class Ledger:
             self._add_record(what.record, now)
             return None, True
         if isinstance(what, _Reload):
-            self._plan = what.plan
             self._tentative = replan(self._tentative, what.plan, now)
+            self._plan = what.plan
             return None, False
         counted = None
         if what is not None and not isinstance(what, (Command, Report)):
             counted = counter_of(what)
-            if not self._admit(what, counted):
+            if counted is not None and self._is_repeat(what, counted):
                 # A repeat of what is not on the disk yet must wait with the first, or its receipt would lie.
-                return None, counted is not None and counted[0] in self._pending.counters
-        self._tentative, outcome = step(self._tentative, what, now, self._plan)
-        for record in outcome.records:
-            self._add_record(record, now)
+                return None, self._uncommitted(counted[0]) is not None
+        desk, outcome = step(self._tentative, what, now, self._plan)
+        entries = [_entry(record, now) for record in outcome.records]
+        if what is not None and not isinstance(what, (Command, Report)):
+            self._note(what)
+        # An input is taken whole or not at all: what can fail has been done.
+        self._tentative = desk
+        self._pending.entries += entries
         self._pending.state |= outcome.state
+        if counted is not None:
+            self._pending.counters[counted[0]] = counted[1]
         return outcome.result, outcome.is_durable or counted is not None
 
-    def _admit(self, observation: AnyObservation, counted: tuple[str, int] | None) -> bool:
-        """Note counter, last data and telemetry of an observation; False: it was here before."""
-        if counted is not None:
-            key, value = counted
-            known = self._pending.counters.get(key, self.counters.get(key))
-            if known is not None and value <= known:
-                is_renewed = isinstance(observation, LiftReading) and (
-                    observation.is_ring_renewed or known - value > RING_SPAN
-                )
-                if not is_renewed:
-                    return False
-            self._pending.counters[key] = value
-        if isinstance(observation, BeaconReading):
-            self._mark(observation)
+    def _is_repeat(self, observation: AnyObservation, counted: tuple[str, int]) -> bool:
+        key, value = counted
+        known = self._uncommitted(key)
+        if known is None:
+            known = self.counters.get(key)
+        if known is None or value > known:
+            return False
+        is_renewed = isinstance(observation, LiftReading) and (
+            observation.is_ring_renewed or known - value > RING_SPAN
+        )
+        return not is_renewed
+
+    def _note(self, observation: AnyObservation) -> None:
+        """Keep last data and telemetry of an observation."""
         self.observations += 1
         device_id = observation.device_id
         if isinstance(observation, Silence):
@@ -427,7 +456,6 @@ class Ledger:
             if found is not None:
                 self._kept[device_id] = found[1]
                 self._add_sample(found[0], observation.at)
-        return True
 
     def _mark(self, beacon: BeaconReading) -> None:
         """Keep a beacon's counter roughly: written every thousandth time, an old recording stays refused after a restart."""
@@ -436,14 +464,26 @@ class Ledger:
         if mark > self._pending.counters.get(key, self.counters.get(key) or 0):
             self._pending.counters[key] = mark
 
+    def _uncommitted(self, key: str) -> int | None:
+        """Return a counter that has been stepped and is not on the disk yet."""
+        value = self._pending.counters.get(key)
+        return self._writing.counters.get(key) if value is None and self._writing is not None else value
+
     async def _tick(self, now: Now) -> None:
         self._step(None, now)
         self._ticked_s = now.service_s
         if now.service_s >= self._health_due_s and not self.is_storage_failing:
             self._health_due_s = now.service_s + _HEALTH_EVERY_S
-            self._health = await self._in_worker(self._journal.health)
-            self._judge_health(self._health, now)
-            if self._health.unsigned_entries and now.service_s - self._checkpoint_s >= CHECKPOINT_EVERY_S:
+            with contextlib.suppress(
+                StorageFullError
+            ):  # a disk too full to be looked at; the commit will say so
+                self._health = await self._in_worker(self._journal.health)
+                self._judge_health(self._health, now)
+            if (
+                self._health
+                and self._health.unsigned_entries
+                and now.service_s - self._checkpoint_s >= CHECKPOINT_EVERY_S
+            ):
                 await self._checkpoint(now)
         every_s = _TIME_EVERY_S if self._tentative.board.alarms else _QUIET_TIME_EVERY_S
         if now.service_s - self._last_written_s >= every_s:
@@ -453,7 +493,8 @@ class Ledger:
             self._samples.clear()
             try:
                 await self._in_worker(lambda: self._journal.append_telemetry(lines))
-            except StorageFullError:
+            except (StorageFullError, BadEntryError) as error:
+                _log.warning("%d telemetry lines are not kept: %s", len(lines), error)
                 self.samples_dropped += len(lines)
 
     async def _checkpoint(self, now: Now) -> None:
@@ -475,23 +516,24 @@ class Ledger:
         """Bring everything pending to the disk, or note that the disk refuses and come back later."""
         pending = self._pending
         if not pending.is_durable:
-            self._take_over(_Pending())
+            self._desk, self._pending = self._tentative, _Pending()
             for done, result in pending.waiters:
                 _resolve(done, result)
             return
         if now.service_s < self._retry_at_s:
             return
-        batch = Batch(
-            entries=tuple(pending.entries),
-            state={**pending.state, LAST_SEEN_KEY: _last_seen(now)},
-            counters=dict(pending.counters),
-        )
+        desk = self._tentative
+        self._pending, self._writing = _Pending(), pending
         try:
-            await self._in_worker(lambda: self._journal.commit(batch))
+            await self._write(pending, now)
+            self._writing = None
         except StorageFullError as error:
+            self._take_back()
             self._refused(error, now)
             await self._publish()
             return
+        finally:
+            self._take_back()  # unless it is on the disk
         if self.is_storage_failing:
             _log.warning("the journal takes entries again")
             self.is_storage_failing = False
@@ -499,14 +541,46 @@ class Ledger:
         self._retry_s, self._retry_at_s = _RETRY_FROM_S, float("-inf")
         self._last_written_s = now.service_s
         self.counters.take_over(pending.counters)
-        self._take_over(_Pending())
+        self._desk = desk
         for done, result in pending.waiters:
             _resolve(done, result)
         await self._publish()
 
-    def _take_over(self, pending: _Pending) -> None:
-        self._desk = self._tentative
-        self._pending = pending
+    async def _write(self, pending: _Pending, now: Now) -> None:
+        """Commit in the worker. While a slow disk takes its time, take in what comes: sirens do not wait for flash."""
+        batch = Batch(
+            entries=tuple(pending.entries),
+            state={**pending.state, LAST_SEEN_KEY: _last_seen(now)},
+            counters=dict(pending.counters),
+        )
+        writing = self._in_worker(lambda: self._journal.commit(batch))
+        await asyncio.wait({writing}, timeout=_SLOW_S)
+        if not writing.done():
+            writing.add_done_callback(lambda _: self._wake())
+            self._is_slow = True
+            try:
+                await self._see_meanwhile(writing)
+            finally:
+                self._is_slow = False
+        await writing
+
+    async def _see_meanwhile(self, writing: asyncio.Future[list[Entry]]) -> None:
+        """Step and show, but neither commit nor tell anybody "done"; the watchdog is not fed by this."""
+        _log.warning("the disk takes long to write")
+        tick_at_s = self._clock.now().service_s + TICK_S
+        while not writing.done():
+            await self._publish()
+            items = await self._gather(tick_at_s)
+            now = self._clock.now()
+            self._step_all(items, now)
+            if now.service_s >= tick_at_s:
+                tick_at_s = now.service_s + TICK_S
+                self._step(None, now)
+
+    def _take_back(self) -> None:
+        if self._writing is not None:
+            self._pending.follow(self._writing)
+            self._writing = None
 
     def _refused(self, error: StorageFullError, now: Now) -> None:
         if not self.is_storage_failing:
@@ -542,19 +616,21 @@ class Ledger:
             self._version += 1
             self._change.notify_all()
 
-    def _in_worker(self, call: Callable[[], _Result]) -> Awaitable[_Result]:
+    def _in_worker(self, call: Callable[[], _Result]) -> asyncio.Future[_Result]:
         return asyncio.get_running_loop().run_in_executor(self._worker, call)
 
     def _add_record(self, record: NewRecord, now: Now) -> None:
-        self._pending.entries.append(
-            NewEntry(kind=str(record.kind), body=canonical(record.body), stamp=_stamp(now))
-        )
+        self._pending.entries.append(_entry(record, now))
 
     def _add_sample(self, line: Struct, at: Now) -> None:
         if len(self._samples) >= MAX_SAMPLES:
             self.samples_dropped += 1
             return
         self._samples.append(NewEntry(kind=EntryKind.READING, body=canonical(line), stamp=_stamp(at)))
+
+
+def _entry(record: NewRecord, now: Now) -> NewEntry:
+    return NewEntry(kind=str(record.kind), body=canonical(record.body), stamp=_stamp(now))
 
 
 def counter_of(observation: AnyObservation) -> tuple[str, int] | None:

@@ -1,6 +1,7 @@
 """The ledger on a real journal: nobody is told before it is on the disk, and a restart goes on where it stood."""
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from gatehouse_edge.alarms.commands import Acknowledge, AddNote
 from gatehouse_edge.alarms.plan import DevicePlan, OutputKind, OutputPlan, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.desk import restore
-from gatehouse_edge.ledger import Ledger, LedgerClosedError, last_seen
+from gatehouse_edge.ledger import Ledger, LedgerClosedError, LedgerError, last_seen
 from gatehouse_edge.reading import ButtonEvent, ButtonReading, GasReading, LiftReading, Quality, Unit
 from gatehouse_edge.rules import gas, lift, sos
 from gatehouse_edge.rules.supervision import Supervision
@@ -54,11 +55,18 @@ class FullDisk:
     def __init__(self, journal):
         self._journal = journal
         self.is_full = False
+        self.becomes_full = False
         self.refused = 0
+        self.writes = threading.Event()
+        """Cleared: a commit takes until it is set."""
+        self.writes.set()
 
     def commit(self, batch):
         if self.is_full:
             self.refused += 1
+            raise StorageFullError("full")
+        assert self.writes.wait(20)
+        if self.becomes_full:
             raise StorageFullError("full")
         return self._journal.commit(batch)
 
@@ -199,6 +207,79 @@ async def test_a_full_disk_keeps_nobody_from_hearing_and_loses_nothing(tmp_path,
             "sos.pressed",
             "gateway.storage_full",
         }
+
+
+async def test_a_slow_disk_keeps_no_siren_waiting_and_what_comes_meanwhile_is_seen_too(tmp_path, clock):
+    async with running(tmp_path, clock) as (ledger, journal):
+        journal.writes.clear()
+        try:
+            async with asyncio.TaskGroup() as drivers:
+                first = drivers.create_task(ledger.put(press(clock, 9)), name="first")
+                await until(lambda: ledger.demands()["siren"].is_on)
+                again = drivers.create_task(ledger.put(press(clock, 9)), name="again")
+                newer = drivers.create_task(ledger.put(press(clock, 10)), name="newer")
+                await until(lambda: [a.times for a in ledger.alarms()] == [2])
+                assert not any(task.done() for task in (first, again, newer))
+                assert ledger.counters.get("button/btn-1/1") is None
+                clock.s += 16
+                assert not ledger.is_alive
+                journal.writes.set()
+        finally:
+            journal.writes.set()
+        assert ledger.counters.get("button/btn-1/1") == 10
+        assert [a.times for a in ledger.alarms() if a.code == "sos.pressed"] == [2]
+    presses = [
+        c["alarm"].get("times", 1) for c in lane(tmp_path, "alarm") if c["alarm"]["code"] == "sos.pressed"
+    ]
+    assert presses == [1, 2]
+    with Reader.open(tmp_path) as reader:
+        assert reader.verify().is_intact
+
+
+async def test_a_disk_that_is_slow_and_then_full_loses_nothing(tmp_path, clock):
+    async with running(tmp_path, clock) as (ledger, journal):
+        journal.writes.clear()
+        try:
+            async with asyncio.TaskGroup() as drivers:
+                drivers.create_task(ledger.put(press(clock, 9)), name="first")
+                await until(lambda: ledger.demands()["siren"].is_on)
+                drivers.create_task(ledger.put(press(clock, 10)), name="newer")
+                await until(lambda: [a.times for a in ledger.alarms()] == [2])
+                journal.becomes_full = True
+                journal.writes.set()
+                await until(lambda: ledger.is_storage_failing)
+                journal.becomes_full = False
+                clock.s += 10
+        finally:
+            journal.writes.set()
+        assert ledger.counters.get("button/btn-1/1") == 10
+        assert [a.times for a in ledger.alarms() if a.code == "sos.pressed"] == [2]
+
+
+class Poison(GasReading, frozen=True, kw_only=True):
+    """A reading that no rule can take."""
+
+    flags: None = None
+
+
+async def test_an_input_that_breaks_a_rule_comes_back_to_who_brought_it_and_stops_nobody(tmp_path, clock):
+    async with running(tmp_path, clock) as (ledger, _):
+        poison = Poison(device_id="gas-1", at=clock.now(), value=1.0, unit=Unit.PCT_LEL, quality=Quality.GOOD)
+        with pytest.raises(LedgerError, match="TypeError"):
+            await ledger.put(poison)
+        await ledger.put(press(clock, 5))
+        assert [a.code for a in ledger.alarms()] == ["sos.pressed"]
+
+
+async def test_a_press_that_breaks_its_rule_is_not_counted_so_that_its_repeat_comes_in(tmp_path, clock):
+    async with running(tmp_path, clock) as (ledger, _):
+        odd = ButtonReading(
+            device_id="btn-1", at=None, event=ButtonEvent.PRESS, counter=5, key_id=1, battery_pct="?"
+        )
+        with pytest.raises(LedgerError):
+            await ledger.put(odd)
+        await ledger.put(press(clock, 5))
+        assert [a.times for a in ledger.alarms()] == [1]
 
 
 async def test_a_restart_goes_on_with_alarms_counters_and_time_scale(tmp_path, clock):
