@@ -172,16 +172,18 @@ class RelayWriter:
         for state in self._states.values():
             if state.relay.unit_id != unit_id:
                 continue
-            is_right, is_on = True, None
+            is_right, is_on, is_due = True, None, False
             for point, level in state.levels(now_s).items():
                 if point >= len(coils):
                     continue
                 is_seen = bool(coils[point])
+                # A demand that came while this read was under way: the order is still to be given, so not disobeyed.
+                is_due |= self._seen.get((unit_id, point)) is not level
                 self._seen[unit_id, point] = is_seen
                 is_right &= is_seen is level
                 if point == state.relay.point:
                     is_on = is_seen
-            if state.wanted is not None:
+            if state.wanted is not None and (is_right or not is_due):
                 outcomes += self._judge(
                     state,
                     now_s,
