@@ -228,10 +228,8 @@ async def test_a_slow_disk_keeps_no_siren_waiting_and_what_comes_meanwhile_is_se
             journal.writes.set()
         assert ledger.counters.get("button/btn-1/1") == 10
         assert [a.times for a in ledger.alarms() if a.code == "sos.pressed"] == [2]
-    presses = [
-        c["alarm"].get("times", 1) for c in lane(tmp_path, "alarm") if c["alarm"]["code"] == "sos.pressed"
-    ]
-    assert presses == [1, 2]
+    changes = [c["what"] for c in lane(tmp_path, "alarm") if c["alarm"]["code"] == "sos.pressed"]
+    assert changes.count("raised") == 1
     with Reader.open(tmp_path) as reader:
         assert reader.verify().is_intact
 
