@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from gatehouse_edge.reading import ButtonEvent, Car, PictureState, Quality, ServiceMode, SilenceReason
+from gatehouse_events.codes import CODES
+from gatehouse_events.states import Kind, Priority
+
 CONSOLE = Path(str(files("gatehouse_edge.console") / "static"))
 UI = Path(str(files("gatehouse_ui") / "static"))
 SCRIPTS = sorted([*CONSOLE.glob("*.js"), *UI.glob("*.js")])
@@ -32,12 +36,29 @@ def test_every_word_is_used_and_every_used_word_is_there():
     columns = re.search(r"\[((?:\"\w+\", )+\"\w+\")\]\.map\(\(key\) =>", code).group(1)
     used |= set(re.findall(r"\"(\w+)\"", columns))
     # Steps of a rescue are buttons named by a table; tokens, phrases and advice are looked up by what the gateway said.
-    used |= set(re.findall(r"\"(\w+)\"", re.search(r"RESCUE_STEPS = \{(.*?)\};", code).group(1))) & catalogue("zh")
-    prefixes = tuple(re.findall(r"\b(?:t|either)\(`(\w+)\$", code)) + ("silent_", "unknown_")
+    steps = re.search(r"RESCUE_STEPS = \{(.*?)\};", code).group(1)
+    used |= set(re.findall(r"\"([a-z_]+)\"", steps))
+    prefixes = (*re.findall(r"\b(?:t|either)\(`(\w+)\$", code), "silent_", "unknown_")
     known = catalogue("zh")
     assert used <= known
     computed = {word for word in known if word.startswith(prefixes)} | {"p1", "p2", "p3", "p4"}
     assert known - used - computed == set()
+
+
+@pytest.mark.parametrize(
+    "tokens",
+    [SilenceReason, Quality, ServiceMode, ButtonEvent, PictureState, Car],
+    ids=lambda one: one.__name__,
+)
+def test_what_a_device_can_say_has_words(tokens):
+    assert {f"token_{token.value}" for token in tokens} <= catalogue("zh")
+
+
+def test_every_urgent_code_has_advice():
+    known = catalogue("zh")
+    for code in CODES.values():
+        if code.priority in {Priority.P1, Priority.P2} and code.kind is Kind.ALARM:
+            assert {f"next_{code.name.replace('.', '_')}", f"next_{code.category}"} & known, code.name
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

@@ -29,7 +29,7 @@ const PHRASES = [
   [/^(?<n>\d+\+) messages, first from (?<from>.*)$/, "messages"],
   [/^warming up for more than (?<n>\S+) s$/, "warming"],
   [/^(?<n>\d+\+) \/ (?<m>\d+) min$/, "flood"],
-  [/^the picture has not changed for (?<n>[\d.]+) s$/, "frozen"],
+  [/^nothing changed for (?<n>\d+) s$/, "frozen"],
 ];
 
 /** Return one token in words; an unknown one as it is. */
