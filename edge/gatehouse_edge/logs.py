@@ -35,10 +35,10 @@ def _mask(_: object, __: str, event: structlog.typing.EventDict) -> structlog.ty
     return event
 
 
-def _formatter(renderer: structlog.typing.Processor) -> logging.Formatter:
+def _formatter(*rendering: structlog.typing.Processor) -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _mask, *rendering],
     )
 
 
@@ -74,14 +74,20 @@ def set_up(directory: Path | None, *, level: str = "INFO") -> None:
         root.removeHandler(old)
     terminal = logging.StreamHandler(sys.stderr)
     is_tty = sys.stderr.isatty()
-    terminal.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=is_tty)))
+    # Plain: the default prints local variables, and those may be keys.
+    plain = structlog.dev.ConsoleRenderer(colors=is_tty, exception_formatter=structlog.dev.plain_traceback)
+    terminal.setFormatter(_formatter(plain))
     root.addHandler(terminal)
     if directory is not None:
         directory.mkdir(parents=True, exist_ok=True)
         file = DayFile(
             directory / "gatehouse.log", when="midnight", backupCount=KEEP_DAYS, encoding="utf-8", utc=True
         )
-        file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
+        file.setFormatter(
+            _formatter(
+                structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)
+            )
+        )
         root.addHandler(file)
     for chatty in ("pymodbus", "bleak", "httpx", "uvicorn.access", "libav", "asyncio"):
         logging.getLogger(chatty).setLevel("WARNING" if chatty != "pymodbus" else "CRITICAL")

@@ -63,3 +63,18 @@ def test_the_next_day_has_room_again_and_200_days_are_kept(
     assert "good morning" in (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
     assert len(list(tmp_path.glob("gatehouse.log.*"))) == 1
     assert file.backupCount == logs.KEEP_DAYS == 200
+
+
+def test_a_traceback_is_told_without_the_local_variables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.set_up(tmp_path)
+    secret = bytes.fromhex("00112233445566778899aabbccddeeff")
+    try:
+        raise ValueError(len(secret))
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    written = (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
+    for text in (written, capsys.readouterr().err):
+        assert "ValueError: 16" in text
+        assert repr(secret) not in text
