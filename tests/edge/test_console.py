@@ -384,6 +384,17 @@ async def test_a_page_gets_a_snapshot_then_each_change_then_beats(site):
         assert set(beat) >= {"at", "service_s", "clock", "utc_offset_s"}
 
 
+async def test_an_alarm_is_shown_although_the_journal_cannot_be_read(site):
+    async with site.person("operator") as browser, following(browser) as events:
+        await events.next("snapshot")
+        telemetry = site.reader.directory / "telemetry.db"
+        telemetry.rename(telemetry.with_suffix(".away"))
+        await site.press()
+        _, change = await events.next("change")
+        assert change["alarms"][0]["code"] == "sos.pressed"
+        telemetry.with_suffix(".away").rename(telemetry)
+
+
 async def test_the_event_id_is_the_journal_position(site):
     async with site.person("operator") as browser, following(browser) as events:
         await events.next("snapshot")

@@ -17,6 +17,7 @@ from gatehouse_edge.notifier import (
     Channel,
     Contact,
     Directory,
+    Notification,
     Notifier,
     Patience,
     Via,
@@ -408,3 +409,30 @@ async def test_a_cursor_file_that_cannot_be_opened_is_waited_for(
         post.notifier.wake()
         await server.wait_for_requests(1)
         await until(lambda: post.cursor() == post.head())
+
+
+class BuggyMail:
+    """A way out whose library has a fault nobody thought of, once."""
+
+    via = Via.SMTP
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.is_broken = True
+
+    async def deliver(self, notification: Notification) -> None:
+        if self.is_broken:
+            self.is_broken = False
+            raise KeyError("password=hunter2")
+        self.sent.append(notification.contact.id)
+
+    async def close(self) -> None:
+        return
+
+
+async def test_a_bug_in_one_channel_is_a_failed_try_and_nothing_more(post: Post) -> None:
+    mail = BuggyMail()
+    async with post.running(mail):
+        post.step("board")
+        await until(lambda: mail.sent == ["board"])
+        await until(lambda: [d.tries for d in post.notifier.recent] == [2])

@@ -16,6 +16,8 @@ remembered, else a snapshot; so does one whose queue ran full. While the disk re
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
@@ -29,6 +31,9 @@ from gatehouse_edge.console import views
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.views import Row, Viewpoint
 from gatehouse_edge.ledger import DeviceView
+from gatehouse_journal import JournalError
+
+_log = logging.getLogger(__name__)
 
 MAX_CLIENTS: Final = 64
 QUEUE: Final = 256
@@ -164,7 +169,12 @@ class Stream:
         seen = -1
         while True:
             seen = await self._desk.changed(seen)
-            position = str(await self._heads())
+            try:
+                position = str(await self._heads())
+            except (JournalError, sqlite3.Error) as error:
+                # An alarm is shown without the journal's leave; a page that comes back is told it again.
+                _log.warning("the journal's heads cannot be read: %s", error)
+                position = self._position
             self._tell(position)
 
     async def _tell_beats(self) -> None:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from msgspec import Struct
 
 from gatehouse_edge.notifier.contact import Via
-from gatehouse_edge.notifier.errors import NotifierError, RefusedError
+from gatehouse_edge.notifier.errors import NotifierError, RefusedError, TryAgainError
 from gatehouse_edge.notifier.message import Notification
 
 QUEUE_LIMIT: Final = 128
@@ -131,7 +131,7 @@ class Counter:
             return
         job.tries += 1
         try:
-            await self._channel.deliver(job.notification)
+            await self._deliver(job.notification)
         except NotifierError as error:
             _log.warning(
                 "%s to %s failed, try %d: %s",
@@ -147,6 +147,15 @@ class Counter:
             job.not_before_s = loop.time() + self._patience.retry_s * spread
             return
         self._finish(job, is_delivered=True)
+
+    async def _deliver(self, notification: Notification) -> None:
+        try:
+            await self._channel.deliver(notification)
+        except NotifierError:
+            raise
+        except Exception as error:  # a bug of one channel or its library must not silence the others
+            _log.exception("%s failed in a way nobody thought of", self._channel.via)
+            raise TryAgainError(f"{type(error).__name__} in the channel itself") from error
 
     def _finish(
         self, job: _Job, *, is_delivered: bool = False, is_withdrawn: bool = False, reason: str = ""
