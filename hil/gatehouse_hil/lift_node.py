@@ -119,12 +119,15 @@ class LiftNode:
         self.set(car=lift_link.CAR_STOPPED, direction=lift_link.DIRECTION_NONE, speed_mm_s=0, door_zone=not off_level,
                  floor=str(floor))  # fmt: skip
 
-    async def release(self) -> None:
-        """Bring the car to a landing, open the door, let the passenger out, close it."""
+    async def release(self, door_open_s: float = 8.0) -> None:
+        """Bring the car to a landing, open the door, let the passenger out, close it.
+
+        Rescuers hold the door: less than 5 s of an open door at a landing frees nobody (docs/rules.md, `lift.trapped`).
+        """
         self.set(door_zone=True, door_closed=False)
         await asyncio.sleep(self._status_every_s)
         self.set(passenger=False)
-        await asyncio.sleep(self._status_every_s)
+        await asyncio.sleep(door_open_s)
         self.set(door_closed=True)
 
     def use_key(self, key_id: int, key: bytes) -> None:
