@@ -95,7 +95,7 @@ async def _trapped(estate: Estate, target: str, say: Say) -> None:
     del target
     await estate.lift_node.trap(floor=7, off_level=True)
     await say(
-        "lift-3-1: stopped between floors near 7, doors shut, somebody inside; the alarm comes after 45 s"
+        "lift-3-1: stopped between floors near 7, doors shut, somebody inside; the fault comes after 45 s, the trap after 60 s"
     )
 
 
