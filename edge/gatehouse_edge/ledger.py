@@ -429,6 +429,8 @@ class Ledger:
         self._pending.state |= outcome.state
         if counted is not None:
             self._pending.counters[counted[0]] = counted[1]
+        if isinstance(what, BeaconReading):
+            self._mark(what)
         return outcome.result, outcome.is_durable or counted is not None
 
     def _is_repeat(self, observation: AnyObservation, counted: tuple[str, int]) -> bool:
@@ -461,7 +463,7 @@ class Ledger:
         """Keep a beacon's counter roughly: written every thousandth time, an old recording stays refused after a restart."""
         key = f"beacon/{beacon.device_id}/{beacon.key_id}"
         mark = beacon.counter - beacon.counter % BEACON_STRIDE
-        if mark > self._pending.counters.get(key, self.counters.get(key) or 0):
+        if mark > (self._uncommitted(key) or self.counters.get(key) or 0):
             self._pending.counters[key] = mark
 
     def _uncommitted(self, key: str) -> int | None:
