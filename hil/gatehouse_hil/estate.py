@@ -360,7 +360,8 @@ class Estate:
                 "io": "io-1",
                 "point": VALVE_CLOSE,
                 "open_point": VALVE_OPEN,
-                "serves": [*self.detectors],
+                # Not the dead one: while a served detector is blind nobody may open the valve.
+                "serves": [name for name, unit in self.detectors.items() if unit.unit_id != DEAD_UNIT],
             },
         ]
 

@@ -71,10 +71,10 @@ def test_a_traceback_is_told_without_the_local_variables(
     logs.set_up(tmp_path)
     secret = bytes.fromhex("00112233445566778899aabbccddeeff")
     try:
-        raise ValueError(len(secret))
+        int(f"{len(secret)} bytes")
     except ValueError:
         logging.getLogger("x").exception("failed")
     written = (tmp_path / "gatehouse.log").read_text(encoding="utf-8")
     for text in (written, capsys.readouterr().err):
-        assert "ValueError: 16" in text
+        assert "ValueError: invalid literal" in text
         assert repr(secret) not in text
