@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup run test nightly bench check fix lock clean
+.PHONY: help setup run test nightly bench check fix docs lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ check:           ## lint, types, import contracts
 fix:             ## format and mend what a machine can
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format --quiet .
+
+docs: setup      ## write the generated reference of gateway.yaml
+	@$(PY) -m gatehouse_config.reference > build-docs.tmp && mv build-docs.tmp docs/configuration.md
 
 lock:            ## renew the hashed requirement files (needs uv)
 	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-package gatehouse requirements/edge.in -o requirements/edge.txt

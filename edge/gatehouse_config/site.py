@@ -63,9 +63,9 @@ class Storage(Part):
     )
     alarm_retention_days: int = Field(
         default=200,
-        ge=183,
+        ge=200,
         le=3660,
-        description="days alarms and audit are kept; the law asks 6 months (row 8)",
+        description="days alarms and audit are kept, at least 200; the law asks 6 months (row 8)",
     )
 
 
