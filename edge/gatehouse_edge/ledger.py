@@ -49,6 +49,8 @@ CHECKPOINT_EVERY_S: Final = 3600.0
 BEACON_STRIDE: Final = 1000
 """A beacon speaks every second: committing each of its counters would wear the flash for nothing."""
 _HEALTH_EVERY_S: Final = 10.0
+_SAMPLES_EVERY_S: Final = 10.0
+"""Telemetry is written in pieces: each write costs whole pages, and a kill may take ten seconds of it, never an alarm."""
 _TIME_EVERY_S: Final = 60.0
 _QUIET_TIME_EVERY_S: Final = 900.0
 """Without open alarms no timer depends on the time scale so closely: spares the flash."""
@@ -204,6 +206,7 @@ class Ledger:
         self._damage = desk.reports.get("gateway.integrity", "")
         self._last_written_s = float("-inf")
         self._health_due_s = float("-inf")
+        self._samples_due_s = float("-inf")
         self._checkpoint_s = float("-inf")
         self._ticked_s = clock.now().service_s
         self._retry_s = _RETRY_FROM_S
@@ -490,14 +493,22 @@ class Ledger:
         every_s = _TIME_EVERY_S if self._tentative.board.alarms else _QUIET_TIME_EVERY_S
         if now.service_s - self._last_written_s >= every_s:
             self._pending.state[LAST_SEEN_KEY] = _last_seen(now)
-        if self._samples and not self.is_storage_failing:
-            lines = list(self._samples)
-            self._samples.clear()
-            try:
-                await self._in_worker(lambda: self._journal.append_telemetry(lines))
-            except (StorageFullError, BadEntryError) as error:
-                _log.warning("%d telemetry lines are not kept: %s", len(lines), error)
-                self.samples_dropped += len(lines)
+        is_due = now.service_s >= self._samples_due_s or len(self._samples) >= MAX_SAMPLES // 2
+        if is_due and not self.is_storage_failing:
+            self._samples_due_s = now.service_s + _SAMPLES_EVERY_S
+            await self._keep_samples()
+
+    async def _keep_samples(self) -> None:
+        """Write the telemetry that has gathered, in one piece."""
+        if not self._samples:
+            return
+        lines = list(self._samples)
+        self._samples.clear()
+        try:
+            await self._in_worker(lambda: self._journal.append_telemetry(lines))
+        except (StorageFullError, BadEntryError) as error:
+            _log.warning("%d telemetry lines are not kept: %s", len(lines), error)
+            self.samples_dropped += len(lines)
 
     async def _checkpoint(self, now: Now) -> None:
         """Sign the heads of both lanes; without room for a signature entries wait for the next one."""
@@ -602,6 +613,7 @@ class Ledger:
         self._add_record(NewRecord(kind=EntryKind.STOP, body=Stopped(service_s=now.service_s)), now)
         self._retry_at_s = float("-inf")
         await self._commit(now)
+        await self._keep_samples()
         await self._checkpoint(now)
 
     def _abandon(self) -> None:

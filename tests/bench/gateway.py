@@ -237,10 +237,10 @@ async def costs(seconds: float) -> None:
 
 
 async def _live(controllers: list[GasController]) -> None:
-    """Let concentrations wander, and every ten seconds one of them beyond its low set point."""
+    """Let each second a tenth of the concentrations move, and every ten seconds one of them beyond its low set point."""
     second = 0
     while controllers:
-        for controller in controllers:
+        for controller in random.sample(controllers, len(controllers) // 10):
             controller.units[1].gas(round(random.uniform(0.0, 5.0), 1))
         if second % 10 == 0:
             random.choice(controllers).units[1].gas(12.0)

@@ -370,3 +370,12 @@ async def test_a_quiet_gateway_writes_its_time_seldom(tmp_path, clock):
             clock.s += 30
             await ledger.put(reading(clock, 1.0))
         assert last_seen(journal.load_state()).service_s == stood
+
+
+async def test_an_orderly_stop_keeps_the_telemetry_that_has_not_been_written_yet(tmp_path, clock):
+    async with running(tmp_path, clock) as (ledger, _):
+        await until(lambda: ledger.version > 0)
+        clock.s += 2
+        for value in (1.0, 9.0):
+            await ledger.put(reading(clock, value))
+    assert [line["values"]["value"] for line in lane(tmp_path, None, Lane.TELEMETRY)] == [1.0, 9.0]
