@@ -11,7 +11,7 @@ from gatehouse_config.devices import BeaconDevice, ButtonDevice, CameraDevice, L
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers import modbus_bus
-from gatehouse_edge.drivers.ble_roster import Tag, TagKey, TagKind
+from gatehouse_edge.drivers.ble_roster import tag_of
 from gatehouse_edge.drivers.lift_line import lift_line
 from gatehouse_edge.ports import Counters, Inbox
 
@@ -53,7 +53,7 @@ def drivers_of(
     """Return the drivers of a configuration by name, or `only` these. Opens nothing yet.
 
     Raises:
-        SecretError: a key file has become unreadable since the configuration was checked.
+        ProfileError: a device's profile cannot be read over its bus.
     """
     found = {
         **_wires(config, inbox=inbox, clock=clock, counters=counters),
@@ -90,7 +90,12 @@ def _radio(config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Count
         # Imported where there is one: D-Bus and codec libraries cost 30 MiB that a gas-only gateway never needs.
         from gatehouse_edge.drivers.ble_radio import BleRadio
 
-        return BleRadio(radios, _tags(config), inbox, clock, counters)
+        tags = [
+            tag_of(device, config.key)
+            for device in config.devices
+            if isinstance(device, ButtonDevice | BeaconDevice)
+        ]
+        return BleRadio(radios, tags, inbox, clock, counters)
 
     return {RADIO: make} if radios else {}
 
@@ -101,19 +106,6 @@ def _cameras(config: GatewayConfig, *, inbox: Inbox, clock: Clock) -> dict[str, 
         for device in config.devices
         if isinstance(device, CameraDevice)
     }
-
-
-def _tags(config: GatewayConfig) -> list[Tag]:
-    return [
-        Tag(
-            device_id=device.id,
-            kind=TagKind(device.kind),
-            address=device.address,
-            keys=tuple(TagKey(key_id=key.id, secret=config.key(key)) for key in device.keys),
-        )
-        for device in config.devices
-        if isinstance(device, ButtonDevice | BeaconDevice)
-    ]
 
 
 def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock) -> Driver:

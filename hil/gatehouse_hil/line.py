@@ -186,10 +186,6 @@ class Line:
         """Put the adapter back: another device node behind the same path."""
         self._order(self._plug_host)
 
-    def exchange_s(self, request_bytes: int, reply_bytes: int) -> float:
-        """Return the line's own bound for one poll: both frames and the two silences, no thinking."""
-        return (request_bytes + reply_bytes) * self.char_s + 2 * self.silence_s
-
     def close(self) -> None:
         """Stop the line and remove its port."""
         if self._is_running:

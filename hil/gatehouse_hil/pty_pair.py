@@ -38,11 +38,6 @@ class PtyPair:
     def __exit__(self, *_: object) -> None:
         self.unplug()
 
-    @property
-    def is_plugged(self) -> bool:
-        """Whether the adapter is in its socket."""
-        return self._master is not None
-
     def plug(self) -> None:
         """Put the adapter in; it gets a new kernel name behind the same stable path. Twice does nothing."""
         if self._master is not None:

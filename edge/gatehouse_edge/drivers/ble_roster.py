@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from gatehouse_config.devices import BeaconDevice, ButtonDevice
+from gatehouse_config.devices import BeaconDevice, ButtonDevice, Key
 
 _ADDRESS: Final = re.compile(r"^([0-9A-F]{2}:){5}[0-9A-F]{2}$")
 KEY_BYTES: Final = 16
@@ -67,8 +67,8 @@ class Tag:
         return f"{self.kind}/{self.device_id}/{key_id}"
 
 
-def tag_of(device: ButtonDevice | BeaconDevice, read_key: Callable[[str], bytes]) -> Tag:
-    """Return the tag of one configured device; ``read_key`` turns the path of a key file into its 16 bytes.
+def tag_of(device: ButtonDevice | BeaconDevice, read_key: Callable[[Key], bytes]) -> Tag:
+    """Return the tag of one configured device; ``read_key`` turns a key of the configuration into its 16 bytes.
 
     Raises:
         RosterError: a key does not have 16 bytes.
@@ -77,7 +77,7 @@ def tag_of(device: ButtonDevice | BeaconDevice, read_key: Callable[[str], bytes]
         device_id=device.id,
         kind=TagKind(device.kind),
         address=device.address.upper(),
-        keys=tuple(TagKey(key_id=key.id, secret=read_key(key.file)) for key in device.keys),
+        keys=tuple(TagKey(key_id=key.id, secret=read_key(key)) for key in device.keys),
     )
 
 

@@ -15,14 +15,6 @@ class RegisterPort(Protocol):
         ...
 
 
-class ReadPort(Protocol):
-    """Functions 1 to 4: a bus without outputs."""
-
-    async def exchange(self, query: RegisterQuery | BitQuery, /) -> tuple[int, ...]:
-        """Ask and return the values; raises `ModbusError`."""
-        ...
-
-
 class SwitchPort(Protocol):
     """Functions 1 to 5 and 15: a bus with a relay board."""
 
