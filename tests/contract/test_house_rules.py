@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-OURS = sorted(path for part in ("firmware", "edge", "hil", "tests") for path in (ROOT / part).rglob("*.py"))
+OURS = sorted(
+    path for part in ("firmware", "edge", "fleet", "hil", "tests") for path in (ROOT / part).rglob("*.py")
+)
 CANCELLATION = {"CancelledError", "BaseException"}
 WIRE_MAY_IMPORT = {"struct", "micropython", "gatehouse_wire"}
 

@@ -1,0 +1,52 @@
+"""Paging by key, never by offset: a list that grows while somebody reads it neither skips nor repeats."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Annotated, Final, Generic, TypeVar
+
+import msgspec
+from fastapi import Query
+from pydantic import BaseModel
+
+from gatehouse_events.states import Label
+from gatehouse_fleet.api.problems import ProblemError
+
+MAX_PAGE: Final = 500
+Item = TypeVar("Item")
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="entries of one page")]
+After = Annotated[
+    str | None, Query(max_length=512, description="`next` of the page before; absent: from the start")
+]
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page of a list."""
+
+    items: list[Item]
+    next: str | None = None
+    """Pass as `after` for the next page; absent on the last one."""
+
+
+def mark(*key: str | int) -> str:
+    """Return the opaque `next` that stands behind the row with this sort key."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+Key = TypeVar("Key", bound=tuple[str | int, ...])
+
+
+def key_of(after: str | None, kind: type[Key]) -> Key | None:
+    """Return the sort key behind `after`; None at the start.
+
+    Raises:
+        ProblemError: 422 `page`: it is not one of ours.
+    """
+    if after is None:
+        return None
+    try:
+        raw = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
+        return msgspec.json.decode(raw, type=kind)
+    except (binascii.Error, msgspec.DecodeError, ValueError) as error:
+        raise ProblemError(422, "page", Label("翻页标记无效", "this page mark is not one of ours")) from error

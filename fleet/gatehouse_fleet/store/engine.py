@@ -1,0 +1,120 @@
+"""Opening the database and its transactions.
+
+SQLite: WAL, `synchronous=FULL`, one writing transaction at a time in the process (an asyncio lock instead of SQLite's
+sleeping busy handler), so one worker only. PostgreSQL: as many workers as wanted. Hot paths take a driver connection
+through `write_lock` (SQLite) or the pool (PostgreSQL) and speak plain SQL; everything else uses SQLAlchemy Core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Connection, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from gatehouse_fleet.errors import FleetError
+from gatehouse_fleet.store.schema import METADATA
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+_WRITES: Final = "gatehouse_writes"
+_BUSY_MS: Final = 10_000
+"""Only another process (backup, a person with sqlite3) can make us wait."""
+
+
+class StoreError(FleetError):
+    """The database cannot be opened or used."""
+
+
+class Store:
+    """One open database. Make it with `Store.open`; end it with `close`."""
+
+    def __init__(self, engine: AsyncEngine, url: URL) -> None:
+        self.engine: Final = engine
+        self.url: Final = url
+        self.is_sqlite: Final = url.get_backend_name() == "sqlite"
+        self.write_lock: Final = asyncio.Lock()
+        """SQLite only: held by whoever writes."""
+
+    @classmethod
+    def open(cls, text: str, *, pool_size: int = 10) -> Store:
+        """Open `sqlite:///path/fleet.db` or `postgresql://user@host/name` (the driver is chosen here).
+
+        Raises:
+            StoreError: not such an address.
+        """
+        try:
+            url = make_url(text)
+        except ArgumentError as error:
+            raise StoreError(
+                "database address is not sqlite:///FILE or postgresql://USER@HOST/NAME"
+            ) from error
+        match url.get_backend_name():
+            case "sqlite":
+                engine = create_async_engine(
+                    url.set(drivername="sqlite+aiosqlite"), pool_size=4, max_overflow=4
+                )
+                _prepare_sqlite(engine)
+            case "postgresql":
+                engine = create_async_engine(
+                    url.set(drivername="postgresql+asyncpg"),
+                    pool_size=pool_size,
+                    max_overflow=pool_size,
+                    pool_pre_ping=True,
+                )
+            case other:
+                raise StoreError(f"{other} is not a database this server knows; use sqlite or postgresql")
+        return cls(engine, url)
+
+    @contextlib.asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Open a writing transaction: committed at the end of the block, undone by an exception."""
+        if not self.is_sqlite:
+            async with self.engine.begin() as db:
+                yield db
+            return
+        async with self.write_lock, self.engine.connect() as plain:
+            db = await plain.execution_options(**{_WRITES: True})
+            async with db.begin():
+                yield db
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Open a reading transaction: one consistent picture, waits for nobody."""
+        async with self.engine.connect() as db:
+            yield db
+
+    async def create_all(self) -> None:
+        """Make every table that is missing; for tests and throw-away servers. `migrate` is the product's way."""
+        async with self.begin() as db:
+            await db.run_sync(METADATA.create_all)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _prepare_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(raw: DBAPIConnection, _record: Any) -> None:  # noqa: ANN401  # SQLAlchemy's own signature
+        # We say BEGIN ourselves: the driver's late implicit BEGIN would read outside the transaction.
+        raw.isolation_level = None
+        cursor = raw.cursor()
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            f"busy_timeout = {_BUSY_MS}",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def began(db: Connection) -> None:
+        db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get(_WRITES) else "BEGIN")

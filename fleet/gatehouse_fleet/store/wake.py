@@ -1,0 +1,47 @@
+"""Telling waiting tasks that something was committed: within the process at once, to other workers by LISTEN/NOTIFY.
+
+A wake says "look again", never what is new: who is woken reads the database after its own cursor, so a wake too many
+costs a query and a wake lost costs the waiter's time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from typing import Final
+
+
+class Wake:
+    """Counts what happened under each topic (`alarm`, `orders:wh-371002-0007-gw1`, `feed`, …)."""
+
+    def __init__(self) -> None:
+        self._counts: Final[defaultdict[str, int]] = defaultdict(int)
+        self._waiting: Final[defaultdict[str, set[asyncio.Future[None]]]] = defaultdict(set)
+
+    def notify(self, topic: str) -> None:
+        """Wake everybody who waits for `topic` in this process."""
+        self._counts[topic] += 1
+        for waiter in self._waiting.pop(topic, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def count(self, topic: str) -> int:
+        """Return a mark to pass to `wait`; take it BEFORE looking into the database."""
+        return self._counts[topic]
+
+    async def wait(self, topic: str, seen: int, *, timeout_s: float) -> bool:
+        """Wait until `topic` was notified after `seen`; False when `timeout_s` passed without."""
+        if self._counts[topic] != seen:
+            return True
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[topic].add(waiter)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout_s):
+                    await waiter
+        finally:
+            self._waiting[topic].discard(waiter)
+            if not self._waiting[topic]:
+                del self._waiting[topic]
+        return self._counts[topic] != seen
