@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from itertools import pairwise
-from typing import Final
+from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gatehouse_fleet.cases.calendar import Calendar, Day
 from gatehouse_fleet.cases.errors import CalendarMissingError, PolicyError
@@ -100,14 +100,7 @@ def count(allowance: Allowance, start: datetime, working: WorkingTime) -> Counte
         CalendarMissingError: it reaches into a year whose holidays are not known.
         PolicyError: the working hours leave no time in three years.
     """
-    match allowance.basis:
-        case Basis.CALENDAR_MINUTE | Basis.CALENDAR_HOUR:
-            unit = timedelta(minutes=1) if allowance.basis is Basis.CALENDAR_MINUTE else timedelta(hours=1)
-            due, days = (start + unit * allowance.amount).astimezone(UTC), ()
-        case Basis.WORKING_HOUR:
-            due, days = _spend(timedelta(hours=allowance.amount), start, working)
-        case Basis.WORKING_DAY:
-            due, days = _nth_day(int(allowance.amount), start, working)
+    due, days = _reach(allowance, start, working)
     years = {day.day.year for day in days}
     return Counted(
         start=start.astimezone(UTC),
@@ -127,24 +120,18 @@ def count_or_assume(allowance: Allowance, start: datetime, working: WorkingTime)
         try:
             return count(allowance, start, working)
         except CalendarMissingError as missing:
-            working = WorkingTime(
-                zone=working.zone, windows=working.windows, calendar=working.calendar.assuming(missing.year)
-            )
+            working = structs.replace(working, calendar=working.calendar.assuming(missing.year))
 
 
 def part_way(counted: Counted, fraction: float, working: WorkingTime) -> datetime:
     """Return the moment at which `fraction` of the counted time is used up (the yellow light)."""
-    match counted.allowance.basis:
-        case Basis.CALENDAR_MINUTE | Basis.CALENDAR_HOUR:
-            return counted.start + (counted.due - counted.start) * fraction
-        case Basis.WORKING_HOUR | Basis.WORKING_DAY:
-            for year in counted.assumed_years:
-                if not working.calendar.is_assumed(year):
-                    working = WorkingTime(
-                        zone=working.zone, windows=working.windows, calendar=working.calendar.assuming(year)
-                    )
-            whole = worked(counted.start, counted.due, working)
-            return _spend(whole * fraction, counted.start, working)[0]
+    if counted.allowance.basis in {Basis.CALENDAR_MINUTE, Basis.CALENDAR_HOUR}:
+        return counted.start + (counted.due - counted.start) * fraction
+    calendar = working.calendar
+    for year in counted.assumed_years:
+        calendar = calendar.assuming(year)
+    working = structs.replace(working, calendar=calendar)
+    return _spend(worked(counted.start, counted.due, working) * fraction, counted.start, working)[0]
 
 
 def worked(start: datetime, end: datetime, working: WorkingTime) -> timedelta:
@@ -156,6 +143,23 @@ def worked(start: datetime, end: datetime, working: WorkingTime) -> timedelta:
                 return total
             total += min(closes, end) - opens
     return total
+
+
+def _reach(
+    allowance: Allowance, start: datetime, working: WorkingTime
+) -> tuple[datetime, tuple[CountedDay, ...]]:
+    basis = allowance.basis
+    match basis:
+        case Basis.CALENDAR_MINUTE:
+            return (start + timedelta(minutes=allowance.amount)).astimezone(UTC), ()
+        case Basis.CALENDAR_HOUR:
+            return (start + timedelta(hours=allowance.amount)).astimezone(UTC), ()
+        case Basis.WORKING_HOUR:
+            return _spend(timedelta(hours=allowance.amount), start, working)
+        case Basis.WORKING_DAY:
+            return _nth_day(int(allowance.amount), start, working)
+        case never:
+            assert_never(never)
 
 
 def _spend(
