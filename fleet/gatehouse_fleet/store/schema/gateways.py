@@ -41,6 +41,15 @@ journal_key: Final = Table(
     UniqueConstraint("key"),  # two gateways with one key are refused
 )
 
+gateway_key: Final = Table(
+    "gateway_key",
+    METADATA,
+    Column("public_key", LargeBinary(32), primary_key=True),  # SHA-256 of the SubjectPublicKeyInfo
+    Column("gateway_no", Number, ForeignKey("gateway.no"), nullable=False, index=True),
+    Column("revoked_at", Moment),  # a revoked certificate's key gets no other
+)
+"""Whose TLS key it is: two gateways with one key are refused, also when they ask at the same instant."""
+
 certificate: Final = Table(
     "certificate",
     METADATA,
