@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct, structs
 from sqlalchemy import select, update
 
-from gatehouse_events.orders import Acknowledgement, Action, AlarmSeen, DispositionOrder, Issuer, OrderOutcome
+from gatehouse_events.orders import Acknowledgement, AlarmSeen, DispositionOrder, Issuer, OrderOutcome
 from gatehouse_events.states import Disposition, Label
 from gatehouse_fleet.cases import limits, moves, steps
 from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, refuse_stale
@@ -280,13 +280,15 @@ async def _take_up(work: Work, act: Act) -> Case:
 
 
 async def _forward(work: Work, act: Act, found: Case, move: Move, detail: moves.Detail) -> Case:
-    said = {name: value for name, value in detail.items() if value not in {"", None}}
+    said: moves.Detail = {name: value for name, value in detail.items() if value not in {"", None}}
     moved = await moves.forward(work, found, move, actor=act.actor, detail=said)
     await _record(work, act, moved, f"case.{move}", {})
     return moved
 
 
-async def _order(work: Work, act: Act, found: Case, gateway_no: int, action: Action) -> Case:
+async def _order(
+    work: Work, act: Act, found: Case, gateway_no: int, action: Acknowledgement | DispositionOrder
+) -> Case:
     issued: IssuedOrder = await issue(
         work.db,
         gateway_no,

@@ -24,6 +24,7 @@ from gatehouse_fleet.cases.merging import CaseKind
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.cases.steps import CaseStep, Progress
 from gatehouse_fleet.people.roles import Actor
+from gatehouse_fleet.projection.feed import FeedItem, FeedTopic
 from gatehouse_fleet.store.schema.cases import case, case_alarm, timeline
 from gatehouse_fleet.store.schema.org import org_node
 
@@ -100,15 +101,6 @@ class Case(Struct, frozen=True, kw_only=True):
     cause_code: str | None = None
 
 
-class FeedRow(Struct, frozen=True, kw_only=True):
-    """Something for the feed; written as the last statement of the transaction."""
-
-    topic: str
-    subject: str
-    node_path: str
-    body: bytes
-
-
 class CaseTold(Struct, frozen=True, kw_only=True):
     """Body of a feed row of topic `case`."""
 
@@ -128,7 +120,7 @@ class Work:
     db: AsyncConnection
     now: datetime
     shelf: Shelf
-    feed: list[FeedRow] = field(default_factory=list)
+    feed: list[FeedItem] = field(default_factory=list)
     """Written as the last statement of the transaction."""
     ordered: set[str] = field(default_factory=set)
     """Gateways that were given orders: woken after the commit."""
@@ -222,8 +214,11 @@ async def append(
         stage=stage,
     )
     work.feed.append(
-        FeedRow(
-            topic="case", subject=str(after.id), node_path=after.node_path, body=msgspec.json.encode(told)
+        FeedItem(
+            topic=FeedTopic.CASE,
+            subject=str(after.id),
+            node_path=after.node_path,
+            body=msgspec.json.encode(told).decode(),
         )
     )
     return after

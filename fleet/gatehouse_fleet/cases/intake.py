@@ -11,6 +11,7 @@ from typing import Final
 
 from msgspec import Struct, structs
 from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Actor as GatewayActor
 from gatehouse_events.alarm import Alarm, Change, DealStatus, What
@@ -19,11 +20,14 @@ from gatehouse_fleet.cases import limits, moves, prevention
 from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, open_case
 from gatehouse_fleet.cases.merging import Candidate, Join, Reason, Seen, choose, kind_of
 from gatehouse_fleet.cases.policy import OpenRule, Stage
-from gatehouse_fleet.cases.shelf import Rules, city_of
+from gatehouse_fleet.cases.shelf import Rules, Shelf, city_of
 from gatehouse_fleet.cases.steps import WORKED_ON, CaseStep
+from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.people.roles import SYSTEM, Actor
+from gatehouse_fleet.projection.step import AlarmContext
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.cases import case, case_alarm, occurrence
+from gatehouse_fleet.store.schema.gateways import device
 from gatehouse_fleet.store.schema.org import org_node
 
 MAX_CANDIDATES: Final = 500
@@ -54,7 +58,37 @@ class _Known(Struct, frozen=True, kw_only=True):
     deal_status: str | None = None
 
 
-async def on_alarm(work: Work, told: AlarmTold) -> Case | None:
+class CaseSteps:
+    """The projection's step that makes cases of alarms (`projection.step.Step`)."""
+
+    def __init__(self, shelf: Shelf, clock: Clock) -> None:
+        self._shelf: Final = shelf
+        self._clock: Final = clock
+
+    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
+        """Take one revision; what screens are to hear is added to `context.tell`."""
+        work = Work(db=db, now=self._clock.now(), shelf=self._shelf, feed=context.tell)
+        device_id = context.change.alarm.device_id
+        query = select(device.c.building, device.c.unit).where(
+            device.c.gateway_no == context.gateway_no, device.c.id == device_id
+        )
+        place = (await db.execute(query)).one_or_none()
+        await take(
+            work,
+            AlarmTold(
+                gateway_no=context.gateway_no,
+                gateway_id=context.gateway_id,
+                node_id=context.node_id,
+                node_path=context.node_path,
+                change=context.change,
+                building="" if place is None else place.building,
+                unit="" if place is None else place.unit,
+                is_verified=context.is_verified,
+            ),
+        )
+
+
+async def take(work: Work, told: AlarmTold) -> Case | None:
     """Take one revision of one alarm; return its case, None when such alarms have none (drills, inhibited devices).
 
     Older revisions than one already taken change nothing.

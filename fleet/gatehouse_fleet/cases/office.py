@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from gatehouse_fleet.cases.docket import Work
-from gatehouse_fleet.cases.feed import publish
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.orders import orders_topic
+from gatehouse_fleet.projection.feed import FEED_TOPIC, publish
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.store import Store, Wake
 
@@ -35,8 +35,8 @@ class Office:
         async with self.store.begin() as db:
             work = Work(db=db, now=self.clock.now(), shelf=self.shelf)
             yield work
-            await publish(db, work.feed, work.now)
+            await publish(db, work.feed, at=work.now)
         if work.feed:
-            self.wake.notify("feed")
+            self.wake.notify(FEED_TOPIC)
         for gateway_id in work.ordered:
             self.wake.notify(orders_topic(gateway_id))
