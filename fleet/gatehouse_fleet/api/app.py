@@ -10,10 +10,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from gatehouse_fleet.api.problems import Problem, ProblemError, on_http, on_invalid, on_problem
+from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services
 
-ROUTERS: Final[tuple[APIRouter, ...]] = ()
+ROUTERS: Final[tuple[APIRouter, ...]] = (orders_api.router,)
 """Every router of the API, one line each."""
 
 
