@@ -120,6 +120,7 @@ class SimNode:
         self._process: asyncio.subprocess.Process | None = None
         self._power = asyncio.Event()
         self._wake = asyncio.Event()
+        self._wake_levels: dict[str, tuple[int, ...]] = {}
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -187,14 +188,14 @@ class SimNode:
     def sense(self, name: str, value: float) -> None:
         """Change what the outside world is, now and after every restart.
 
-        `name` is "adc" or "adc4" (0 to 65535), "pressure_pa", "pin9" or a name in `wiring` (0 or 1), or "de_pin": the GPIO
+        `name` is "adc" or "adc4" (0 to 65535), "adc_uv" or "adc4_uv" (microvolts), "pressure_pa", "pin9" or a name in `wiring` (0 or 1), or "de_pin": the GPIO
         that enables the bus driver; while that is low, nothing the node sends is on the wire.
         """
         if name in self.wiring:
             name = f"pin{self.wiring[name]}"
         self._senses[name] = value
         self._order({"op": "sense", "name": name, "value": value})
-        if self.is_asleep and name.startswith("pin"):
+        if value in self._wake_levels.get(name, ()):  # even if it is gone again before anybody looks
             self._wake.set()
 
     def pin(self, number: int) -> int:
@@ -354,20 +355,24 @@ class SimNode:
         """Sleep until a wake pin has its level, the time is up or the power goes; return the wake reason."""
         self.is_asleep = True
         self._tell_changed()
-        levels = json.loads(ended.get("pins") or "[]")
+        self._wake_levels = {
+            f"pin{number}": (level,) for number, level in json.loads(ended.get("pins") or "[]")
+        }
+        self._wake.clear()
         try:
+            # A level that stands already wakes at once, as on the chip.
+            if any(self._senses.get(name) in levels for name, levels in self._wake_levels.items()):
+                return _GPIO_WAKE
             async with asyncio.timeout(ended["ms"] / 1000 if ended.get("ms") else None):
-                while self._power.is_set():
-                    self._wake.clear()
-                    if any(self._senses.get(f"pin{number}", 0) == level for number, level in levels):
-                        return _GPIO_WAKE
-                    await self._wake.wait()
+                await self._wake.wait()
         except TimeoutError:
             return _TIMER_WAKE
+        else:
+            return _GPIO_WAKE
         finally:
             self.is_asleep = False
+            self._wake_levels = {}
             self._tell_changed()
-        return 0
 
     @property
     def _rtc_file(self) -> Path:

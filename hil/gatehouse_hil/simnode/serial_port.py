@@ -95,14 +95,15 @@ class SerialPort:
 
     def unplug(self) -> None:
         """Pull the adapter: open ports hang up and the path is gone. Twice does nothing."""
-        with self._lock:
-            if self._master is None or self._slave is None:
-                return
+        was_carrying = self._thread is not None
+        self._stop()  # a thread that waits for the PTY keeps it open: the hang-up would come late
+        if self._master is not None and self._slave is not None:
             self.path.unlink(missing_ok=True)
             os.close(self._master)
             os.close(self._slave)
             self._master = self._slave = None
-        self._wake()
+        if was_carrying:
+            self._start()
 
     def lend(self) -> socket.socket:
         """Give the wire away: bytes no longer go through the PTY but through the returned socket, until `take_back`."""
