@@ -23,7 +23,8 @@ from typing import Any, Final, Self
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_hil.simnode import vm
 from gatehouse_hil.simnode.antenna import Antenna
-from gatehouse_hil.simnode.serial_port import SerialPort, UartSettings
+from gatehouse_hil.simnode.serial_port import SerialPort
+from gatehouse_hil.wire_end import UartSettings
 
 LOG_LINES: Final = 2000
 """Console lines kept; older ones are forgotten."""

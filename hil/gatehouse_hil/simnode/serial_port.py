@@ -11,31 +11,17 @@ import os
 import random
 import select
 import socket
-import termios
 import threading
 import tty
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from gatehouse_hil.wire_end import UartSettings, asked_baud
 
 _READ_BYTES: Final = 4096
 _STALL_S: Final = 0.5
 """A reader that has taken nothing for so long is gone; what it would have read is lost, as on a wire."""
-
-_SPEEDS: Final = {
-    getattr(termios, name): int(name[1:]) for name in dir(termios) if name[1:].isdigit() and name[0] == "B"
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UartSettings:
-    """What one end of a serial line is set to. `parity`: None, 0 even, 1 odd (as `machine.UART` counts)."""
-
-    baud: int
-    bits: int = 8
-    parity: int | None = None
-    stop: int = 1
 
 
 class SerialPort:
@@ -179,7 +165,7 @@ class SerialPort:
         """Return what the other end makes of it: garbage when the two ends disagree about the rate."""
         if self.settings is None or self._slave is None:
             return octets
-        outer_baud = _SPEEDS.get(termios.tcgetattr(self._slave)[5], 0)
+        outer_baud = asked_baud(self._slave)
         if outer_baud == self.settings.baud or not self._is_opened(outer_baud):
             return octets
         return self._random.randbytes(len(octets))
