@@ -249,11 +249,17 @@ class Line:
                 if fd == self._wake_r:
                     os.read(fd, 64)
                 elif end := self._ends.get(fd):
-                    self._say(end, end.read(), now_s)
+                    self._hear(end, now_s)
             while self._orders:
                 action, done = self._orders.pop(0)
                 action()
                 done.set()
+
+    def _hear(self, end: WireEnd, now_s: float) -> None:
+        if content := end.read():
+            self._say(end, content, now_s)
+        else:
+            self._leave(end)
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         self._count += 1

@@ -56,7 +56,7 @@ class WireEnd(Protocol):
         ...
 
     def read(self) -> bytes:
-        """Return what it has said."""
+        """Return what it has said; nothing: it is gone for good."""
         ...
 
     def write(self, octets: bytes) -> None:
@@ -134,7 +134,7 @@ class NodeEnd:
     def __init__(self, port: NodePort) -> None:
         self.port = port
         self.name = port.path.name.removesuffix("-uart")
-        self._socket = port.lend()
+        self._socket = port.lend().dup()  # of our own: the node may go before the line does
 
     def fileno(self) -> int:
         """The socket into the node."""
@@ -156,6 +156,7 @@ class NodeEnd:
 
     def close(self) -> None:
         """Give the wire back."""
+        self._socket.close()
         self.port.take_back()
 
 
@@ -177,8 +178,11 @@ class DeviceEnd:
         return int(self._port.fileno())
 
     def read(self) -> bytes:
-        """Return what came in."""
-        return os.read(self._port.fileno(), _READ_BYTES)
+        """Return what came in; a pulled adapter is gone."""
+        try:
+            return os.read(self._port.fileno(), _READ_BYTES)
+        except OSError:
+            return b""
 
     def write(self, octets: bytes) -> None:
         """Send."""

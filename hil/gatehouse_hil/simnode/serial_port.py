@@ -38,6 +38,7 @@ class SerialPort:
         self._master: int | None = None
         self._slave: int | None = None
         self._stalled = False
+        self._is_open = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake_r, self._wake_w = -1, -1
@@ -51,11 +52,13 @@ class SerialPort:
         self.inner, self.outer = socket.socketpair()
         self.outer.setblocking(False)
         self._wake_r, self._wake_w = os.pipe()
+        self._is_open = True
         self.plug()
         self._start()
 
     def close(self) -> None:
         """Stop carrying and remove the port."""
+        self._is_open = False
         self._stop()
         self.unplug()
         for end in (self.inner, self.outer):
@@ -98,7 +101,7 @@ class SerialPort:
 
     def take_back(self) -> None:
         """Carry through the PTY again."""
-        if self._thread is None:
+        if self._thread is None and self._is_open:
             self._start()
 
     def drain(self) -> None:
