@@ -113,9 +113,13 @@ class PtyEnd:
 class NodePort(Protocol):
     """The UART of a simulated node (`gatehouse_hil.simnode.serial_port.SerialPort`)."""
 
-    path: Path
     settings: UartSettings | None
     is_powered: bool
+
+    @property
+    def path(self) -> Path:
+        """Name of its own PTY, ``NAME-uart``."""
+        ...
 
     def lend(self) -> socket.socket:
         """Give the wire away."""

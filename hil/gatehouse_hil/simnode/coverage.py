@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -71,6 +71,16 @@ class LineCoverage:
         for line in trace.read_text(encoding="utf-8").splitlines():
             digest, _, number = line.split(" ")
             self._lines[digest].add(int(number))
+
+    @property
+    def lines(self) -> dict[str, list[int]]:
+        """What is known so far: hash of a file to the lines that ran."""
+        return {digest: sorted(numbers) for digest, numbers in self._lines.items()}
+
+    def merge(self, lines: Mapping[str, Iterable[int]]) -> None:
+        """Add what another run knew (`lines` of it)."""
+        for digest, numbers in lines.items():
+            self._lines[digest].update(numbers)
 
     def report(self, sources: Iterable[Path]) -> CoverageReport:
         """Count the statements of these files that have run, wherever on a node's flash they lay."""
