@@ -30,7 +30,9 @@ class Calibration:
         self.full = store.number("gh_cal", "full", 1000)
         self.warm_ms = store.number("gh_cal", "warm_ms", 180_000)
         # A node that was never calibrated says so: its value is an estimate.
-        self.is_due = store.number("gh_cal", "due", 0 if store.number("gh_cal", "span_uv") is not None else 1) != 0
+        self.is_due = (
+            store.number("gh_cal", "due", 0 if store.number("gh_cal", "span_uv") is not None else 1) != 0
+        )
         if self.span_uv <= self.zero_uv or self.span <= 0:
             self.span_uv = self.zero_uv + 1_000_000
             self.is_due = True

@@ -56,7 +56,9 @@ class Ring:
             None, state, ring_seq=seq, cause=cause, event_boot=self.boot, uptime_ms=uptime_ms & 0xFFFFFFFF
         )
         payload = lift_link.event_payload(event)
-        self._store.put_blob(_SPACE, "e%d" % (seq % SIZE), payload + crc16_ccitt(payload).to_bytes(2, "little"))
+        self._store.put_blob(
+            _SPACE, "e%d" % (seq % SIZE), payload + crc16_ccitt(payload).to_bytes(2, "little")
+        )
         self._entries[seq] = payload
         self.newest = seq
         if seq - self.acked > SIZE:

@@ -57,7 +57,10 @@ class LiftWatch:
         """Whether somebody calls, or may be shut in between floors: no time to restart."""
         state = self._talk.state
         is_shut_in = (
-            state.passenger and state.door_closed and state.car != lift_link.CAR_RUNNING and state.door_zone is not True
+            state.passenger
+            and state.door_closed
+            and state.car != lift_link.CAR_RUNNING
+            and state.door_zone is not True
         )
         return bool(state.alarm_button or is_shut_in)
 

@@ -82,7 +82,9 @@ class UpdateDesk:
 
     def _judge(self, request):
         mac = self._identity.mac_for(request.key_id)
-        if mac is None or not wire.is_genuine(request, node_id=self._identity.node, nonce=self._nonce, mac=mac):
+        if mac is None or not wire.is_genuine(
+            request, node_id=self._identity.node, nonce=self._nonce, mac=mac
+        ):
             return wire.FORGED
         head = wire.parse_head(request.head)
         if head.kind != self._identity.kind:
