@@ -1,7 +1,8 @@
 """From the sensor's microvolts to the sixteen registers of the gas node. Pure: voltage and time are handed in."""
 
-from gatehouse_wire import gas_registers as reg
 from micropython import const
+
+from gatehouse_wire import gas_registers as reg
 
 OPEN_UV = const(50_000)
 """Below this the sensor is not connected."""

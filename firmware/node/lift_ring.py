@@ -4,10 +4,11 @@ One NVS entry per event (`e` + sequence modulo 32): the payload of `lift_link` a
 a cut leaves the ring before or after the event. The sequence goes on from the newest entry; acknowledged entries stay until overwritten.
 """
 
+from micropython import const
+
 from gatehouse_wire import lift_link
 from gatehouse_wire.crc import crc16_ccitt
 from gatehouse_wire.errors import WireError
-from micropython import const
 
 SIZE = const(32)
 _SPACE = "gh_run"

@@ -1,7 +1,8 @@
 """What the lift node makes of its sensors: the state it reports and the events it keeps. Pure: the sensors are handed in."""
 
-from gatehouse_wire import lift_link
 from micropython import const
+
+from gatehouse_wire import lift_link
 
 VIBRATION_UV = const(120_000)
 """Peak to peak of a running machine, on a car roof; below it is standing. Bench value, to be set on the first real car."""

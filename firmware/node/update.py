@@ -8,6 +8,7 @@ import sys
 from hashlib import sha256
 
 import slots as boot_slots
+
 from gatehouse_wire import node_update as wire
 from gatehouse_wire.errors import CRC, WireError
 

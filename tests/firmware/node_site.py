@@ -57,7 +57,8 @@ class Nvs:
     @property
     def slot(self) -> tuple[str, bool, int]:
         word = self.number("gh_boot", "state")
-        assert word is not None and word >> 16 == 0x4748
+        assert word is not None
+        assert word >> 16 == 0x4748
         return "b" if word & 1 else "a", bool(word & 2), word >> 8 & 0xFF
 
 

@@ -98,7 +98,7 @@ class Transfer:
     `is_alarm` tells whether an alarm of this device is open: then nothing starts, and what has begun is called off.
     """
 
-    def __init__(  # noqa: PLR0913  # one argument per fact of the order
+    def __init__(  # one argument per fact of the order
         self,
         image: NodeImage,
         *,
