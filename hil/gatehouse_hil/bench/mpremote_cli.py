@@ -1,7 +1,8 @@
 """The real mpremote, called as a program: its maintainers say that the library behind it will change.
 
-`fs cp` does not read back what it wrote, so every copy is followed by `fs sha256sum` and compared with the file here.
-All of it is one chain of commands: a process for each file would cost more than the copying.
+`fs cp` does not read back what it wrote, so the copied pack, and then every file unpacked from it, is hashed on the node by
+`fs sha256sum` and compared with the file here. All of it is one chain of commands: a process for each file would cost more
+than the copying.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 from gatehouse_hil.bench import tool_process
-from gatehouse_hil.bench.application import Application, ApplicationFile
+from gatehouse_hil.bench.application import Application
 from gatehouse_hil.bench.fault import BenchError, Fault
+from gatehouse_hil.bench.pack import NAME, UNPACK, pack
 from gatehouse_hil.bench.raw_repl import open_port
 from gatehouse_hil.bench.tool_process import Told
 
@@ -26,44 +31,56 @@ _START_S: Final = 30.0
 
 
 async def copy(port: str, application: Application, *, on_progress: Callable[[float], None]) -> None:
-    """Copy the files and compare the hash of each, in order.
+    """Bring the files to the node and compare the hash of each, in order.
 
     Raises:
         BenchError: HASH_DIFFERS with the file; HALF_WRITTEN; PORT_BUSY; PORT_GONE; NO_ANSWER.
     """
     await asyncio.to_thread(_probe, port)
-    found: dict[str, str] = {}
-    asked: list[str] = []
-    done = 0
+    with tempfile.TemporaryDirectory(prefix="gatehouse-pack-") as folder:
+        packed, script = Path(folder) / NAME, Path(folder) / "unpack.py"
+        packed.write_bytes(pack(application))
+        script.write_text(UNPACK, encoding="ascii")
+        watch = _Watch(application, packed, on_progress)
+        told = await tool_process.run(
+            [sys.executable, "-m", "mpremote", "connect", port, *_chain(application, packed, script)],
+            timeout_s=_START_S + application.size / _SLOWEST_BYTES_S,
+            on_line=watch.on_line,
+        )
+    for name, digest in watch.wanted.items():
+        found = watch.found.get(name)
+        if found is None:
+            raise _stopped(port, told, name)
+        if found != digest:
+            raise BenchError(Fault.HASH_DIFFERS, file=name)
 
-    def on_line(line: str) -> None:
-        nonlocal done
+
+class _Watch:
+    """Reads what mpremote prints: `sha256sum :NAME`, then the hash."""
+
+    def __init__(self, application: Application, packed: Path, on_progress: Callable[[float], None]) -> None:
+        self.wanted = {NAME: sha256(packed.read_bytes()).hexdigest()}
+        self.wanted |= {str(file.name): file.digest for file in application.files}
+        self.found: dict[str, str] = {}
+        self._asked = ""
+        self._on_progress = on_progress
+
+    def on_line(self, line: str) -> None:
         if match := _SUM.match(line):
-            asked.append(match.group(1))
-        elif (match := _DIGEST.match(line)) and asked:
-            found[asked[-1]] = match.group(1)
-            done += next((file.size for file in application.files if str(file.name) == asked[-1]), 0)
-            on_progress(done / max(1, application.size))
-
-    told = await tool_process.run(
-        [sys.executable, "-m", "mpremote", "connect", port, *_chain(application)],
-        timeout_s=_START_S + application.size / _SLOWEST_BYTES_S,
-        on_line=on_line,
-    )
-    for file in application.files:
-        digest = found.get(str(file.name))
-        if digest is None:
-            raise _stopped(port, told, file)
-        if digest != file.digest:
-            raise BenchError(Fault.HASH_DIFFERS, file=file.name)
+            self._asked = match.group(1)
+        elif (match := _DIGEST.match(line)) and self._asked:
+            self.found[self._asked] = match.group(1)
+            self._on_progress(0.6 + 0.4 * len(self.found) / len(self.wanted))
 
 
-def _chain(application: Application) -> Iterator[str]:
+def _chain(application: Application, packed: Path, script: Path) -> Iterator[str]:
     yield "resume"
-    for folder in application.folders:
-        yield from ("exec", f"import os\ntry: os.mkdir({str(folder)!r})\nexcept OSError: pass", "+")
+    if folders := [str(folder) for folder in application.folders]:
+        made = f"import os\nfor name in {folders}:\n try: os.mkdir(name)\n except OSError: pass"
+        yield from ("exec", made, "+")
+    yield from ("fs", "cp", "--force", str(packed), f":{NAME}", "+", "fs", "sha256sum", f":{NAME}", "+")
+    yield from ("run", str(script), "+")
     for file in application.files:
-        yield from ("fs", "cp", "--force", str(file.source), f":{file.name}", "+")
         yield from ("fs", "sha256sum", f":{file.name}", "+")
     yield from ("exec", "pass")
 
@@ -73,9 +90,9 @@ def _probe(port: str) -> None:
         return
 
 
-def _stopped(port: str, told: Told, file: ApplicationFile) -> BenchError:
+def _stopped(port: str, told: Told, name: str) -> BenchError:
     if "failed to access" in told.text or "no device found" in told.text:
         return BenchError(Fault.PORT_GONE, port=port)
     if "could not enter raw repl" in told.text:
         return BenchError(Fault.NO_ANSWER, port=port)
-    return BenchError(Fault.HALF_WRITTEN, port=port, said=f"{file.name}: {told.last}")
+    return BenchError(Fault.HALF_WRITTEN, port=port, said=f"{name}: {told.last}")

@@ -20,20 +20,24 @@ from gatehouse_hil.bench.kind import NUMBERS, Kind
 _ANSWER_S: Final = 15.0
 """A self-test waits for a sensor to settle."""
 _ENTER_S: Final = 6.0
+_KNOCK_S: Final = 2.5
+"""Whoever has a REPL enters it within a second; a board that does not is asked through its loader."""
 _LINE_LIMIT: Final = 8192
 _MARK: Final = '{"gatehouse"'
 
-_BARE: Final = """
-import sys, machine, binascii
+_WHO: Final = """
+import sys, os, machine, binascii
+print('{"gatehouse": "runtime", "micropython": "%s", "uid": "%s", "machine": "%s"}' % (
+    ".".join(str(part) for part in sys.implementation.version[:3]),
+    binascii.hexlify(machine.unique_id()).decode(),
+    os.uname().machine))
 try:
     import technician
     technician.version()
 except ImportError:
-    print('{"gatehouse": "runtime", "micropython": "%s", "uid": "%s", "machine": "%s"}' % (
-        ".".join(str(part) for part in sys.implementation.version[:3]),
-        binascii.hexlify(machine.unique_id()).decode(),
-        getattr(sys.implementation, "_machine", "")))
+    pass
 """
+"""The chip is what the runtime says; the rest is the application's, where there is one."""
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -93,7 +97,11 @@ async def version(port: str) -> Version:
     Raises:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE, NODE_REFUSED.
     """
-    return await _ask(port, _BARE, Version)
+    lines = _lines(await asyncio.to_thread(_talk, port, _WHO, _KNOCK_S))
+    runtime = _decode(lines[0], Version)
+    if len(lines) == 1:
+        return runtime
+    return msgspec.structs.replace(_decode(lines[-1], Version), machine=runtime.machine, uid=runtime.uid)
 
 
 async def self_test(port: str) -> SelfTest:
@@ -181,18 +189,26 @@ async def restart(port: str) -> None:
 
 
 async def _ask(port: str, code: str, kind: type[_A]) -> _A:
-    said = await asyncio.to_thread(_talk, port, code)
+    return _decode(_lines(await asyncio.to_thread(_talk, port, code))[-1], kind)
+
+
+def _lines(said: str) -> list[str]:
+    """The lines of JSON in what was printed; at least one."""
     lines = [line for line in said.splitlines() if line.startswith(_MARK) and len(line) <= _LINE_LIMIT]
     if not lines:
-        raise BenchError(Fault.NODE_REFUSED, said=printable(said) or "nothing")
+        raise BenchError(Fault.NODE_REFUSED, said=printable(said) or "-")
+    return lines
+
+
+def _decode(line: str, kind: type[_A]) -> _A:
     try:
-        return msgspec.json.decode(lines[-1], type=kind)
+        return msgspec.json.decode(line, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BenchError(Fault.NODE_REFUSED, said=str(error)) from error
 
 
-def _talk(port: str, code: str) -> str:
-    with raw_repl.opened(port, within_s=_ENTER_S) as repl:
+def _talk(port: str, code: str, enter_s: float = _ENTER_S) -> str:
+    with raw_repl.opened(port, within_s=enter_s) as repl:
         return repl.execute(code, within_s=_ANSWER_S)
 
 
