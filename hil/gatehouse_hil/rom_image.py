@@ -31,7 +31,15 @@ _MAGIC: Final = 0xE9
 _DESCRIPTION_MAGIC: Final = 0xABCD5432
 _HEADER: Final = struct.Struct("<BBBBI4xH9xB")
 _MAX_SEGMENTS: Final = 16
-CHIP_NAMES: Final = {0: "ESP32", 2: "ESP32-S2", 5: "ESP32-C3", 9: "ESP32-S3", 12: "ESP32-C2", 13: "ESP32-C6", 16: "ESP32-H2"}
+CHIP_NAMES: Final = {
+    0: "ESP32",
+    2: "ESP32-S2",
+    5: "ESP32-C3",
+    9: "ESP32-S3",
+    12: "ESP32-C2",
+    13: "ESP32-C6",
+    16: "ESP32-H2",
+}
 """Chip ids of the image header (esptool, IMAGE_CHIP_ID of each target)."""
 
 
@@ -81,9 +89,7 @@ def read(content: bytes | bytearray, at: int = 0) -> Image:
             raise ImageError("the image is damaged: its hash does not fit")
         end += 32
     name, version = _description(first)
-    return Image(
-        chip=CHIP_NAMES.get(chip_id, f"chip {chip_id}"), name=name, version=version, size=end - at
-    )
+    return Image(chip=CHIP_NAMES.get(chip_id, f"chip {chip_id}"), name=name, version=version, size=end - at)
 
 
 def read_runtime(content: bytes | bytearray) -> Image:
@@ -96,7 +102,14 @@ def read_runtime(content: bytes | bytearray) -> Image:
     return read(content, PROGRAM_AT) if len(content) > PROGRAM_AT else loader
 
 
-def stand_in(*, chip_id: int, version: str, name: str = "micropython-stand-in", program_bytes: int = 24_576) -> bytes:
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of a runtime file, hex: what a record says was written."""
+    return sha256(content).hexdigest()
+
+
+def stand_in(
+    *, chip_id: int, version: str, name: str = "micropython-stand-in", program_bytes: int = 24_576
+) -> bytes:
     """Return a runtime file of our own with everything where the true one has it, and no program inside."""
     seed = sha256(f"{name} {version}".encode()).digest()
     body = b"".join(sha256(seed + struct.pack("<I", at)).digest() for at in range(program_bytes // 32))
@@ -132,7 +145,10 @@ def _partitions() -> bytes:
         (0, 0x00, 0x10000, 0x1F0000, b"factory"),
         (1, 0x81, 0x200000, 0x200000, b"vfs"),
     )
-    table = b"".join(struct.pack("<HBBII16sI", 0x50AA, kind, sub, at, size, label, 0) for kind, sub, at, size, label in rows)
+    table = b"".join(
+        struct.pack("<HBBII16sI", 0x50AA, kind, sub, at, size, label, 0)
+        for kind, sub, at, size, label in rows
+    )
     table += b"\xeb\xeb" + b"\xff" * 14 + md5(table, usedforsecurity=False).digest()
     return table.ljust(0xC00, b"\xff")
 

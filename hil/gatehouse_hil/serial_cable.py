@@ -132,9 +132,7 @@ class SerialCable:
         os.write(self._wake_w, b"x")
         is_done.wait()
 
-    def _attach(
-        self, respond: Respond | None, console: int | None, bytes_left: int | None = None
-    ) -> None:
+    def _attach(self, respond: Respond | None, console: int | None, bytes_left: int | None = None) -> None:
         if self._console is not None:
             os.close(self._console)
         self._respond, self._console, self._bytes_left = respond, console, bytes_left

@@ -42,9 +42,7 @@ class SimBoard:
         is_stuck_on: bool = False,
     ) -> None:
         self.rom: Final = FakeRom(chip=chip, mac=mac, flash=_load(directory / "flash.bin"))
-        self.node: Final = SimNode(
-            directory, mac=mac, board=chip.name.replace("-", "").lower(), name="node"
-        )
+        self.node: Final = SimNode(directory, mac=mac, board=chip.name.replace("-", "").lower(), name="node")
         self.cable: Final = SerialCable(path, baud=baud)
         self.is_strapped = False
         self.unplug_after_bytes: int | None = None

@@ -39,13 +39,17 @@ class Application:
     @property
     def digest(self) -> str:
         """SHA-256 over names and hashes: the one number that stands for the whole tree in a record."""
-        rows = "".join(f"{file.digest}  {file.name}\n" for file in sorted(self.files, key=lambda f: str(f.name)))
+        rows = "".join(
+            f"{file.digest}  {file.name}\n" for file in sorted(self.files, key=lambda f: str(f.name))
+        )
         return sha256(rows.encode()).hexdigest()
 
     @property
     def folders(self) -> tuple[PurePosixPath, ...]:
         """Folders to make, outer ones first."""
-        found = {folder for file in self.files for folder in file.name.parents if folder != PurePosixPath(".")}
+        found = {
+            folder for file in self.files for folder in file.name.parents if folder != PurePosixPath(".")
+        }
         return tuple(sorted(found, key=lambda folder: (len(folder.parts), str(folder))))
 
 
@@ -67,4 +71,6 @@ def read(root: Path) -> Application:
         )
         for path in paths
     ]
-    return Application(files=tuple(sorted(files, key=lambda file: (file.name.name == "MANIFEST", str(file.name)))))
+    return Application(
+        files=tuple(sorted(files, key=lambda file: (file.name.name == "MANIFEST", str(file.name))))
+    )

@@ -123,11 +123,15 @@ class PlacePower:
         """
         await self._client.power(self._place, "off")
         if await self._client.is_powered(self._place):
-            raise BenchError(Fault.POWER_STAYS_ON, resource=self.resource, part=self.resource, sign="labgrid: on")
+            raise BenchError(
+                Fault.POWER_STAYS_ON, resource=self.resource, part=self.resource, sign="labgrid: on"
+            )
 
 
 @contextlib.asynccontextmanager
-async def stations(rig: LabgridRig, hands: Hands, *, boards: frozenset[str]) -> AsyncIterator[tuple[Station, ...]]:
+async def stations(
+    rig: LabgridRig, hands: Hands, *, boards: frozenset[str]
+) -> AsyncIterator[tuple[Station, ...]]:
     """Lease the places of `boards` for the block and give them back after it, whatever happens."""
     client = LabgridClient(rig.client, rig.coordinator)
     async with contextlib.AsyncExitStack() as stack:

@@ -26,7 +26,10 @@ _NUMBER: Final = re.compile(rb"^\s*([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?
 @contextlib.asynccontextmanager
 async def stations(rig: LocalRig, hands: Hands) -> AsyncIterator[tuple[Station, ...]]:
     """Yield the stations of the rig; nothing is opened before it is used."""
-    yield tuple(_station(board, {resource.name: resource for resource in rig.resources}, hands) for board in rig.boards)
+    yield tuple(
+        _station(board, {resource.name: resource for resource in rig.resources}, hands)
+        for board in rig.boards
+    )
 
 
 class UsbHubPower:
@@ -74,7 +77,7 @@ class UsbRelayContact:
         """
         await asyncio.to_thread(self._set, is_closed)
 
-    def _set(self, is_closed: bool) -> None:  # noqa: FBT001  # the value of the contact, passed through a thread
+    def _set(self, is_closed: bool) -> None:  # the value of the contact, passed through a thread
         order = bytes((0xA0, self._relay.channel, is_closed))
         with open_port(self._relay.port, baud=9600) as device:
             device.write(order + bytes((sum(order) & 0xFF,)))

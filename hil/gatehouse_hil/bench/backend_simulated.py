@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final, assert_never
 
+from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.power import SUPPLY_METER
 from gatehouse_hil.bench.rig import Practice, Reset, SimulatedBoard, SimulatedRig
 from gatehouse_hil.bench.station import HandTask, Quantity, Station
 from gatehouse_hil.fake_rom import ESP32_C3, ESP32_S3
 from gatehouse_hil.sim_board import SimBoard
+from gatehouse_hil.simnode import VmError
 
 _CUT_AFTER_BLOCKS: Final = 6
 _VANISH_AFTER_BYTES: Final = 9_000
@@ -31,8 +33,10 @@ async def stations(rig: SimulatedRig, directory: Path) -> AsyncIterator[tuple[St
         made = []
         for board in rig.boards:
             simulated = await stack.enter_async_context(_board(board, directory))
-            made.append(_station(board, simulated))
-            await simulated.on()
+            station = _station(board, simulated)
+            made.append(station)
+            if station.power is not None:
+                await station.power.on()
         yield tuple(made)
 
 
@@ -94,7 +98,10 @@ class _Power:
         self.resource = resource
 
     async def on(self) -> None:
-        await self._board.on()
+        try:
+            await self._board.on()
+        except VmError as error:
+            raise BenchError(Fault.TOOL_FAILED, tool="MicroPython VM", said=error) from error
 
     async def off(self) -> None:
         await self._board.off()

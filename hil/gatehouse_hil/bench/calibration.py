@@ -56,7 +56,7 @@ class Floor(Part):
 class FloorTable(Part):
     """The floors file: landings from the bottom."""
 
-    floors: Annotated[tuple[Floor, ...], Field(min_length=2, max_length=128)]
+    floors: Annotated[tuple[Floor, ...], Field(min_length=2, max_length=64)]
 
 
 def load_bottle(path: Path) -> Bottle:
@@ -77,7 +77,9 @@ def load_floors(path: Path) -> FloorTable:
     table = _load(path, FloorTable)
     heights = [floor.height_mm for floor in table.floors]
     if heights[0] != 0 or heights != sorted(set(heights)):
-        raise BenchError(Fault.PLAN_WRONG, where="floors", why="from the bottom, the lowest at 0 mm, each above the last")
+        raise BenchError(
+            Fault.PLAN_WRONG, where="floors", why="from the bottom, the lowest at 0 mm, each above the last"
+        )
     return table
 
 
@@ -109,7 +111,9 @@ async def calibrate_gas(
     if span_uv - zero_uv < _LEAST_RISE_UV:
         raise BenchError(Fault.CALIBRATION_REFUSED, why=f"{zero_uv / 1000:.0f} mV -> {span_uv / 1000:.0f} mV")
     wanted = {"zero_uv": zero_uv, "span_uv": span_uv, "span": round(bottle.percent_lel * 10), "due": 0}
-    await node.calibrate(station.port, wanted)
+    said = await node.calibrate(station.port, wanted)
+    if not said.ok or said.stored != wanted:
+        raise BenchError(Fault.CALIBRATION_REFUSED, why=said.why)
     shown = await _shown_pct_lel(station, unit_id)
     on_progress(0.9)
     await station.hands.do(HandTask.ZERO_GAS, board=station.name)
@@ -119,8 +123,12 @@ async def calibrate_gas(
     return Calibration(
         points=(
             CalibrationPoint(name="zero", applied=0.0, unit="%LEL", shown=zero_uv, shown_unit="µV"),
-            CalibrationPoint(name="span", applied=bottle.percent_lel, unit="%LEL", shown=span_uv, shown_unit="µV"),
-            CalibrationPoint(name="check", applied=bottle.percent_lel, unit="%LEL", shown=shown, shown_unit="%LEL"),
+            CalibrationPoint(
+                name="span", applied=bottle.percent_lel, unit="%LEL", shown=span_uv, shown_unit="µV"
+            ),
+            CalibrationPoint(
+                name="check", applied=bottle.percent_lel, unit="%LEL", shown=shown, shown_unit="%LEL"
+            ),
         ),
         gas=GasUsed(
             gas=bottle.gas, percent_lel=bottle.percent_lel, bottle=bottle.bottle, expires=bottle.expires
@@ -139,19 +147,26 @@ async def calibrate_floors(
     """
     points: list[CalibrationPoint] = []
     for done, floor in enumerate(table.floors):
-        await station.hands.do(HandTask.GO_TO_FLOOR, board=station.name, floor=floor.name, height_mm=floor.height_mm)
+        await station.hands.do(
+            HandTask.GO_TO_FLOOR, board=station.name, floor=floor.name, height_mm=floor.height_mm
+        )
         pressure_pa = await _value(station, "pressure_pa")
         if points and pressure_pa >= points[-1].shown:
             raise BenchError(Fault.CALIBRATION_REFUSED, why=f"{floor.name}: {pressure_pa:.0f} Pa")
         points.append(
             CalibrationPoint(
-                name=floor.name, applied=floor.height_mm, unit="mm", shown=round(pressure_pa, 1), shown_unit="Pa"
+                name=floor.name,
+                applied=floor.height_mm,
+                unit="mm",
+                shown=round(pressure_pa, 1),
+                shown_unit="Pa",
             )
         )
         on_progress((done + 1) / (len(table.floors) + 1))
     wanted = tuple((floor.name, floor.height_mm) for floor in table.floors)
-    if (await node.floors(station.port, wanted)).floors != wanted:
-        raise BenchError(Fault.CALIBRATION_REFUSED, why="floors")
+    said = await node.floors(station.port, wanted)
+    if not said.ok or said.floors != len(wanted):
+        raise BenchError(Fault.CALIBRATION_REFUSED, why=said.why)
     on_progress(1.0)
     return Calibration(points=tuple(points), stored={floor.name: floor.height_mm for floor in table.floors})
 

@@ -73,7 +73,7 @@ async def identify_loader(station: Station) -> Identity:
 def from_version(said: node.Version) -> Identity:
     """Return the identity in a node's own answer."""
     return Identity(
-        state=BoardState.RUNTIME if said.kind is None else BoardState.APPLICATION,
+        state=BoardState.RUNTIME if said.version is None else BoardState.APPLICATION,
         chip=_chip_of(said.machine),
         mac=_mac_of(said),
         micropython=said.micropython,

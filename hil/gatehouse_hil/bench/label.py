@@ -76,7 +76,9 @@ def svg(label: Label) -> str:
 def code_paths(label: Label) -> str:
     """Return the dots of the QR code as one SVG path, one unit each, without the quiet zone (the label is white)."""
     out = io.BytesIO()
-    _qr(label).save(out, kind="svg", border=0, xmldecl=False, svgns=False, svgclass=None, lineclass=None, omitsize=True)
+    _qr(label).save(
+        out, kind="svg", border=0, xmldecl=False, svgns=False, svgclass=None, lineclass=None, omitsize=True
+    )
     found = re.search(rb"<path[^>]*/>", out.getvalue())
     return found.group().decode() if found else ""
 

@@ -107,13 +107,15 @@ class Measuring:
 
     async def _on_bus(self, reads: int) -> bus.BusRun:
         if self.station.uart is None:
-            raise BenchError(Fault.NO_RESOURCE, part="uart", known=", ".join(sorted(self.station.meters)) or "-")
+            raise BenchError(
+                Fault.NO_RESOURCE, part="uart", known=", ".join(sorted(self.station.meters)) or "-"
+            )
         if not self._runs:
             await node.restart(self.station.port)
             self._runs = True
         return await bus.read(self.station.uart, unit=self.unit_id, reads=reads, within_s=_START_S)
 
-    def _found(self, told: dict[str, bool] | dict[str, float | int | None], key: str) -> float:
+    def _found(self, told: dict[str, bool] | dict[str, float | int | bool | None], key: str) -> float:
         value = told.get(key)
         return float("nan") if value is None else float(value)
 

@@ -66,7 +66,7 @@ class SelfTest(Answer, frozen=True, kw_only=True):
     """What the node found out about itself."""
 
     checks: dict[str, bool] = {}
-    values: dict[str, float | int | None] = {}
+    values: dict[str, float | int | bool | None] = {}
 
 
 class Provisioned(Answer, frozen=True, kw_only=True):
@@ -77,15 +77,17 @@ class Provisioned(Answer, frozen=True, kw_only=True):
 
 
 class Floors(Answer, frozen=True, kw_only=True):
-    """The landings that the node has stored."""
+    """How many landings the node has stored."""
 
-    floors: tuple[tuple[str, int], ...] = ()
+    floors: int = 0
+    why: str = ""
 
 
 class Calibrated(Answer, frozen=True, kw_only=True):
     """What is stored now, by NVS key."""
 
-    calibration: dict[str, int | None] = {}
+    stored: dict[str, int | None] = {}
+    why: str = ""
 
 
 _A = TypeVar("_A", bound=Answer)
@@ -113,9 +115,7 @@ async def self_test(port: str) -> SelfTest:
     return await _ask(port, "import technician; technician.self_test()", SelfTest)
 
 
-async def provision(
-    port: str, *, kind: Kind, serial: str, node: int, key_id: int, key: bytes
-) -> Provisioned:
+async def provision(port: str, *, kind: Kind, serial: str, node: int, key_id: int, key: bytes) -> Provisioned:
     """Write identity and key into the node's NVS. The key passes through the raw REPL only.
 
     Raises:
@@ -153,7 +153,7 @@ async def confirm(port: str) -> None:
     Raises:
         BenchError: as `version`.
     """
-    await asyncio.to_thread(_talk, port, "import slots; slots.confirm()")
+    await asyncio.to_thread(_talk, port, "import slots; slots.on_chip().confirm()")
 
 
 async def hold(port: str) -> None:
@@ -180,12 +180,21 @@ async def number(port: str, expression: str) -> float:
 
 
 async def restart(port: str) -> None:
-    """Let the node start anew and run its program.
+    """Let the node start anew (a soft reset, which is not counted) and run its program.
 
     Raises:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE.
     """
     await asyncio.to_thread(_restart, port)
+
+
+async def reset(port: str) -> None:
+    """Reset the chip, as its button would.
+
+    Raises:
+        BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE.
+    """
+    await asyncio.to_thread(_reset, port)
 
 
 async def _ask(port: str, code: str, kind: type[_A]) -> _A:
@@ -215,3 +224,8 @@ def _talk(port: str, code: str, enter_s: float = _ENTER_S) -> str:
 def _restart(port: str) -> None:
     with raw_repl.opened(port, within_s=_ENTER_S, is_restart=True):
         return
+
+
+def _reset(port: str) -> None:
+    with raw_repl.opened(port, within_s=_ENTER_S) as repl:
+        repl.send("import machine\nmachine.reset()")

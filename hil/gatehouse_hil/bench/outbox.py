@@ -72,7 +72,9 @@ class Outbox:
         if any(file.stem.endswith(digest) for file in (*waiting, *self._sent())):
             return
         if len(waiting) >= MAX_PENDING:
-            raise BenchError(Fault.FLEET_UNREACHABLE, url="-", why=f"{MAX_PENDING} messages wait", kept=len(waiting))
+            raise BenchError(
+                Fault.FLEET_UNREACHABLE, url="-", why=f"{MAX_PENDING} messages wait", kept=len(waiting)
+            )
         number = 1 + max((_number(file) for file in (*waiting, *self._sent())), default=0)
         content = msgspec.json.encode(Message(path=path, hash=digest, body=msgspec.Raw(body)))
         replace_file(self._directory / f"{number:08}-{digest}.json", content, mode=0o600)
@@ -84,7 +86,9 @@ class Outbox:
     async def send(self, post: Post) -> Sent:
         """Post everything that waits; stop at the first failure of the way, step over what the fleet refuses."""
         sent, refused = 0, None
-        verify: ssl.SSLContext | bool = ssl.create_default_context(cafile=post.ca_file) if post.ca_file else True
+        verify: ssl.SSLContext | bool = (
+            ssl.create_default_context(cafile=post.ca_file) if post.ca_file else True
+        )
         headers = {"authorization": f"Bearer {post.token}", "content-type": "application/json"}
         async with httpx.AsyncClient(
             base_url=post.url, headers=headers, timeout=_TIMEOUT_S, verify=verify, follow_redirects=False
@@ -108,7 +112,9 @@ class Outbox:
 
     def _stopped(self, sent: int, post: Post, why: str) -> Sent:
         kept = len(self.pending())
-        return Sent(sent=sent, kept=kept, fault=BenchError(Fault.FLEET_UNREACHABLE, url=post.url, why=why, kept=kept))
+        return Sent(
+            sent=sent, kept=kept, fault=BenchError(Fault.FLEET_UNREACHABLE, url=post.url, why=why, kept=kept)
+        )
 
     def _sent(self) -> list[Path]:
         return sorted((self._directory / "sent").glob("*-*.json"))

@@ -84,7 +84,9 @@ class OfRegister(_Limits):
     """A field of the gas node's register map, read over its RS-485 port while its program runs."""
 
     measure: Literal["register"]
-    field: Literal["status", "value", "heartbeat", "temperature_c", "humidity_pct", "uptime_s", "reset_cause", "slot"]
+    field: Literal[
+        "status", "value", "heartbeat", "temperature_c", "humidity_pct", "uptime_s", "reset_cause", "slot"
+    ]
 
 
 class OfBus(_Limits):
@@ -198,4 +200,20 @@ def _fill(text: str, row: dict[str, Any]) -> str:
     return text
 
 
-_OVERRIDES: Final = frozenset({"low", "high", "equals", "unit", "zh", "en", "check", "key", "meter", "field", "expression", "figure", "reads"})
+_OVERRIDES: Final = frozenset(
+    {
+        "low",
+        "high",
+        "equals",
+        "unit",
+        "zh",
+        "en",
+        "check",
+        "key",
+        "meter",
+        "field",
+        "expression",
+        "figure",
+        "reads",
+    }
+)

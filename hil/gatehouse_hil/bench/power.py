@@ -13,10 +13,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final
 
+from gatehouse_hil.bench import node
 from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.raw_repl import open_port
-from gatehouse_hil.bench.station import HandTask, Station
 from gatehouse_hil.bench.rig import Reset
+from gatehouse_hil.bench.station import HandTask, Station
 
 SUPPLY_METER: Final = "supply"
 """Name under which a rig file hangs a voltmeter on a board's supply."""
@@ -63,6 +64,18 @@ async def cycle(station: Station) -> None:
         await station.power.on()
 
 
+async def restart(station: Station) -> None:
+    """Start the board as if it had been without power: through its supply where the rig can, else by a chip reset.
+
+    Raises:
+        BenchError: POWER_STAYS_ON; NO_ANSWER, PORT_BUSY, PORT_GONE.
+    """
+    if station.power is not None:
+        await cycle(station)
+    else:
+        await node.reset(station.port)
+
+
 @contextlib.asynccontextmanager
 async def loader(station: Station) -> AsyncIterator[tuple[str, ...]]:
     """Bring the board into its loader for the block and out of it after; yields esptool's reset options.
@@ -91,7 +104,9 @@ def _answers(port: str) -> bool:
     try:
         with open_port(port) as device:
             device.reset_input_buffer()
-            device.write(b"\r\x03\r\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"U" * 32 + b"\xc0")
+            device.write(
+                b"\r\x03\r\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"U" * 32 + b"\xc0"
+            )
             deadline_s = time.monotonic() + _LISTEN_S
             while time.monotonic() < deadline_s:
                 if device.read(1):

@@ -65,7 +65,12 @@ async def provision(station: Station, request: Request, fleet: X25519PublicKey |
         raise BenchError(Fault.NO_FLEET_KEY)
     key = secrets.token_bytes(KEY_BYTES)
     said = await node.provision(
-        station.port, kind=request.kind, serial=request.serial, node=request.node, key_id=request.key_id, key=key
+        station.port,
+        kind=request.kind,
+        serial=request.serial,
+        node=request.node,
+        key_id=request.key_id,
+        key=key,
     )
     if not said.ok or said.serial != request.serial or said.key_check != key_check(key):
         raise BenchError(Fault.KEY_CHECK_DIFFERS, serial=request.serial)

@@ -55,12 +55,7 @@ class RawRepl:
         Raises:
             BenchError: NO_ANSWER; PORT_GONE; NODE_REFUSED with the last line of the traceback.
         """
-        sent = code.encode()
-        for at in range(0, len(sent), _CHUNK):
-            self._write(sent[at : at + _CHUNK])
-            if at + _CHUNK < len(sent):
-                time.sleep(_CHUNK_PAUSE_S)
-        self._write(b"\x04")
+        self.send(code)
         deadline_s = time.monotonic() + within_s
         answer = self._until(b"\x04>", deadline_s)
         head, ok, rest = answer.partition(b"OK")
@@ -71,6 +66,19 @@ class RawRepl:
             last = trouble.decode("utf-8", "replace").strip().splitlines()[-1]
             raise BenchError(Fault.NODE_REFUSED, said=last)
         return printed.decode("utf-8", "replace")
+
+    def send(self, code: str) -> None:
+        """Run `code` without waiting for an answer: a reset gives none.
+
+        Raises:
+            BenchError: PORT_GONE.
+        """
+        sent = code.encode()
+        for at in range(0, len(sent), _CHUNK):
+            self._write(sent[at : at + _CHUNK])
+            if at + _CHUNK < len(sent):
+                time.sleep(_CHUNK_PAUSE_S)
+        self._write(b"\x04")
 
     def leave(self, *, is_restart: bool) -> None:
         """Leave the raw REPL; with `is_restart` the runtime starts anew and runs main.py."""

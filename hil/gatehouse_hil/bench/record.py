@@ -243,6 +243,11 @@ def fingerprint(key: bytes) -> str:
     return sha256(key).hexdigest()[:16]
 
 
+def fingerprint_of(signed: SignedRecord) -> str:
+    """Return the short name of the key that signed a record."""
+    return fingerprint(base64.b64decode(signed.key))
+
+
 def json_schema() -> bytes:
     """Return the JSON Schema (2020-12) of a record file."""
     return msgspec.json.format(msgspec.json.encode(msgspec.json.schema(SignedRecord)), indent=1) + b"\n"

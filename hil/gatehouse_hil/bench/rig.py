@@ -181,7 +181,9 @@ class LocalRig(_Bench):
         for board in self.boards:
             wanted = {name for name in (board.power, board.strap, *board.meters.values()) if name}
             if missing := sorted(wanted - known):
-                raise ValueError(f"board '{board.name}' names '{missing[0]}', which is no resource of this rig")
+                raise ValueError(
+                    f"board '{board.name}' names '{missing[0]}', which is no resource of this rig"
+                )
             if board.reset is Reset.STRAP and not (board.power and board.strap):
                 raise ValueError(f"board '{board.name}': reset 'strap' needs power and strap")
         return self
@@ -253,7 +255,9 @@ def _first_fault(error: ValidationError) -> BenchError:
 
 def _keys_beside(loc: tuple[int | str, ...]) -> set[str]:
     """Keys of the model that the last step of pydantic's place `loc` was looked for in."""
-    models: list[type[BaseModel]] = [_MODELS[str(loc[0])]] if loc and loc[0] in _MODELS else [*_MODELS.values()]
+    models: list[type[BaseModel]] = (
+        [_MODELS[str(loc[0])]] if loc and loc[0] in _MODELS else [*_MODELS.values()]
+    )
     for step in loc[1:-1] if loc and loc[0] in _MODELS else loc[:-1]:
         if isinstance(step, int):
             continue

@@ -63,7 +63,11 @@ class RigMemory:
             if resource in remembered:
                 first = remembered[resource]
                 raise BenchError(
-                    Fault.RIG_BROKEN, resource=resource, part=resource, since=f"{first.at:%Y-%m-%d %H:%M}Z", was=first.fault
+                    Fault.RIG_BROKEN,
+                    resource=resource,
+                    part=resource,
+                    since=f"{first.at:%Y-%m-%d %H:%M}Z",
+                    was=first.fault,
                 )
 
     def remember(self, error: BenchError, at: datetime) -> None:
