@@ -58,7 +58,7 @@ async def test_after_an_outage_every_step_that_came_due_is_taken_once_in_order(s
     while await tick(restarted):
         pass
     told = [line.detail for line in await scene.lines(found.id) if line.what == "told"]
-    # Both stages have yellow, red, +30 and +120 minutes; handling ended an hour ago... its last rung is at 3 h exactly.
+    # Taking: yellow, red, +30 and +120 min. Handling: the same but the last, which comes a microsecond after the three hours.
     assert len(told) == 7
     assert await scene.tick() == 0
 
