@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -333,21 +333,32 @@ def checkpoint(path: Path) -> None:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@pytest.fixture(scope="session")
+def copy_of_scene(
+    cluster: PostgresCluster, filled: dict[str, tuple[str, Scene]]
+) -> Callable[[str, Path], Coroutine[Any, Any, Scene]]:
+    """Makes a scene of its own in a folder, on the kind of database named."""
+
+    async def copy(kind: str, folder: Path) -> Scene:
+        template, made = filled[kind]
+        if kind == "sqlite":
+            shutil.copyfile(template.removeprefix("sqlite:///"), folder / "fleet.db")
+            url = f"sqlite:///{folder}/fleet.db"
+        else:
+            url = cluster.url(cluster.create_database(template=template.rpartition("/")[2]))
+        store, clock = Store.open(url), SetClock(MORNING)
+        office = Office(store=store, clock=clock, wake=Wake(), shelf=made.office.shelf)
+        return replace(made, store=store, clock=clock, office=office, alarms={}, places={})
+
+    return copy
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def scene(
     request: pytest.FixtureRequest,
     tmp_path: Path,
-    clock: SetClock,
-    cluster: PostgresCluster,
-    filled: dict[str, tuple[str, Scene]],
+    copy_of_scene: Callable[[str, Path], Coroutine[Any, Any, Scene]],
 ) -> AsyncIterator[Scene]:
-    template, made = filled[request.param]
-    if request.param == "sqlite":
-        shutil.copyfile(template.removeprefix("sqlite:///"), tmp_path / "fleet.db")
-        url = f"sqlite:///{tmp_path}/fleet.db"
-    else:
-        url = cluster.url(cluster.create_database(template=template.rpartition("/")[2]))
-    store = Store.open(url)
-    office = Office(store=store, clock=clock, wake=Wake(), shelf=made.office.shelf)
-    yield replace(made, store=store, clock=clock, office=office, alarms={}, places={})
-    await store.close()
+    made = await copy_of_scene(request.param, tmp_path)
+    yield made
+    await made.store.close()
