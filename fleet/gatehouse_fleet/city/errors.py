@@ -28,3 +28,7 @@ class UnsayableError(CityError):
 
 class SigningError(CityError):
     """A key cannot be used for signing."""
+
+
+class LostError(CityError):
+    """The way to a platform cannot be opened; the text says why, without secrets."""

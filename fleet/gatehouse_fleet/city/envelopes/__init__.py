@@ -19,6 +19,11 @@ from gatehouse_fleet.city.target import CloudEvents, Gbt26875, OneHot, Target, T
 class Envelope(Protocol):
     """Renders events in one dialect."""
 
+    @property
+    def tells_states(self) -> bool:
+        """Whether a message tells how a device is, so that `standing` matters."""
+        ...
+
     def render(self, event: Event, standing: tuple[str, ...]) -> Message | None:
         """Return the message; None: this dialect has nothing to say of such a change.
 

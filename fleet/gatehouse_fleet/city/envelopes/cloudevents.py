@@ -20,6 +20,8 @@ CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
 class CloudEventsEnvelope:
     """Says everything: each revision of each alarm."""
 
+    tells_states: Final = False
+
     def __init__(
         self,
         settings: CloudEvents,

@@ -16,6 +16,8 @@ from gatehouse_fleet.city.target import Gbt26875
 class Gbt26875Envelope:
     """Says how one component is: every bit that stands, after each change. An alarm beside a fault is both."""
 
+    tells_states: Final = True
+
     def __init__(self, settings: Gbt26875, *, codes: CodeMap, zone: tzinfo) -> None:
         self._settings: Final = settings
         self._codes: Final = codes

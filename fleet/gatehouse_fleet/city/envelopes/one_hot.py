@@ -74,6 +74,8 @@ def load_dialect(name: str, *, beside: Path) -> Dialect:
 class OneHotEnvelope:
     """Says only that an alarm began."""
 
+    tells_states: Final = False
+
     def __init__(self, settings: OneHot, *, dialect: Dialect, codes: CodeMap) -> None:
         self._settings: Final = settings
         self._groups: Final = {key: group for group in dialect.groups for key in group.keys}

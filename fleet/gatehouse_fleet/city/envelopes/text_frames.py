@@ -60,6 +60,8 @@ class Splitter:
 class TextFramesEnvelope:
     """Says how one lift is, after each change of an alarm on it."""
 
+    tells_states: Final = True
+
     def __init__(self, settings: TextFrames, *, codes: CodeMap) -> None:
         self._settings: Final = settings
         self._codes: Final = codes
