@@ -82,7 +82,11 @@ class Build(Struct, frozen=True, kw_only=True):
 
 
 def build(
-    kind: NodeKind, *, version: tuple[int, int, int] = VERSION, is_compiled: bool = True, extra: dict[str, bytes] | None = None
+    kind: NodeKind,
+    *,
+    version: tuple[int, int, int] = VERSION,
+    is_compiled: bool = True,
+    extra: dict[str, bytes] | None = None,
 ) -> Build:
     """Return one program. `extra` adds files to the slot (tests: another version with other bytes).
 
@@ -98,7 +102,11 @@ def build(
         files = _compiled(files)
     files |= extra or {}
     image = node_update.build_image(
-        sorted(files.items()), kind=int(kind), version=version, abi=MPY_ABI if is_compiled else 0, sha256=_sha256
+        sorted(files.items()),
+        kind=int(kind),
+        version=version,
+        abi=MPY_ABI if is_compiled else 0,
+        sha256=_sha256,
     )
     head = node_update.parse_head(image)
     table = node_update.parse_table(image[node_update.HEAD_BYTES :], head)
