@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import logging
 import os
 import platform
 import sys
@@ -38,6 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 misuse."""
     given = sys.argv[1:] if argv is None else argv
     words = Words(_lang(given))
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its silences are our findings
     args = _parser(words).parse_args(given)
     try:
         match args.command:

@@ -164,13 +164,13 @@ class Line:
         """Put a simulated node's UART on the line; its own PTY is out of use meanwhile."""
         self._join(NodeEnd(port))
 
-    def join_device(self, path: Path) -> None:
+    def join_device(self, path: Path, *, name: str = "device") -> None:
         """Put a real serial port on the line (`is_paced` False: the real wire paces already).
 
         Raises:
             serial.SerialException: it cannot be opened.
         """
-        self._join(DeviceEnd(path, self.settings))
+        self._join(DeviceEnd(path, self.settings, name=name))
 
     def part(self, port: NodePort) -> None:
         """Take a simulated node off the line."""

@@ -38,9 +38,9 @@ async def test_two_ends_at_different_rates_hear_garbage(make_node: Make) -> None
     await node.until("listening", timeout_s=10)
     with serial.Serial(str(node.uart), 19200, timeout=5) as port:
         port.write(b"hello")
-        heard = port.read(7)
+        heard = port.read(7)  # at least: the node may take the garbage in two pieces and answer both
     assert len(heard) == 7
-    assert heard != b"<hello>"
+    assert not heard.startswith(b"<")
 
 
 async def test_a_node_that_does_not_enable_its_driver_is_not_heard(make_node: Make) -> None:

@@ -54,10 +54,13 @@ def _verb(
 
 
 def _lang(made: argparse.ArgumentParser, words: Words) -> None:
-    made.add_argument("--lang", choices=[lang.value for lang in Lang], help=words("help.lang"))
+    """Before or after the verb; it has been read already when this parser is made."""
+    choices = [lang.value for lang in Lang]
+    made.add_argument("--lang", choices=choices, default=argparse.SUPPRESS, help=words("help.lang"))
 
 
 def _common(made: argparse.ArgumentParser, words: Words) -> argparse.ArgumentParser:
+    _lang(made, words)
     made.add_argument("--json", action="store_true", help=words("help.json"))
     made.add_argument("--rig", type=Path, metavar="FILE", help=words("help.rig"))
     made.add_argument("--directory", type=Path, default=BENCH_DIRECTORY, help=words("help.directory"))
@@ -98,8 +101,12 @@ def _estate(verbs: argparse._SubParsersAction[argparse.ArgumentParser], words: W
     estate.add_argument("--port", type=int, default=8443, help=words("help.port"))
     estate.add_argument("--fresh", action="store_true", help=words("help.fresh"))
     estate.add_argument("--no-gateway", action="store_true", help=words("help.no_gateway"))
-    _verb(verbs, "scenarios", words).add_argument("--json", action="store_true", help=words("help.json"))
+    _lang(estate, words)
+    scenarios = _verb(verbs, "scenarios", words)
+    _lang(scenarios, words)
+    scenarios.add_argument("--json", action="store_true", help=words("help.json"))
     play = _verb(verbs, "play", words)
+    _lang(play, words)
     play.add_argument("scenario", help=words("help.scenario"))
     play.add_argument("target", nargs="?", default="", help=words("help.target"))
     play.add_argument("--directory", type=Path, default=ESTATE_DIRECTORY, help=words("help.estate_directory"))

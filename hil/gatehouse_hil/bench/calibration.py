@@ -21,6 +21,7 @@ from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.record import Calibration, CalibrationPoint, GasUsed
 from gatehouse_hil.bench.rig import Part
 from gatehouse_hil.bench.station import HandTask, Station
+from gatehouse_wire import gas_registers
 
 _READINGS: Final = 3
 _STEADY_UV: Final = 5_000
@@ -31,7 +32,6 @@ _LEAST_RISE_UV: Final = 50_000
 _AGREES_PCT_LEL: Final = 2.0
 """After calibration the node must read the bottle's value within this (EN 50194-1 allows 5 %LEL at the set point)."""
 _BUS_WITHIN_S: Final = 30.0
-_MEASURING: Final = 0x8000
 _P = TypeVar("_P", bound=Part)
 
 
@@ -201,7 +201,9 @@ async def _shown_pct_lel(station: Station, unit_id: int) -> float:
         async with asyncio.timeout(_BUS_WITHIN_S):
             while True:
                 block = (await bus.read(station.uart, unit=unit_id, reads=1, within_s=_BUS_WITHIN_S)).last
-                if block.status & _MEASURING and block.value is not None:
+                if block.status & gas_registers.CALIBRATION_DUE:
+                    raise BenchError(Fault.CALIBRATION_REFUSED, why="CALIBRATION_DUE")
+                if block.status & gas_registers.MEASURING and block.value is not None:
                     return float(block.value)
                 await asyncio.sleep(0.5)
     except TimeoutError as error:

@@ -12,7 +12,7 @@ from typing import Final
 
 from gatehouse_hil.bench import tool_process
 from gatehouse_hil.bench.fault import BenchError, Fault
-from gatehouse_hil.bench.raw_repl import open_port
+from gatehouse_hil.bench.raw_repl import is_gone, open_port
 from gatehouse_hil.bench.station import Station
 from gatehouse_hil.bench.tool_process import Told
 
@@ -70,7 +70,7 @@ async def write_runtime(
     )
     if told.status == 0 and "Hash of data verified" in told.text:
         return
-    if has_begun:
+    if has_begun and not is_gone(station.port):
         raise BenchError(Fault.HALF_WRITTEN, port=station.port, said=told.last)
     raise _refusal(station, told)
 
@@ -102,6 +102,6 @@ def _probe(port: str) -> None:
 def _refusal(station: Station, told: Told) -> BenchError:
     if found := _OTHER_CHIP.search(told.text):
         return BenchError(Fault.WRONG_CHIP, found=found.group(1), wanted=station.expects.chip)
-    if "Could not open" in told.text:
+    if "Could not open" in told.text or is_gone(station.port):
         return BenchError(Fault.PORT_GONE, port=station.port)
     return BenchError(Fault.NO_ANSWER, port=station.port)

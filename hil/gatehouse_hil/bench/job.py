@@ -82,7 +82,10 @@ class Job:
     labels: Path
     register: Callable[[provision.Registration], None]
     """Hands a new device to the fleet's outbox."""
+    seen: Identity | None = None
+    """What the board last said of itself, also when it was refused."""
     identity: Identity | None = None
+    """The board, once it was found to be the right one."""
     firmware: Firmware = field(default_factory=Firmware)
     key_check: str = ""
     calibration: Calibration | None = None
@@ -173,7 +176,7 @@ class Job:
         image = check_image(content, self.station)
         async with power.loader(self.station) as options:
             chip = await esptool_cli.read_chip(self.station, options)
-            seen = Identity(state=BoardState.LOADER, chip=chip.chip, mac=chip.mac)
+            seen = self.seen = Identity(state=BoardState.LOADER, chip=chip.chip, mac=chip.mac)
             identity.check_board(seen, self.station.expects)
             if self.identity is not None:
                 identity.check_same(self.identity, seen)
@@ -286,6 +289,18 @@ class Job:
         self.labels.mkdir(parents=True, exist_ok=True)
         self.label_file = self.labels / f"{made.serial}.svg"
         self.label_file.write_text(svg(made), encoding="utf-8")
+
+    def _accept(self, seen: Identity) -> None:
+        """Go on with this board only if it is the one this place is for, the one we began with, and nobody else's."""
+        self.seen = seen
+        identity.check_board(seen, self.station.expects)
+        if self.identity is not None:
+            identity.check_same(self.identity, seen)
+        serial = serial_number(self.station.kind, seen.mac)
+        identity.check_role(
+            seen, kind=self.station.kind, serial=serial, may_change=self.order.may_change_role
+        )
+        self.identity = seen
 
     async def _known(self) -> Identity:
         """Who the board is; asked once when a run begins in the middle."""

@@ -45,7 +45,7 @@ def xml(signed: SignedRecord) -> bytes:
     for measurement in record.measurements:
         _measurement(suite, measurement)
     ET.indent(suite)
-    return ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return bytes(ET.tostring(suite, encoding="utf-8", xml_declaration=True))
 
 
 def _step(suite: ET.Element, step: Step) -> None:

@@ -22,7 +22,9 @@ from gatehouse_hil.bench.kind import Kind
 
 WIDTH_MM: Final = 40
 HEIGHT_MM: Final = 30
-_CODE_MM: Final = 20.0
+_CODE_MM: Final = 18.0
+_QUIET_MM: Final = 2.6
+"""White around the code: three and a half dots, with nothing printed nearer."""
 _PRINT_S: Final = 30.0
 _NAMES: Final = {
     Kind.GAS: ("燃气探测器", "Gas detector"),
@@ -50,16 +52,16 @@ class Label:
 def svg(label: Label) -> str:
     """Return the label as an SVG of its true size; black on white, because thermal printers know no grey."""
     zh, en = _NAMES[label.kind]
-    head, _, tail = label.serial.partition("-")
-    check = " ".join(re.findall("..", label.key_check))
+    check = " ".join(re.findall("..?.?.?", label.key_check))
     texts = (
-        (2.0, 4.7, 3.1, "700", "sans", "守望 Gatehouse"),
-        (38.0, 4.7, 2.3, "400", "end", f"{label.made:%Y-%m-%d}"),
-        (24.2, 11.2, 3.0, "700", "sans", zh),
-        (24.2, 14.3, 2.2, "400", "sans", en),
-        (24.2, 19.0, 1.9, "400", "sans", "密钥校验 key check"),
-        (24.2, 22.0, 2.6, "700", "mono", check),
-        (2.0, 28.4, 3.3, "700", "mono", f"{head}-{tail}" if tail else head),
+        (23.4, 5.6, 3.0, "700", "sans", "守望"),
+        (30.2, 5.6, 1.7, "400", "sans", "Gatehouse"),
+        (23.4, 10.4, 2.8, "700", "sans", zh),
+        (23.4, 13.0, 2.0, "400", "sans", en),
+        (23.4, 16.4, 1.7, "400", "sans", "校验 check"),
+        (23.4, 19.2, 2.6, "700", "mono", check),
+        (23.4, 22.2, 1.8, "400", "sans", f"{label.made:%Y-%m-%d}"),
+        (2.6, 27.3, 3.4, "700", "mono", label.serial),
     )
     rows = "".join(_text(*row) for row in texts)
     return (
@@ -67,8 +69,7 @@ def svg(label: Label) -> str:
         f'viewBox="0 0 {WIDTH_MM} {HEIGHT_MM}" role="img" aria-label="{escape(label.serial)}">'
         f"<title>{escape(label.code)}</title>"
         f'<rect width="{WIDTH_MM}" height="{HEIGHT_MM}" rx="1.5" fill="#fff"/>'
-        '<path d="M2 6.1H38" stroke="#000" stroke-width=".25"/>'
-        f'<g transform="translate(2 7) scale({_CODE_MM / _code_modules(label):.5f})">{code_paths(label)}</g>'
+        f'<g transform="translate({_QUIET_MM} {_QUIET_MM}) scale({_CODE_MM / _code_modules(label):.5f})">{code_paths(label)}</g>'
         f"{rows}</svg>"
     )
 
@@ -120,8 +121,7 @@ def _code_modules(label: Label) -> int:
 
 def _text(x_mm: float, y_mm: float, size_mm: float, weight: str, style: str, text: str) -> str:
     family = "ui-monospace,DejaVu Sans Mono,monospace" if style == "mono" else "Noto Sans CJK SC,sans-serif"
-    anchor = ' text-anchor="end"' if style == "end" else ""
     return (
         f'<text x="{x_mm:g}" y="{y_mm:g}" font-size="{size_mm:g}" font-weight="{weight}" '
-        f'font-family="{family}"{anchor}>{escape(text)}</text>'
+        f'font-family="{family}">{escape(text)}</text>'
     )

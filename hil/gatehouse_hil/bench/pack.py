@@ -1,12 +1,10 @@
-"""An application as one text file that a node unpacks: a third of the bytes on the line.
+"""An application as a few scripts that write it on the node: a third of the bytes on the line, a tenth of the turns.
 
-`mpremote fs cp` sends a file as Python string literals, so a compiled file grows almost fourfold on a console of 115200 bit/s.
-The pack is base64 of deflated blocks, which passes unchanged; the node needs 4 KiB to unpack it. Lines:
+`mpremote fs cp` sends a file as Python string literals of 256 bytes, one answer awaited for each, and a compiled file grows
+almost fourfold in them. A script here calls `f(NAME)` and then `d(BASE64)` for each raw deflate block (window 2^12) of at most
+4096 bytes of it; base64 passes unchanged. The node needs a few KiB to run one.
 
-    F NAME          a file begins
-    D BASE64        a raw deflate block (window 2^12) of at most 4096 bytes of it
-
-What was unpacked is then compared file by file with `fs sha256sum`, as if each had been copied.
+What was written is then compared file by file with `fs sha256sum`, as if each had been copied.
 """
 
 from __future__ import annotations
@@ -19,33 +17,40 @@ from gatehouse_hil.bench.application import Application
 
 BLOCK_BYTES: Final = 4096
 WINDOW_BITS: Final = 12
-NAME: Final = "gh_pack.txt"
-"""Where the pack lies on the node while it is unpacked."""
+SCRIPT_BYTES: Final = 8_000
+"""A script is ended by the block that passes this; the node holds it as text while it compiles it."""
 
-UNPACK: Final = f"""
+HEAD: Final = f"""
 import binascii, deflate, io, os
-out = None
-with open("{NAME}", "rb") as pack:
-    for line in pack:
-        if line[:1] == b"F":
-            if out: out.close()
-            out = open(line[2:].strip().decode(), "wb")
-        else:
-            block = deflate.DeflateIO(io.BytesIO(binascii.a2b_base64(line[2:])), deflate.RAW, {WINDOW_BITS})
-            out.write(block.read())
-if out: out.close()
-os.remove("{NAME}")
+o = None
+def f(name):
+    global o
+    if o: o.close()
+    at = name.find("/")
+    while at > 0:
+        try: os.mkdir(name[:at])
+        except OSError: pass
+        at = name.find("/", at + 1)
+    o = open(name, "wb")
+def d(text):
+    o.write(deflate.DeflateIO(io.BytesIO(binascii.a2b_base64(text)), deflate.RAW, {WINDOW_BITS}).read())
 """
+TAIL: Final = "o.close()\ndel o, f, d\n"
 
 
-def pack(application: Application) -> bytes:
-    """Return the pack of all files, in their order."""
-    lines: list[bytes] = []
+def scripts(application: Application) -> list[str]:
+    """Return the scripts that write all files, in their order; to be run one after the other without a reset between."""
+    made: list[str] = []
+    lines = [HEAD]
     for file in application.files:
-        lines.append(b"F " + str(file.name).encode())
+        lines.append(f"f({str(file.name)!r})")
         content = file.source.read_bytes()
         for at in range(0, len(content), BLOCK_BYTES):
             squeeze = zlib.compressobj(9, zlib.DEFLATED, -WINDOW_BITS)
             block = squeeze.compress(content[at : at + BLOCK_BYTES]) + squeeze.flush()
-            lines.append(b"D " + base64.b64encode(block))
-    return b"\n".join(lines) + b"\n"
+            lines.append(f"d({base64.b64encode(block)!r})")
+            if sum(map(len, lines)) > SCRIPT_BYTES:
+                made.append("\n".join(lines) + "\n")
+                lines = []
+    made.append("\n".join([*lines, TAIL]))
+    return made

@@ -12,6 +12,7 @@ import contextlib
 import errno
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import serial
@@ -150,3 +151,8 @@ def open_port(port: str, *, baud: int = BAUD, timeout_s: float = 0.05) -> Exclus
     except serial.SerialException as error:
         is_busy = error.errno in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error)
         raise BenchError(Fault.PORT_BUSY if is_busy else Fault.PORT_GONE, port=port) from error
+
+
+def is_gone(port: str) -> bool:
+    """Whether the device node of a local port has vanished; a URL is never known to."""
+    return "://" not in port and not Path(port).exists()

@@ -49,6 +49,7 @@ dt{color:var(--soft);white-space:nowrap}dd{margin:0;text-align:right;overflow-wr
 table{width:100%;border-collapse:collapse}th{text-align:left;font-weight:400;color:var(--soft);font-size:8.5pt;border-bottom:.3mm solid var(--ink);padding:1mm 2mm 1mm 0}
 td{border-bottom:.2mm solid var(--line);padding:1.1mm 2mm 1.1mm 0;vertical-align:top}tr{break-inside:avoid}
 td small{display:block;color:var(--soft);font-size:8pt}.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.steps td:first-child{width:30mm}
 .mark{font-weight:700;white-space:nowrap}.do{background:#fdf1ef;border-left:1mm solid var(--bad);padding:1.5mm 3mm;margin:1mm 0}
 code{font:8pt/1.4 ui-monospace,"DejaVu Sans Mono",monospace;overflow-wrap:anywhere}
 footer{margin-top:6mm;background:var(--pale);border-radius:1.5mm;padding:3mm 4mm;break-inside:avoid;color:var(--soft);font-size:8.5pt}
@@ -130,7 +131,7 @@ def _steps(steps: tuple[Step, ...]) -> str:
             f"<tr><td>{zh}<small>{en}</small></td><td>{_mark(step.verdict)}{advice}</td>"
             f'<td class="number">{step.took_s:.1f} s</td></tr>'
         )
-    return f"<h2>步骤<small>Steps</small></h2><table>{rows}</table>"
+    return f"<h2>步骤<small>Steps</small></h2><table class='steps'>{rows}</table>"
 
 
 def _measured(measurements: tuple[Measurement, ...]) -> str:

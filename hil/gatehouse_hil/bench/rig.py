@@ -202,7 +202,11 @@ class LabgridRig(_Bench):
 
 Rig = SimulatedRig | LocalRig | LabgridRig
 _RIG: Final[TypeAdapter[Rig]] = TypeAdapter(Annotated[Rig, Field(discriminator="backend")])
-_MODELS: Final = {"simulated": SimulatedRig, "local": LocalRig, "labgrid": LabgridRig}
+_MODELS: Final[dict[int | str, type[BaseModel]]] = {
+    "simulated": SimulatedRig,
+    "local": LocalRig,
+    "labgrid": LabgridRig,
+}
 
 
 def load(path: Path) -> Rig:

@@ -159,7 +159,7 @@ def _job(place: Workplace, station: Station, order: Order, shown: Shown) -> Job:
 def _record(place: Workplace, archive: Archive, job: Job) -> Record:
     folder = job.serial or Archive.nameless(job.station.name)
     number, previous = archive.latest(folder)
-    seen = job.identity
+    seen = job.seen
     loaded = job.order.plans.get(job.station.kind)
     return Record(
         serial=job.serial,

@@ -28,9 +28,14 @@ class Told:
 
     @property
     def last(self) -> str:
-        """The last line that says something; a traceback or an error ends with its reason."""
+        """The last line that says something, without what every refusal of esptool begins and ends with."""
         spoken = [line.strip() for line in self.lines if line.strip(" ─╭╮╰╯│")]
-        return spoken[-1] if spoken else ""
+        last = spoken[-1] if spoken else ""
+        return (
+            last.removeprefix("ERROR: ")
+            .removeprefix("A fatal error occurred: ")
+            .partition(". This can have")[0]
+        )
 
 
 def _ignore(_line: str) -> None:

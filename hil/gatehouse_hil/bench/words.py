@@ -151,8 +151,8 @@ CATALOGUE: Final[dict[str, Text]] = {
         "{port} is in use by another program. Close the serial terminal or the other gatehouse-bench.",
     ),
     "fault.port_gone": Text(
-        "{port} 不见了。请插好电缆，用 list 查看端口。",
-        "{port} is gone. Plug the cable in and look at the ports with list.",
+        "{port} 不见了。请插好电缆，用 list 查看端口；若当时正在烧录，请重新烧录。",
+        "{port} is gone. Plug the cable in and look at the ports with list; a board that was being written must be flashed again.",
     ),
     "fault.power_stays_on": Text(
         "{part} 说已断电，但板子仍有电（{sign}）。这个治具在修好前不再使用；修好后运行 rig reset。",

@@ -16,7 +16,7 @@ import msgspec
 import yaml
 
 from gatehouse_events.chain import Entry, Lane
-from gatehouse_journal import Reader
+from gatehouse_journal import JournalError, Reader
 
 STOP_LIMIT_S: Final = 10.0
 _ENTRIES_MAX: Final = 100_000
@@ -64,8 +64,13 @@ class GatewayProcess:
         storage = self.directory / "gateway"
         if not (storage / "alarm.db").exists():
             return []
-        with Reader.open(storage) as reader:
-            return [entry for entry in reader.read(Lane.ALARM, 0, _ENTRIES_MAX) if kind in {"", entry.kind}]
+        try:
+            with Reader.open(storage) as reader:
+                return [
+                    entry for entry in reader.read(Lane.ALARM, 0, _ENTRIES_MAX) if kind in {"", entry.kind}
+                ]
+        except JournalError:
+            return []  # the gateway is just making it
 
     def alarms(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Return the newest revision of every alarm, by device and code."""

@@ -40,6 +40,11 @@ class Antenna:
         self._services: list[Any] = []
         self._is_window = False
 
+    @property
+    def is_advertising(self) -> bool:
+        """Whether adverts go out now."""
+        return self._advert is not None
+
     async def raise_(self) -> None:
         """Put the controller on the medium, silent."""
         host = Host()

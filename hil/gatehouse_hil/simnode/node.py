@@ -120,6 +120,8 @@ class SimNode:
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._power = asyncio.Event()
+        self._loss = asyncio.Event()
+        """Set: the power was gone since the last start, if only for a moment."""
         self._wake = asyncio.Event()
         self._wake_levels: dict[str, tuple[int, ...]] = {}
         self._changed = asyncio.Event()
@@ -169,10 +171,19 @@ class SimNode:
 
     async def power_off(self) -> None:
         """Take its power away at this instant; only flash and NVS remain. Twice does nothing."""
+        self.cut_power()
+        await self.until(lambda node: not node.is_on, timeout_s=10)
+
+    def cut_power(self) -> None:
+        """Take its power away and do not wait for anything. Twice does nothing."""
         self._power.clear()
+        self._loss.set()
         self._wake.set()
         self._kill()
-        await self.until(lambda node: not node.is_on, timeout_s=10)
+
+    def give_power(self) -> None:
+        """Give it power and do not wait for it to start. Twice does nothing."""
+        self._power.set()
 
     async def power_cycle(self) -> None:
         """Take its power away and give it back."""
@@ -214,6 +225,11 @@ class SimNode:
         self._uart.unplug()
 
     @property
+    def is_advertising(self) -> bool:
+        """Whether its radio sends adverts now."""
+        return self._antenna is not None and self._antenna.is_advertising
+
+    @property
     def uart_port(self) -> SerialPort:
         """The UART's port itself, for a line that joins it."""
         return self._uart
@@ -248,12 +264,13 @@ class SimNode:
     async def _live(self) -> None:
         while True:
             await self._power.wait()
+            self._loss.clear()
             cause = ResetCause.POWER_ON
             wake_reason = 0
             self._rtc_file.unlink(missing_ok=True)
-            while self._power.is_set():
+            while not self._loss.is_set():
                 ended = await self._run(cause, wake_reason)
-                if not self._power.is_set():
+                if self._loss.is_set():
                     break
                 if self._cut is not None:
                     left = ended.get("cut_left", 0)
@@ -262,6 +279,7 @@ class SimNode:
                     case "power_cut":
                         self.flash_writes_cut += 1
                         self._power.clear()
+                        self._loss.set()
                     case "reset":
                         cause = ResetCause.HARD
                     case "deepsleep":
@@ -298,7 +316,7 @@ class SimNode:
                     start_new_session=True,  # Ctrl-C in a terminal is for the program, not for its nodes
                 )  # fmt: skip
             self._control = ours
-            if not self._power.is_set():  # switched off while the process was being made
+            if self._loss.is_set():  # switched off while the process was being made
                 self._kill()
             ended = await self._follow(ours)
         finally:
