@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
 import sys
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +19,7 @@ from gatehouse_config import ConfigError, check
 from gatehouse_journal import JournalError
 from gatehouse_journal import cli as journal_cli
 
+_LOOK_EVERY_S: Final = 0.5
 _MARKS: Final = {"ok": " ok ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -40,9 +43,27 @@ def _parser() -> argparse.ArgumentParser:
     bundle = commands.add_parser("bundle", help="write a diagnostics bundle without secrets or names")
     _config(bundle)
     bundle.add_argument("--output", type=Path, default=Path("gatehouse-bundle.tar.gz"), help="file to write")
+    _add_node(commands)
     journal_cli.add_parser(commands)
     _json(commands.add_parser("version", help="print the version"))
     return parser
+
+
+def _add_node(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    node = commands.add_parser("node", help="look after the sensor nodes of our own")
+    verbs = node.add_subparsers(dest="verb", required=True, metavar="VERB")
+    update = verbs.add_parser(
+        "update", help="send new firmware to a gas or lift node over its own bus, through the running gateway"
+    )
+    _config(update)
+    update.add_argument("device", help="id of the device in gateway.yaml")
+    update.add_argument("image", type=Path, help="firmware image")
+    update.add_argument("--permit-older", action="store_true", help="also when the node runs a newer version")
+    update.add_argument(
+        "--by", default=getpass.getuser(), help="who asks, for the journal (default: this user)"
+    )
+    update.add_argument("--wait", type=float, default=1800, metavar="S", help="how long to wait for the end")
+    _json(update)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -94,6 +115,36 @@ def _bundle(args: argparse.Namespace) -> int:
     return 0
 
 
+def _node(args: argparse.Namespace) -> int:
+    from gatehouse_config import load
+    from gatehouse_edge.drivers.node_update import NodeUpdateError, Result
+    from gatehouse_edge.node_updates import place_order, read_result
+
+    config = load(args.config)
+    try:
+        order_id = place_order(
+            config, args.device, args.image.read_bytes(), by=args.by, permits_older=args.permit_older
+        )
+    except NodeUpdateError as error:
+        print(f"gatehouse-edge: {error}", file=sys.stderr)
+        return 1
+    left_s = args.wait
+    while (outcome := read_result(config, order_id)) is None:
+        if left_s <= 0:
+            print(
+                f"gatehouse-edge: order {order_id} has not ended; the journal will say how", file=sys.stderr
+            )
+            return 1
+        left_s -= _LOOK_EVERY_S
+        time.sleep(_LOOK_EVERY_S)
+    if args.json:
+        print(msgspec.json.encode(outcome).decode())
+    else:
+        versions = f"{outcome.from_version or '?'} -> {outcome.to_version or '?'}"
+        print(f"{args.device}: {outcome.result} ({versions}) {outcome.detail}".rstrip())
+    return 0 if outcome.result is Result.CONFIRMED else 1
+
+
 def _version(args: argparse.Namespace) -> int:
     number = version("gatehouse")
     print(json.dumps({"gatehouse": number}) if args.json else f"gatehouse {number}")
@@ -106,6 +157,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "doctor": _doctor,
     "bundle": _bundle,
     "journal": journal_cli.run,
+    "node": _node,
     "version": _version,
 }
 

@@ -38,6 +38,7 @@ from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
+from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
@@ -112,6 +113,7 @@ class Gateway:
                 "notifier's bell": self._ring,
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
+                "node updates": self._node_updates().run,
                 "reload": partial(self._reload, crew, directory),
             }
             for name, work in parts.items():
@@ -127,6 +129,14 @@ class Gateway:
             await crew.dismiss_all(_DISMISS_LIMIT_S)
             self._ledger.stop()
             await asyncio.wait({ledger})
+
+    def _node_updates(self) -> NodeUpdates:
+        return NodeUpdates(
+            lambda: self._config,
+            carriers=lambda: self._drivers,
+            has_alarm=lambda device_id: any(alarm.device_id == device_id for alarm in self._ledger.alarms()),
+            journal=self._ledger,
+        )
 
     def want_reload(self) -> None:
         """Read the configuration again; called by SIGHUP."""

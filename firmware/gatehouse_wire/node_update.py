@@ -126,7 +126,17 @@ class Answer(Record):
     """The node's state after a request."""
 
     def __init__(  # noqa: PLR0913  # one argument per field
-        self, *, op: int, verdict: int, phase: int, kind: int, version, is_slot_b: bool, is_confirmed: bool, wanted: int, nonce
+        self,
+        *,
+        op: int,
+        verdict: int,
+        phase: int,
+        kind: int,
+        version,
+        is_slot_b: bool,
+        is_confirmed: bool,
+        wanted: int,
+        nonce,
     ):
         self.op = op
         self.verdict = verdict

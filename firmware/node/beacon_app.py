@@ -6,9 +6,10 @@ import bluetooth
 import ccm
 from advert import advert
 from counter import Counter
-from gatehouse_wire import node_update
 from micropython import const
 from start import Start
+
+from gatehouse_wire import node_update
 
 PERIOD_MS = const(1000)
 STRIDE = const(1000)

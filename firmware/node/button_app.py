@@ -14,10 +14,11 @@ import machine
 from advert import advert
 from battery import EMPTY_MV, FULL_MV, percent
 from counter import Counter
-from gatehouse_wire import button_receipt, node_update
-from gatehouse_wire.errors import WireError
 from micropython import const
 from start import Start
+
+from gatehouse_wire import button_receipt, node_update
+from gatehouse_wire.errors import WireError
 
 KEY_PIN = const(3)
 LAMP_PIN = const(5)
@@ -61,15 +62,18 @@ class Button:
 
     def run(self):
         """Serve what woke us, and every press that comes meanwhile; then sleep."""
-        self.start.announce()
-        if self.start.identity.problem:
+        start = self.start
+        start.announce()
+        if start.identity.problem:
             self._sleep(self.alive_every_ms)  # never said to be alive: its supervision will miss it
             return
-        # Pressed when woken by the key, and also when it is down after a power-on.
-        is_press = self.key.value() == 0
-        if is_press and machine.RTC().memory() == _STUCK:
+        is_down = self.key.value() == 0
+        if is_down and machine.RTC().memory() == _STUCK:
             self._sleep(self.alive_every_ms)
             return
+        # A short press is over before the chip is awake: what woke it counts, and the key only besides.
+        is_woken = start.cause == machine.DEEPSLEEP_RESET and machine.wake_reason() != machine.TIMER_WAKE
+        is_press = is_woken or is_down
         self._open()
         self.key.irq(self._pressed, machine.Pin.IRQ_FALLING)
         if is_press:
@@ -152,14 +156,14 @@ class Button:
             return False
         return receipt.counter == self.last
 
-    def _happened(self, event, data):
+    def _happened(self, event, data):  # noqa: ARG002  # as the radio calls it
         if event == _GATTS_WRITE:
             self.is_written = True
         elif event == _CONNECT:
             # A central takes the advertising slot; whoever connects and says nothing must not keep others out.
             self.start.watchdog.feed()
 
-    def _pressed(self, pin):
+    def _pressed(self, pin):  # noqa: ARG002  # as the pin calls it
         self.is_pressed = True
 
     def _wait(self, ms, is_over):

@@ -5,12 +5,13 @@ import time
 
 import machine
 from gas_meter import Calibration, GasMeter
-from gatehouse_wire import gas_registers, node_update
 from micropython import const
 from modbus_slave import Slave
 from rs485 import BAUD, Rs485
 from start import Start, reset_register
 from supervisor import Supervisor
+
+from gatehouse_wire import gas_registers, node_update
 
 SENSOR_PIN = const(2)
 ENABLE_PIN = const(5)

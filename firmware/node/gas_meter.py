@@ -1,7 +1,8 @@
 """From the sensor's microvolts to the sixteen registers of the gas node. Pure: voltage and time are handed in."""
 
-from gatehouse_wire import gas_registers as reg
 from micropython import const
+
+from gatehouse_wire import gas_registers as reg
 
 OPEN_UV = const(50_000)
 """Below this the sensor is not connected."""
@@ -30,7 +31,9 @@ class Calibration:
         self.full = store.number("gh_cal", "full", 1000)
         self.warm_ms = store.number("gh_cal", "warm_ms", 180_000)
         # A node that was never calibrated says so: its value is an estimate.
-        self.is_due = store.number("gh_cal", "due", 0 if store.number("gh_cal", "span_uv") is not None else 1) != 0
+        self.is_due = (
+            store.number("gh_cal", "due", 0 if store.number("gh_cal", "span_uv") is not None else 1) != 0
+        )
         if self.span_uv <= self.zero_uv or self.span <= 0:
             self.span_uv = self.zero_uv + 1_000_000
             self.is_due = True

@@ -26,7 +26,9 @@ class Identity:
         if stored is None:
             self.problem = "not provisioned"
         elif stored != kind:
-            self.problem = "provisioned as %s" % (KINDS[stored] if 0 < stored < len(KINDS) else "nothing known")
+            self.problem = "provisioned as %s" % (
+                KINDS[stored] if 0 < stored < len(KINDS) else "nothing known"
+            )
         elif not self.keys:
             self.problem = "no key"
 

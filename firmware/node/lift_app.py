@@ -5,7 +5,6 @@ import struct
 import time
 
 import machine
-from gatehouse_wire import node_update
 from lift_floor import FloorFinder
 from lift_ring import Ring
 from lift_sensors import Sensors
@@ -14,6 +13,8 @@ from lift_watch import LiftWatch
 from micropython import const
 from start import Start, reset_register
 from supervisor import Supervisor
+
+from gatehouse_wire import node_update
 
 BAUD = const(115_200)
 TX_PIN = const(21)

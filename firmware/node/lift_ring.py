@@ -4,10 +4,11 @@ One NVS entry per event (`e` + sequence modulo 32): the payload of `lift_link` a
 a cut leaves the ring before or after the event. The sequence goes on from the newest entry; acknowledged entries stay until overwritten.
 """
 
+from micropython import const
+
 from gatehouse_wire import lift_link
 from gatehouse_wire.crc import crc16_ccitt
 from gatehouse_wire.errors import WireError
-from micropython import const
 
 SIZE = const(32)
 _SPACE = "gh_run"
@@ -56,7 +57,9 @@ class Ring:
             None, state, ring_seq=seq, cause=cause, event_boot=self.boot, uptime_ms=uptime_ms & 0xFFFFFFFF
         )
         payload = lift_link.event_payload(event)
-        self._store.put_blob(_SPACE, "e%d" % (seq % SIZE), payload + crc16_ccitt(payload).to_bytes(2, "little"))
+        self._store.put_blob(
+            _SPACE, "e%d" % (seq % SIZE), payload + crc16_ccitt(payload).to_bytes(2, "little")
+        )
         self._entries[seq] = payload
         self.newest = seq
         if seq - self.acked > SIZE:

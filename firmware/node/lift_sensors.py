@@ -41,7 +41,9 @@ class Barometer:
             self.begin()
         self._i2c.readfrom_mem_into(_ADDRESS, 0xF7, self._raw)
         raw = self._raw
-        return self._compensate(raw[0] << 12 | raw[1] << 4 | raw[2] >> 4, raw[3] << 12 | raw[4] << 4 | raw[5] >> 4)
+        return self._compensate(
+            raw[0] << 12 | raw[1] << 4 | raw[2] >> 4, raw[3] << 12 | raw[4] << 4 | raw[5] >> 4
+        )
 
     def _compensate(self, raw_p, raw_t):
         t1, t2, t3, p1, p2, p3, p4, p5, p6, p7, p8, p9 = self._cal

@@ -1,9 +1,10 @@
 """The lift node's side of `lift_link`: what it sends, and what it obeys. Pure: octets in, octets out."""
 
+from micropython import const
+
 from gatehouse_wire import lift_link
 from gatehouse_wire.cobs import Deframer
 from gatehouse_wire.errors import WireError
-from micropython import const
 
 _AT_ONCE = const(4)
 """Events sent per round: the oldest, in order; the rest follows their acknowledgement."""

@@ -1,7 +1,8 @@
 """What the lift node makes of its sensors: the state it reports and the events it keeps. Pure: the sensors are handed in."""
 
-from gatehouse_wire import lift_link
 from micropython import const
+
+from gatehouse_wire import lift_link
 
 VIBRATION_UV = const(120_000)
 """Peak to peak of a running machine, on a car roof; below it is standing. Bench value, to be set on the first real car."""
@@ -57,7 +58,10 @@ class LiftWatch:
         """Whether somebody calls, or may be shut in between floors: no time to restart."""
         state = self._talk.state
         is_shut_in = (
-            state.passenger and state.door_closed and state.car != lift_link.CAR_RUNNING and state.door_zone is not True
+            state.passenger
+            and state.door_closed
+            and state.car != lift_link.CAR_RUNNING
+            and state.door_zone is not True
         )
         return bool(state.alarm_button or is_shut_in)
 

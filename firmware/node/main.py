@@ -17,7 +17,7 @@ def _start():
         app.run()
     except KeyboardInterrupt:
         machine.WDT(timeout=SERVICE_MS)
-        print('{"gatehouse": "service", "ok": true, "seconds": %d}' % (SERVICE_MS // 1000))
+        print('{"gatehouse": "service", "ok": true, "seconds": %d}' % (SERVICE_MS // 1000))  # noqa: T201  # the console
         return
     except Exception as error:  # noqa: BLE001  # whatever it is: tell it, count it, start again
         sys.print_exception(error)
@@ -29,4 +29,4 @@ def _start():
 if slots.on_chip().running:
     _start()
 else:
-    print('{"gatehouse": "start", "ok": false, "why": "no slot holds a whole image"}')
+    print('{"gatehouse": "start", "ok": false, "why": "no slot holds a whole image"}')  # noqa: T201  # the console

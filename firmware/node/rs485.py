@@ -6,8 +6,9 @@ rest is awaited for `GAP_MS`: USB adapters and UART FIFOs hand a long frame over
 
 import asyncio
 
-from gatehouse_wire.crc import crc16_modbus
 from micropython import const
+
+from gatehouse_wire.crc import crc16_modbus
 
 SILENCE_MS = const(4)
 """3.5 characters at 9600 baud are 3.65 ms."""

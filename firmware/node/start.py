@@ -7,8 +7,9 @@ import image
 import machine
 import slots as boot_slots
 import store as stores
-from gatehouse_wire import gas_registers, node_update
 from supervisor import WATCHDOG_MS
+
+from gatehouse_wire import gas_registers, node_update
 
 
 class Start:
@@ -29,7 +30,7 @@ class Start:
 
     def announce(self):
         """Print the one line of a start (README)."""
-        print(
+        print(  # noqa: T201  # the console
             '{"gatehouse": "start", "kind": "%s", "version": "%d.%d.%d", "slot": "%s", "confirmed": %s, "cause": %d%s}'
             % (
                 (node_update.KINDS[self.identity.kind],)

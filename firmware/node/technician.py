@@ -14,8 +14,9 @@ import image
 import machine
 import slots as boot_slots
 import store as stores
-from gatehouse_wire import node_update
 from hmac_sha256 import key_check
+
+from gatehouse_wire import node_update
 
 _SERIAL_BYTES = 24
 _LEAST_FREE = 20_000
@@ -210,4 +211,4 @@ _PROBES = {node_update.GAS: _probe_gas, node_update.LIFT: _probe_lift, node_upda
 def _say(what, is_ok, **fields):
     # MicroPython's dicts have no order, and a reader looks for the beginning.
     fields["ok"] = is_ok
-    print('{"gatehouse": "%s", ' % what + json.dumps(fields)[1:])
+    print('{"gatehouse": "%s", ' % what + json.dumps(fields)[1:])  # noqa: T201  # the console

@@ -8,6 +8,7 @@ import sys
 from hashlib import sha256
 
 import slots as boot_slots
+
 from gatehouse_wire import node_update as wire
 from gatehouse_wire.errors import CRC, WireError
 
@@ -82,7 +83,9 @@ class UpdateDesk:
 
     def _judge(self, request):
         mac = self._identity.mac_for(request.key_id)
-        if mac is None or not wire.is_genuine(request, node_id=self._identity.node, nonce=self._nonce, mac=mac):
+        if mac is None or not wire.is_genuine(
+            request, node_id=self._identity.node, nonce=self._nonce, mac=mac
+        ):
             return wire.FORGED
         head = wire.parse_head(request.head)
         if head.kind != self._identity.kind:
