@@ -22,6 +22,8 @@ _ANSWER_S: Final = 15.0
 _ENTER_S: Final = 6.0
 _KNOCK_S: Final = 2.5
 """Whoever has a REPL enters it within a second; a board that does not is asked through its loader."""
+_START_S: Final = 10.0
+_STARTED: Final = b'{"gatehouse": "start"'
 _LINE_LIMIT: Final = 8192
 _MARK: Final = '{"gatehouse"'
 
@@ -180,7 +182,9 @@ async def number(port: str, expression: str) -> float:
 
 
 async def restart(port: str) -> None:
-    """Let the node start anew (a soft reset, which is not counted) and run its program.
+    """Let the node start anew (a soft reset, which is not counted) and wait until its program says so.
+
+    A program that does not say so in time is left to the caller's next question, which then finds what is the matter.
 
     Raises:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE.
@@ -222,8 +226,10 @@ def _talk(port: str, code: str, enter_s: float = _ENTER_S) -> str:
 
 
 def _restart(port: str) -> None:
-    with raw_repl.opened(port, within_s=_ENTER_S, is_restart=True):
-        return
+    with raw_repl.open_port(port) as device:
+        repl = raw_repl.RawRepl(device, port)
+        repl.enter(within_s=_ENTER_S)
+        repl.restart(_STARTED, within_s=_START_S)
 
 
 def _reset(port: str) -> None:

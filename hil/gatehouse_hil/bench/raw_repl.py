@@ -81,11 +81,20 @@ class RawRepl:
                 time.sleep(_CHUNK_PAUSE_S)
         self._write(b"\x04")
 
-    def leave(self, *, is_restart: bool) -> None:
-        """Leave the raw REPL; with `is_restart` the runtime starts anew and runs main.py."""
+    def leave(self) -> None:
+        """Leave the raw REPL for the friendly one."""
         with contextlib.suppress(BenchError):
-            self._write(b"\x02" + (b"\x04" if is_restart else b""))
+            self._write(b"\x02")
             self._port.flush()
+
+    def restart(self, until: bytes, *, within_s: float) -> bool:
+        """Let the runtime start anew and run main.py; return whether it said `until` in time.
+
+        Raises:
+            BenchError: PORT_GONE.
+        """
+        self._write(b"\x02\x04")
+        return until in self._until(until, time.monotonic() + within_s)
 
     def _quiet(self) -> None:
         self._until(b"\x00never", time.monotonic() + 0.05)
@@ -109,7 +118,7 @@ class RawRepl:
 
 
 @contextlib.contextmanager
-def opened(port: str, *, within_s: float = 5.0, is_restart: bool = False) -> Iterator[RawRepl]:
+def opened(port: str, *, within_s: float = 5.0) -> Iterator[RawRepl]:
     """Open `port` for us alone, enter the raw REPL, leave it at the end.
 
     Raises:
@@ -121,7 +130,7 @@ def opened(port: str, *, within_s: float = 5.0, is_restart: bool = False) -> Ite
         try:
             yield repl
         finally:
-            repl.leave(is_restart=is_restart)
+            repl.leave()
 
 
 class ExclusivePort:
