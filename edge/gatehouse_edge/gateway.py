@@ -50,7 +50,7 @@ from gatehouse_events.chain import EntryKind, Stamp
 from gatehouse_events.city import SiteCard
 from gatehouse_events.records import ClockCorrection
 from gatehouse_events.states import UNATTENDED_STATES
-from gatehouse_journal import Journal, Limits, Reader, Signer
+from gatehouse_journal import Batch, Journal, Limits, Reader, Signer
 
 _log = logging.getLogger(__name__)
 
@@ -466,8 +466,11 @@ def _open_ledger(journal: Journal, local: GatewayConfig) -> Opened:
     clock = SystemClock(last_seen(state))
     clock.quality = clock_quality()
     config, origin, doubt = kept_config(state, local)
-    if (local.fleet_directory / USE_LOCAL).exists():
+    if (local.fleet_directory / USE_LOCAL).exists() and KEPT_KEY in state:
+        journal.commit(Batch(state={KEPT_KEY: None}))
+        state.pop(KEPT_KEY)
         config, origin, doubt = local, ConfigOrigin(), None
+    (local.fleet_directory / USE_LOCAL).unlink(missing_ok=True)
     try:
         plan = plan_of(config)
     except Exception as error:
