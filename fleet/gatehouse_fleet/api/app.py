@@ -13,6 +13,7 @@ from gatehouse_fleet.api import audit, coverage, enrolment, gateways, org, peopl
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.api.shell import Shell
+from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services
 
@@ -24,6 +25,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     gateways.router,
     coverage.router,
     audit.router,
+    orders_api.router,
 )
 """Every router of the API, one line each."""
 _REFUSALS: Final[dict[int, str]] = {
