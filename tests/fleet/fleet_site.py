@@ -16,14 +16,20 @@ import httpx
 import uvicorn
 from sqlalchemy import insert, select
 
-from gatehouse_events.chain import Entry, EntryKind, Lane, Stamp, canonical
+from gatehouse_events.alarm import Alarm, Change, What, Word
+from gatehouse_events.chain import Entry, EntryKind, Lane, Stamp, canonical, microseconds
+from gatehouse_events.city import AssetCard, SiteCard
+from gatehouse_events.codes import CODES
+from gatehouse_events.event import Asset, EventSite
 from gatehouse_events.fleet_api import journal_path
 from gatehouse_events.replication import Answer, Gap, batch_of, decode_answer, encode
-from gatehouse_events.states import Label
+from gatehouse_events.states import AlarmState, Label
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.ingest.app import Downlink, front
 from gatehouse_fleet.ingest.identity import GatewayIdentity, Refusal
-from gatehouse_fleet.ingest.service import Ingest
+from gatehouse_fleet.ingest.sealed import seal
+from gatehouse_fleet.ingest.service import Ingest, vault_of
+from gatehouse_fleet.ingest.vault import Submission
 from gatehouse_fleet.ingest.writer import Committed
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
@@ -224,6 +230,62 @@ async def replicate(
         after = answer.wanted if isinstance(answer, Gap) else run[-1].seq
     assert answer is not None
     return answer
+
+
+def a_card(gateway_id: str) -> SiteCard:
+    """An invented community (示例) with a detector and a lift."""
+    return SiteCard(
+        gateway_id=gateway_id,
+        site=EventSite(division_code="371002", community_id="0007", estate="示例小区"),
+        assets={
+            "gas-1": AssetCard(
+                asset=Asset(id="gas-1", kind="gas_detector"), building="3", unit="1", floor="2"
+            ),
+            "lift-1": AssetCard(asset=Asset(id="lift-1", kind="lift"), building="5"),
+        },
+    )
+
+
+def alarm_change(
+    alarm_id: str,
+    revision: int,
+    *,
+    code: str = "gas.high_alarm",
+    state: AlarmState = AlarmState.UNACK,
+    device_id: str = "gas-1",
+    at: datetime = START,
+) -> Change:
+    """One revision of an invented alarm."""
+    row = CODES[code]
+    alarm = Alarm(
+        alarm_id=alarm_id, seq=revision, device_id=device_id, code=code, kind=row.kind, priority=row.priority,
+        state=state, is_active=state is not AlarmState.CLOSED, raised_at=at, raised_s=0.0,
+        changed_at=at + timedelta(seconds=revision), changed_s=0.0, unack_since_s=0.0,
+    )  # fmt: skip
+    return Change(alarm=alarm, what=What.RAISED if revision == 1 else What.CHANGED, word=Word.RAISED)
+
+
+async def hand_in(
+    store: Store,
+    clock: Clock,
+    identity: GatewayIdentity,
+    one: Gateway,
+    entries: Sequence[Entry] | None = None,
+    *,
+    lane: Lane = Lane.ALARM,
+) -> list[Answer]:
+    """Commit entries (the whole lane when not given) through the vault, without HTTP."""
+    vault = vault_of(services_for(store, clock))
+    answers = []
+    rest = list(one.entries(lane) if entries is None else entries)
+    while rest:
+        run = [e for e in rest[:500] if e.epoch == rest[0].epoch]
+        rest = rest[len(run) :]
+        sealed = seal(batch_of(one.id, run, holes=one.holes()), gateway_no=identity.no, size_bytes=0)
+        at_us = microseconds(clock.now())
+        answers.append((await vault.commit([Submission(sealed=sealed)], at_us=at_us))[0].answer)
+    await vault.close()
+    return answers
 
 
 async def stored(store: Store, lane: int = 1, gateway_no: int = 1) -> list[Any]:
