@@ -108,7 +108,10 @@ def _told(source: Source, entries: Sequence[StoredEntry]) -> list[_Told]:
             continue
         if isinstance(found, Unreadable):
             _log.error(
-                "entry %d of gateway %s cannot be read: %s", read.entry.seq, source.id, ascii(found.reason)[:120]
+                "entry %d of gateway %s cannot be read: %s",
+                read.entry.seq,
+                source.id,
+                ascii(found.reason)[:120],
             )
             change, is_verified = stand_in(read.entry, found, gateway_id=source.id), False
         else:

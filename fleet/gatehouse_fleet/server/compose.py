@@ -14,7 +14,10 @@ from starlette.types import ASGIApp
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.session import session_gate
-from gatehouse_fleet.server.housekeeping import keep_house
+from gatehouse_fleet.cases import clockwork
+from gatehouse_fleet.cases.office import Office
+from gatehouse_fleet.cases.shelf import Shelf
+from gatehouse_fleet.server.housekeeping import keep_house, take_samples
 from gatehouse_fleet.server.keeper import Keeper
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.store.relay import relay_wakes
@@ -42,7 +45,12 @@ def build(services: Services, desk: Desk) -> Built:
     keeper = Keeper()
     api = create_app(services, session_gate(services), desk=desk)
     api.state.keeper = keeper
-    parts = [Part(name="housekeeping", run=partial(keep_house, services))]
+    api.state.office = office = Office.of(services, Shelf())
+    parts = [
+        Part(name="housekeeping", run=partial(keep_house, services)),
+        Part(name="clockwork of cases", run=partial(clockwork.run, office)),
+        Part(name="coverage samples", run=partial(take_samples, services)),
+    ]
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(app=api, parts=tuple(parts), keeper=keeper)

@@ -12,6 +12,7 @@ from sqlalchemy import delete
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.pki.authority import GATEWAY_LIFE, RENEW_AFTER
 from gatehouse_fleet.pki.identity import expiries
+from gatehouse_fleet.registry.measuring import SAMPLE_EVERY_S, sample
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.store.schema.gateways import enrolment_code
 from gatehouse_fleet.store.schema.people import session
@@ -29,6 +30,14 @@ async def keep_house(services: Services) -> None:
     while True:
         await clean(services)
         await asyncio.sleep(EVERY_S)
+
+
+async def take_samples(services: Services) -> None:
+    """Count the cameras that are online, every ten minutes, until cancelled."""
+    while True:
+        async with services.store.begin() as db:
+            await sample(db, now=services.clock.now(), zone=services.settings.time_zone)
+        await asyncio.sleep(SAMPLE_EVERY_S)
 
 
 async def clean(services: Services) -> None:
