@@ -12,11 +12,12 @@ sys.path.insert(0, "a")
 
 import slots as boot_slots
 from counter import Counter
-from gatehouse_wire import lift_link, node_update
 from hmac_sha256 import mac_of
 from lift_ring import Ring
 from store import Store
 from update import UpdateDesk
+
+from gatehouse_wire import lift_link, node_update
 
 BEFORE, TORN, AFTER = 0, 1, 2
 KEY = bytes(range(16))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gatehouse_fleet.api import audit, coverage, enrolment, gateways, org, people, users
+from gatehouse_fleet.api import audit, cases_api, coverage, enrolment, gateways, org, people, users
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.api.shell import Shell
@@ -22,10 +22,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     users.router,
     org.router,
     enrolment.router,
+    orders_api.router,
+    cases_api.router,
     gateways.router,
     coverage.router,
     audit.router,
-    orders_api.router,
 )
 """Every router of the API, one line each."""
 _REFUSALS: Final[dict[int, str]] = {

@@ -1,6 +1,6 @@
 """One case as it stands, and its time line: every change is one more line, chained by hashes, and the case's next revision.
 
-A case is changed only through `append`, inside one transaction that holds the case's row. So two people cannot both take the
+A case is changed only through `append`, inside one transaction that holds the cases of its community. So two people cannot both take the
 same step, and the time line tells everything that ever happened, in order.
 """
 
@@ -141,17 +141,28 @@ async def open_case(work: Work, draft: Case, *, actor: Actor, detail: _Detail) -
 
 
 async def load(work: Work, case_id: int) -> Case:
-    """Return a case and keep everybody else from changing it until the commit.
+    """Return a case and keep everybody else from changing any case of its community until the commit.
 
     Raises:
         CaseError: there is no such case.
     """
-    query = select(case).where(case.c.id == case_id).with_for_update()
-    row = (await work.db.execute(query)).one_or_none()
-    if row is None:
+    node_id = (await work.db.execute(select(case.c.node_id).where(case.c.id == case_id))).scalar_one_or_none()
+    if node_id is None:
         raise CaseError(f"there is no case {case_id}")
-    path = select(org_node.c.path).where(org_node.c.id == row.node_id)
-    return case_of(row, (await work.db.execute(path)).scalar_one())
+    path = await hold_community(work, node_id)
+    row = (await work.db.execute(select(case).where(case.c.id == case_id))).one()
+    return case_of(row, path)
+
+
+async def hold_community(work: Work, node_id: int) -> str:
+    """Lock a community's cases and return its path.
+
+    One lock for all of them, taken before anything else: merging and joining touch several cases, and rows locked one by one
+    in changing order would sooner or later wait for each other in a circle.
+    """
+    # Not FOR UPDATE: rows that merely refer to the place must still be written meanwhile.
+    query = select(org_node.c.path).where(org_node.c.id == node_id).with_for_update(key_share=True)
+    return str((await work.db.execute(query)).scalar_one())
 
 
 def case_of(row: Row[Any], node_path: str) -> Case:
@@ -177,7 +188,7 @@ async def append(
     """Write a case as it is now with the line that tells why; return it at its next revision.
 
     Args:
-        work: the transaction; it holds the case's row.
+        work: the transaction; it holds the community.
         now_is: the case with what has changed already in it.
         what: what happened.
         actor: who did it.

@@ -10,14 +10,15 @@ from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct, structs
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Actor as GatewayActor
 from gatehouse_events.alarm import Alarm, Change, DealStatus, What
 from gatehouse_events.states import Disposition, Kind, Priority
 from gatehouse_fleet.cases import limits, moves, prevention
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, open_case
+from gatehouse_fleet.cases.docket import Case, Happened, Work, append, hold_community, load, open_case
 from gatehouse_fleet.cases.merging import Candidate, Join, Reason, Seen, choose, kind_of
 from gatehouse_fleet.cases.policy import OpenRule, Stage
 from gatehouse_fleet.cases.shelf import Rules, Shelf, city_of
@@ -28,7 +29,6 @@ from gatehouse_fleet.projection.step import AlarmContext
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.cases import case, case_alarm, occurrence
 from gatehouse_fleet.store.schema.gateways import device
-from gatehouse_fleet.store.schema.org import org_node
 
 MAX_CANDIDATES: Final = 500
 """Alarms of open cases of one community that a new alarm is compared with, newest first."""
@@ -94,9 +94,14 @@ async def take(work: Work, told: AlarmTold) -> Case | None:
     Older revisions than one already taken change nothing.
     """
     alarm = told.change.alarm
+    await hold_community(work, told.node_id)
     known = await _known(work, alarm.alarm_id)
-    if known is not None:
-        return await _follow(work, told, known)
+    return await _begin(work, told) if known is None else await _follow(work, told, known)
+
+
+async def _begin(work: Work, told: AlarmTold) -> Case | None:
+    """Take the first revision of an alarm."""
+    alarm = told.change.alarm
     rules = await work.shelf.rules(work.db, city_of(told.node_path))
     rule = rules.policy.opening(alarm.kind, alarm.priority, alarm.code)
     if rule is None:
@@ -130,9 +135,6 @@ async def _known(work: Work, alarm_id: str) -> _Known | None:
 
 
 async def _join_or_open(work: Work, told: AlarmTold, rules: Rules, rule: OpenRule) -> Case:
-    # One alarm of a community at a time: two workers must not open two cases for one incident.
-    lock = select(org_node.c.id).where(org_node.c.id == told.node_id).with_for_update(key_share=True)
-    await work.db.execute(lock)
     seen = _seen(told)
     window = timedelta(minutes=rules.policy.merging.place_window_min)
     join = choose(seen, await _candidates(work, told), window)
@@ -248,16 +250,22 @@ async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case:
     """Take a later revision of an alarm that has a case."""
     alarm = told.change.alarm
     found = await load(work, known.case_id)
-    known = (
-        await _known(work, alarm.alarm_id) or known
-    )  # a merge may have moved it before we had the case's row
-    if known.case_id != found.id:
-        found = await load(work, known.case_id)
-    if alarm.seq <= known.seq:
+    is_back = alarm.is_open and not known.is_open
+    if alarm.seq < known.seq or (alarm.seq == known.seq and not is_back):
         return found
+    if is_back and not found.is_open:
+        return await _leave(work, told, found)
     if alarm.repeats > known.repeats:
         await _count(work, told, alarm.repeats - known.repeats)
     return await _effects(work, found, told, known)
+
+
+async def _leave(work: Work, told: AlarmTold, closed: Case) -> Case | None:
+    """An alarm that was told as closed is open after all (two stories of one journal): a closed case must not hide it."""
+    alarm_id = told.change.alarm.alarm_id
+    await append(work, closed, Happened.ALARM_LEFT, actor=SYSTEM, detail={"alarm": alarm_id})
+    await work.db.execute(delete(case_alarm).where(case_alarm.c.alarm_id == alarm_id))
+    return await _begin(work, told)
 
 
 async def _effects(work: Work, found: Case, told: AlarmTold, known: _Known) -> Case:
@@ -278,7 +286,8 @@ async def _effects(work: Work, found: Case, told: AlarmTold, known: _Known) -> C
             actor=actor,
             detail={"alarm": alarm.alarm_id, "by": "gateway"},
         )
-    if told.change.what is What.REPEATED and alarm.is_open and found.step is CaseStep.FEEDBACK:
+    is_again = told.change.what is What.REPEATED or not known.is_open
+    if is_again and alarm.is_open and found.step is CaseStep.FEEDBACK:
         reason = "反馈后报警再次发生 it happened again after the feedback"
         found = await moves.back(work, found, CaseStep.HANDLING, reason=reason, actor=SYSTEM)
     if is_closing:
@@ -353,8 +362,10 @@ def _outcome(dispositions: list[str | None]) -> Disposition:
 async def _count(work: Work, told: AlarmTold, count: int) -> None:
     alarm = told.change.alarm
     if alarm.kind in _COUNTED:
+        make = postgresql.insert if work.db.dialect.name == "postgresql" else sqlite.insert
         await work.db.execute(
-            insert(occurrence).values(
+            make(occurrence)
+            .values(
                 alarm_id=alarm.alarm_id,
                 seq=alarm.seq,
                 gateway_no=told.gateway_no,
@@ -363,6 +374,7 @@ async def _count(work: Work, told: AlarmTold, count: int) -> None:
                 at=work.now,
                 count=count,
             )
+            .on_conflict_do_nothing()
         )
 
 

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
+from fastapi import Request
+
 from gatehouse_fleet.cases.docket import Work
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.orders import orders_topic
 from gatehouse_fleet.projection.feed import FEED_TOPIC, publish
-from gatehouse_fleet.services import Services
+from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store import Store, Wake
 
 
@@ -40,3 +42,13 @@ class Office:
             self.wake.notify(FEED_TOPIC)
         for gateway_id in work.ordered:
             self.wake.notify(orders_topic(gateway_id))
+
+
+def office_of(request: Request) -> Office:
+    """Return the office of the application a request came to; made at the first one that needs it."""
+    state = request.app.state
+    if not hasattr(state, "office"):
+        state.office = Office.of(services_of(request), Shelf())
+    office = state.office
+    assert isinstance(office, Office)  # noqa: S101  # set above or by the server
+    return office

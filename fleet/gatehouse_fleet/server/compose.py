@@ -14,6 +14,10 @@ from starlette.types import ASGIApp
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.session import session_gate
+from gatehouse_fleet.cases import clockwork
+from gatehouse_fleet.cases.intake import CaseSteps
+from gatehouse_fleet.cases.office import Office
+from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
@@ -47,7 +51,8 @@ def build(services: Services, desk: Desk) -> Built:
     """Return the worker; nothing has started yet."""
     keeper = Keeper()
     gate = GatewayGate(desk)
-    projector = Projector(services, steps=())
+    office = Office.of(services, Shelf())
+    projector = Projector(services, steps=(CaseSteps(office.shelf, services.clock),))
     orders = Orders(services, gate.require)
 
     def committed(commits: Sequence[Committed]) -> None:
@@ -59,11 +64,13 @@ def build(services: Services, desk: Desk) -> Built:
     )
     api = create_app(services, session_gate(services), desk=desk)
     api.state.keeper = keeper
+    api.state.office = office
     parts = [
         Part(name="ingest", run=ingest.run),
         Part(name="projection", run=projector.run),
         Part(name="outcomes of orders", run=orders.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
+        Part(name="clockwork of cases", run=partial(clockwork.run, office)),
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
     if not services.store.is_sqlite:

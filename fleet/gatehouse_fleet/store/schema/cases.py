@@ -185,7 +185,9 @@ inbox: Final = Table(
     Column("at", Moment, nullable=False),
     Column("case_id", Number, ForeignKey("fleet_case.id"), nullable=False, index=True),
     Column("audience", String(32), nullable=False),  # people.roles.Role
-    Column("user_id", Number, ForeignKey("fleet_user.id"), index=True),  # one person; None: the whole audience
+    Column(
+        "user_id", Number, ForeignKey("fleet_user.id"), index=True
+    ),  # one person; None: the whole audience
     Column("node_path", String(512), nullable=False),  # of the community: who reaches it is told
     Column("light", String(8), nullable=False),
     Column("stage", String(16), nullable=False),
