@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import targets
 from city_fleet import Fleet
 from city_process import CityProcess, city
 
+from gatehouse_events.ids import new_id
 from gatehouse_events.orders import CityReceipt, Order, orders_of
 from gatehouse_events.states import Kind
 from gatehouse_fleet.city import parking, switch
@@ -24,19 +25,45 @@ from gatehouse_fleet.city.transports import transport_for
 from gatehouse_fleet.clock import SystemClock
 from gatehouse_fleet.orders import lane
 from gatehouse_fleet.store import Store, Wake
+from gatehouse_hil.postgres import PostgresCluster
 
 QUICK = "retry: {first_s: 0.05, most_s: 0.2, tries_per_event: 3, stop_after_refusals: 4}\n"
 
 
 @pytest.fixture
-async def fleet(store: Store) -> Fleet:
-    return Fleet(store, SystemClock(), Wake())
+async def fleet(sqlite_url: Callable[[str], str]) -> AsyncIterator[Fleet]:
+    """On SQLite; what depends on the database takes `both`."""
+    store = Store.open(sqlite_url("fleet"))
+    await store.create_all()
+    yield Fleet(store, SystemClock(), Wake())
+    await store.close()
 
 
 @pytest.fixture
-async def platform(tmp_path: Path) -> AsyncIterator[CityProcess]:
-    async with city(tmp_path) as process:
+async def both(store: Store) -> Fleet:
+    """Once on each database."""
+    return Fleet(store, SystemClock(), Wake())
+
+
+@pytest.fixture(scope="module")
+def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityProcess]:
+    with city(tmp_path_factory.mktemp("city")) as process:
         yield process
+
+
+@pytest.fixture
+async def platform(shared_platform: CityProcess) -> CityProcess:
+    await shared_platform.fresh()
+    return shared_platform
+
+
+@pytest.fixture
+async def postgres(cluster: PostgresCluster) -> AsyncIterator[Fleet]:
+    """For what SQLite cannot do: one writer there, one process."""
+    store = Store.open(cluster.url(cluster.create_database()))
+    await store.create_all()
+    yield Fleet(store, SystemClock(), Wake())
+    await store.close()
 
 
 def http_target(platform: CityProcess, text: str = targets.CLOUDEVENTS + QUICK) -> Target:
@@ -80,7 +107,8 @@ async def received(fleet: Fleet, target: str, count: int) -> None:
     await until(has)
 
 
-async def test_an_alarm_is_at_the_city_with_its_receipt_stored(fleet: Fleet, platform: CityProcess) -> None:
+async def test_an_alarm_is_at_the_city_with_its_receipt_stored(both: Fleet, platform: CityProcess) -> None:
+    fleet = both
     no = await fleet.gateway("gw-1")
     seq = await fleet.tell(no, fleet.change())
     async with delivering(courier_for(fleet, http_target(platform))):
@@ -93,7 +121,7 @@ async def test_an_alarm_is_at_the_city_with_its_receipt_stored(fleet: Fleet, pla
 
 
 async def test_revisions_arrive_in_order_and_each_once(fleet: Fleet, platform: CityProcess) -> None:
-    alarm_id = "01KAR7W3N8Z4E6Q2V9T5X1YB0M"
+    alarm_id = new_id(fleet.clock.now())
     no = await fleet.gateway("gw-1")
     words = ["raised", "acknowledged", "updated", "cleared"]
     await fleet.tell(no, *[fleet.change(word, alarm_id=alarm_id, seq=n + 1) for n, word in enumerate(words)])
@@ -104,9 +132,10 @@ async def test_revisions_arrive_in_order_and_each_once(fleet: Fleet, platform: C
 
 
 async def test_a_refused_event_stands_aside_with_its_reason_and_later_ones_go_on(
-    fleet: Fleet, platform: CityProcess
+    both: Fleet, platform: CityProcess
 ) -> None:
-    bad = "01KAR7W3N8Z4E6Q2V9T5X1YB0M"
+    fleet = both
+    bad = new_id(fleet.clock.now())
     await platform.behave(refuse_alarms=[bad])
     no = await fleet.gateway("gw-1")
     await fleet.tell(no, fleet.change(alarm_id=bad), fleet.change(), fleet.change())
@@ -124,8 +153,9 @@ async def test_a_refused_event_stands_aside_with_its_reason_and_later_ones_go_on
     assert len(platform.stored()) == 3
 
 
-async def test_a_parked_revision_is_not_told_behind_a_later_one(fleet: Fleet, platform: CityProcess) -> None:
-    alarm_id = "01KAR7W3N8Z4E6Q2V9T5X1YB0M"
+async def test_a_parked_revision_is_not_told_behind_a_later_one(both: Fleet, platform: CityProcess) -> None:
+    fleet = both
+    alarm_id = new_id(fleet.clock.now())
     await platform.behave(refuse_alarms=[alarm_id])
     no = await fleet.gateway("gw-1")
     await fleet.tell(no, fleet.change(alarm_id=alarm_id))
@@ -157,11 +187,16 @@ async def test_a_target_that_refuses_everything_stops_itself_instead_of_parking_
     await fleet.tell(no, *[fleet.change() for _ in range(10)])
 
     async def is_stopped() -> bool:
-        return (await standing_of(fleet)).state is TargetState.STOPPED
+        standing = await switch_standing(fleet)
+        return standing is not None and standing.state is TargetState.STOPPED
 
     async with delivering(courier_for(fleet, http_target(platform))):
         await until(is_stopped)
-        assert len(await fleet.parked("weihai")) == 4
+
+        async def are_parked() -> bool:
+            return len(await fleet.parked("weihai")) == 4
+
+        await until(are_parked)
         assert "4 events in a row" in (await standing_of(fleet)).reason
         await platform.behave()
         await turn(fleet, TargetState.RUNNING)
@@ -173,7 +208,7 @@ async def test_a_wrong_credential_parks_nothing(fleet: Fleet, tmp_path: Path) ->
     (tmp_path / "key").write_text("sixteen letters of a key")
     (tmp_path / "wrong").write_text("another sixteen letters!")
     signature = "signature: {kind: hmac_sha256, key_file: KEY}\n"
-    async with city(tmp_path, f"--key-file={tmp_path / 'key'}") as platform:
+    with city(tmp_path, f"--key-file={tmp_path / 'key'}") as platform:
         no = await fleet.gateway("gw-1")
         await fleet.tell(no, fleet.change())
         wrong = http_target(platform, targets.CLOUDEVENTS + QUICK + signature.replace("KEY", "wrong"))
@@ -196,18 +231,18 @@ async def test_a_target_that_was_down_catches_up_in_order_and_blocks_no_other(
     fleet: Fleet, platform: CityProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "second").mkdir()
-    async with city(tmp_path / "second") as second:
+    with city(tmp_path / "second") as second:
         numbers = [await fleet.gateway(f"gw-{n}") for n in range(3)]
         down = http_target(platform)
         up = http_target(second, targets.CLOUDEVENTS.replace("id: weihai", "id: province") + QUICK)
-        await platform.kill()
+        platform.kill()
         async with delivering(courier_for(fleet, down), courier_for(fleet, up)):
             for _ in range(10):
                 for no in numbers:
                     await fleet.tell(no, fleet.change())
             await received(fleet, "province", 30)
             assert await fleet.receipts("weihai") == []
-            await platform.start()
+            platform.start()
             await received(fleet, "weihai", 30)
     by_gateway = {
         no: [r.event_id for r in await fleet.receipts("weihai") if r.gateway_no == no] for no in numbers
@@ -223,8 +258,8 @@ async def test_a_platform_that_dies_between_storing_and_answering_has_the_event_
     no = await fleet.gateway("gw-1")
     await fleet.tell(no, fleet.change())
     async with delivering(courier_for(fleet, http_target(platform))):
-        assert await platform.ended() == 9
-        await platform.start()
+        assert await asyncio.to_thread(platform.end) == 9
+        platform.start()
         await received(fleet, "weihai", 1)
     assert [line["verdict"] for line in platform.kept()] == ["stored", "repeat"]
     assert len(set(platform.stored())) == 1
@@ -233,7 +268,7 @@ async def test_a_platform_that_dies_between_storing_and_answering_has_the_event_
 async def test_an_event_the_platform_always_fails_on_is_parked_once_others_get_through(
     fleet: Fleet, platform: CityProcess
 ) -> None:
-    poison = "01KAR7W3N8Z4E6Q2V9T5X1YB0M"
+    poison = new_id(fleet.clock.now())
     await platform.behave(fail_alarms=[poison])
     first, second = await fleet.gateway("gw-1"), await fleet.gateway("gw-2")
     await fleet.tell(first, fleet.change(alarm_id=poison), fleet.change())
@@ -269,7 +304,8 @@ async def test_a_platform_that_is_merely_out_of_service_parks_nothing(
     assert await fleet.parked("weihai") == []
 
 
-async def test_a_doubtful_alarm_goes_out_marked(fleet: Fleet, platform: CityProcess) -> None:
+async def test_a_doubtful_alarm_goes_out_marked(both: Fleet, platform: CityProcess) -> None:
+    fleet = both
     no = await fleet.gateway("gw-1")
     await fleet.tell(no, fleet.change())
     async with fleet.store.begin() as db:  # a restored disk tells other things under the same numbers
@@ -312,9 +348,10 @@ async def test_a_gateway_without_card_is_told_with_what_the_fleet_knows(
 
 
 async def test_the_receipt_goes_down_to_the_gateway_never_past_what_is_parked(
-    fleet: Fleet, platform: CityProcess
+    both: Fleet, platform: CityProcess
 ) -> None:
-    bad = "01KAR7W3N8Z4E6Q2V9T5X1YB0M"
+    fleet = both
+    bad = new_id(fleet.clock.now())
     await platform.behave(refuse_alarms=[bad])
     no = await fleet.gateway("gw-1")
     first = await fleet.tell(no, fleet.change())
@@ -332,8 +369,9 @@ async def test_the_receipt_goes_down_to_the_gateway_never_past_what_is_parked(
 
 
 async def test_a_new_target_that_starts_now_is_told_only_what_comes(
-    fleet: Fleet, platform: CityProcess
+    both: Fleet, platform: CityProcess
 ) -> None:
+    fleet = both
     no = await fleet.gateway("gw-1")
     await fleet.tell(no, fleet.change())
     target = http_target(platform, targets.CLOUDEVENTS.replace("start: beginning", "start: now") + QUICK)
@@ -366,11 +404,9 @@ async def test_a_paused_target_receives_nothing_until_it_is_resumed(
 
 
 async def test_an_entry_committed_late_is_delivered_though_later_ids_were_seen_before(
-    store: Store, platform: CityProcess
+    postgres: Fleet, platform: CityProcess
 ) -> None:
-    if store.is_sqlite:
-        pytest.skip("SQLite has one writer: no transaction can be overtaken")
-    fleet = Fleet(store, SystemClock(), Wake())
+    fleet = postgres
     slow, quick = await fleet.gateway("gw-slow"), await fleet.gateway("gw-quick")
     async with delivering(courier_for(fleet, http_target(platform))):
         async with fleet.held_open() as db:
@@ -383,11 +419,9 @@ async def test_an_entry_committed_late_is_delivered_though_later_ids_were_seen_b
 
 
 async def test_two_servers_of_one_database_deliver_to_a_target_one_at_a_time(
-    store: Store, platform: CityProcess
+    postgres: Fleet, platform: CityProcess
 ) -> None:
-    if store.is_sqlite:
-        pytest.skip("SQLite has one process")
-    fleet = Fleet(store, SystemClock(), Wake())
+    fleet = postgres
     no = await fleet.gateway("gw-1")
     first, second = (courier_for(fleet, http_target(platform)) for _ in range(2))
     async with delivering(first, second):
