@@ -23,13 +23,17 @@ class Fleet(Part):
     )
     proxy: _Url | None = Field(default=None, description="http://name:port of a proxy on the way")
     orders: Literal["auto", "poll"] = Field(
-        default="auto", description="auto: a stream, and polls behind a proxy that holds it back; poll: only polls"
+        default="auto",
+        description="auto: a stream, and polls behind a proxy that holds it back; poll: only polls",
     )
     evidence_kib_s: int = Field(
         default=256, ge=8, le=1_048_576, description="most KiB per second for clips; alarms always go first"
     )
     lost_after_s: float = Field(
-        default=300, ge=30, le=86_400, description="seconds without contact until that is a fault at the console"
+        default=300,
+        ge=30,
+        le=86_400,
+        description="seconds without contact until that is a fault at the console",
     )
 
     @model_validator(mode="after")

@@ -39,7 +39,9 @@ class GatewayConfig(Part):
     rules: Rules = Field(default_factory=Rules, description="limits of the rules")
     escalation: Escalation = Field(default_factory=Escalation, description="who is told when nobody answers")
     notifiers: Notifiers = Field(default_factory=Notifiers, description="ways to people")
-    fleet: Fleet | None = Field(default=None, description="the fleet server; absent: the gateway stands alone")
+    fleet: Fleet | None = Field(
+        default=None, description="the fleet server; absent: the gateway stands alone"
+    )
 
     _directory: Path = PrivateAttr(default=Path())
     _profiles: dict[str, Profile] = PrivateAttr(default_factory=dict)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -49,11 +49,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Peer(Struct, frozen=True, kw_only=True):
+class Peer(Protocol):
     """The gateway at the other end, known by its certificate."""
 
-    no: int
-    id: str
+    @property
+    def no(self) -> int:
+        """`gateway.no`."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Name."""
+        ...
 
 
 Authenticate = Callable[[Scope, str], Awaitable[Peer]]
