@@ -84,6 +84,7 @@ class Fleet:
                     .returning(org_node.c.id)
                 )
             ).scalar_one()
+            await db.execute(update(org_node).where(org_node.c.id == node).values(path=f"/{node}/"))
             number = (
                 await db.execute(
                     insert(gateway)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +18,37 @@ from gatehouse_hil import city_shelf
 
 
 class CityProcess:
-    """Started, killed and started again on the same ports."""
+    """Started, killed and started again on the same ports; `fresh` forgets what it has kept so far."""
 
     def __init__(self, store: Path, *arguments: str) -> None:
         self.store = store
         self.ports: dict[str, int] = {}
         self._arguments = arguments
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._forgotten = 0
 
-    async def start(self) -> None:
+    def start(self) -> None:
         ports = [f"--{name}={port}" for name, port in self.ports.items()]
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gatehouse_hil.city_platform",
-            f"--store={self.store}",
-            *ports,
-            *self._arguments,
-            stdout=asyncio.subprocess.PIPE,
-        )
+        command = [sys.executable, "-m", "gatehouse_hil.city_platform", f"--store={self.store}"]
+        self._process = subprocess.Popen([*command, *ports, *self._arguments], stdout=subprocess.PIPE)
         assert self._process.stdout is not None
-        async with asyncio.timeout(60):
-            self.ports = json.loads(await self._process.stdout.readline())
+        self.ports = json.loads(self._process.stdout.readline())
 
-    async def kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
+    def kill(self) -> None:
+        if self._process is not None:
             self._process.kill()
-            await self._process.wait()
+            self.end()
 
-    async def ended(self) -> int:
+    def end(self) -> int:
         assert self._process is not None
-        async with asyncio.timeout(60):
-            return await self._process.wait()
+        assert self._process.stdout is not None
+        code = self._process.wait(60)
+        self._process.stdout.close()
+        return code
+
+    async def fresh(self) -> None:
+        await self.behave()
+        self._forgotten = len(city_shelf.read(self.store))
 
     @property
     def url(self) -> str:
@@ -59,21 +59,21 @@ class CityProcess:
             (await client.post(f"{self.url}/control", json=how)).raise_for_status()
 
     def kept(self) -> list[dict[str, Any]]:
-        return city_shelf.read(self.store)
+        return city_shelf.read(self.store)[self._forgotten :]
 
     def stored(self) -> list[str]:
         """Ids of what it has, in the order of arrival; a repeat is not stored again."""
         return [line["id"] for line in self.kept() if line["verdict"] != "repeat"]
 
 
-@asynccontextmanager
-async def city(folder: Path, *arguments: str) -> AsyncIterator[CityProcess]:
+@contextmanager
+def city(folder: Path, *arguments: str) -> Iterator[CityProcess]:
     process = CityProcess(folder / "city.jsonl", *arguments)
     try:
-        await process.start()
+        process.start()
         yield process
     finally:
-        await process.kill()
+        process.kill()
 
 
 @asynccontextmanager
