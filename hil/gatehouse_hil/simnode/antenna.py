@@ -40,6 +40,11 @@ class Antenna:
         self._services: list[Any] = []
         self._is_window = False
 
+    @property
+    def is_advertising(self) -> bool:
+        """Whether adverts go out now."""
+        return self._advert is not None
+
     async def raise_(self) -> None:
         """Put the controller on the medium, silent."""
         host = Host()
@@ -110,7 +115,8 @@ class Antenna:
         self._medium.unconnectable.discard(self.address)
         self._device.advertising_data = data
         self._device.advertising_interval_min = self._device.advertising_interval_max = interval_s * 1000
-        await self._device.start_advertising(auto_restart=True)
+        # As on the chip: a connection ends the advertising, and nobody but the program starts it again.
+        await self._device.start_advertising(auto_restart=False)
 
     async def _shout(self, data: bytes, interval_s: float) -> None:
         if self._controller is None:

@@ -23,7 +23,8 @@ from typing import Any, Final, Self
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_hil.simnode import vm
 from gatehouse_hil.simnode.antenna import Antenna
-from gatehouse_hil.simnode.serial_port import SerialPort, UartSettings
+from gatehouse_hil.simnode.serial_port import SerialPort
+from gatehouse_hil.wire_end import UartSettings
 
 LOG_LINES: Final = 2000
 """Console lines kept; older ones are forgotten."""
@@ -119,7 +120,10 @@ class SimNode:
         self._control: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._power = asyncio.Event()
+        self._loss = asyncio.Event()
+        """Set: the power was gone since the last start, if only for a moment."""
         self._wake = asyncio.Event()
+        self._wake_levels: dict[str, tuple[int, ...]] = {}
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -167,10 +171,19 @@ class SimNode:
 
     async def power_off(self) -> None:
         """Take its power away at this instant; only flash and NVS remain. Twice does nothing."""
+        self.cut_power()
+        await self.until(lambda node: not node.is_on, timeout_s=10)
+
+    def cut_power(self) -> None:
+        """Take its power away and do not wait for anything. Twice does nothing."""
         self._power.clear()
+        self._loss.set()
         self._wake.set()
         self._kill()
-        await self.until(lambda node: not node.is_on, timeout_s=10)
+
+    def give_power(self) -> None:
+        """Give it power and do not wait for it to start. Twice does nothing."""
+        self._power.set()
 
     async def power_cycle(self) -> None:
         """Take its power away and give it back."""
@@ -187,14 +200,14 @@ class SimNode:
     def sense(self, name: str, value: float) -> None:
         """Change what the outside world is, now and after every restart.
 
-        `name` is "adc" or "adc4" (0 to 65535), "pressure_pa", "pin9" or a name in `wiring` (0 or 1), or "de_pin": the GPIO
+        `name` is "adc" or "adc4" (0 to 65535), "adc_uv" or "adc4_uv" (microvolts), "pressure_pa", "pin9" or a name in `wiring` (0 or 1), or "de_pin": the GPIO
         that enables the bus driver; while that is low, nothing the node sends is on the wire.
         """
         if name in self.wiring:
             name = f"pin{self.wiring[name]}"
         self._senses[name] = value
         self._order({"op": "sense", "name": name, "value": value})
-        if self.is_asleep and name.startswith("pin"):
+        if value in self._wake_levels.get(name, ()):  # even if it is gone again before anybody looks
             self._wake.set()
 
     def pin(self, number: int) -> int:
@@ -210,6 +223,11 @@ class SimNode:
         """Pull both serial adapters: open ports hang up, the paths are gone, the node runs on."""
         self._console.unplug()
         self._uart.unplug()
+
+    @property
+    def is_advertising(self) -> bool:
+        """Whether its radio sends adverts now."""
+        return self._antenna is not None and self._antenna.is_advertising
 
     @property
     def uart_port(self) -> SerialPort:
@@ -246,12 +264,13 @@ class SimNode:
     async def _live(self) -> None:
         while True:
             await self._power.wait()
+            self._loss.clear()
             cause = ResetCause.POWER_ON
             wake_reason = 0
             self._rtc_file.unlink(missing_ok=True)
-            while self._power.is_set():
+            while not self._loss.is_set():
                 ended = await self._run(cause, wake_reason)
-                if not self._power.is_set():
+                if self._loss.is_set():
                     break
                 if self._cut is not None:
                     left = ended.get("cut_left", 0)
@@ -260,6 +279,7 @@ class SimNode:
                     case "power_cut":
                         self.flash_writes_cut += 1
                         self._power.clear()
+                        self._loss.set()
                     case "reset":
                         cause = ResetCause.HARD
                     case "deepsleep":
@@ -296,7 +316,7 @@ class SimNode:
                     start_new_session=True,  # Ctrl-C in a terminal is for the program, not for its nodes
                 )  # fmt: skip
             self._control = ours
-            if not self._power.is_set():  # switched off while the process was being made
+            if self._loss.is_set():  # switched off while the process was being made
                 self._kill()
             ended = await self._follow(ours)
         finally:
@@ -354,20 +374,24 @@ class SimNode:
         """Sleep until a wake pin has its level, the time is up or the power goes; return the wake reason."""
         self.is_asleep = True
         self._tell_changed()
-        levels = json.loads(ended.get("pins") or "[]")
+        self._wake_levels = {
+            f"pin{number}": (level,) for number, level in json.loads(ended.get("pins") or "[]")
+        }
+        self._wake.clear()
         try:
+            # A level that stands already wakes at once, as on the chip.
+            if any(self._senses.get(name) in levels for name, levels in self._wake_levels.items()):
+                return _GPIO_WAKE
             async with asyncio.timeout(ended["ms"] / 1000 if ended.get("ms") else None):
-                while self._power.is_set():
-                    self._wake.clear()
-                    if any(self._senses.get(f"pin{number}", 0) == level for number, level in levels):
-                        return _GPIO_WAKE
-                    await self._wake.wait()
+                await self._wake.wait()
         except TimeoutError:
             return _TIMER_WAKE
+        else:
+            return _GPIO_WAKE
         finally:
             self.is_asleep = False
+            self._wake_levels = {}
             self._tell_changed()
-        return 0
 
     @property
     def _rtc_file(self) -> Path:

@@ -11,31 +11,17 @@ import os
 import random
 import select
 import socket
-import termios
 import threading
 import tty
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from gatehouse_hil.wire_end import UartSettings, asked_baud
 
 _READ_BYTES: Final = 4096
 _STALL_S: Final = 0.5
 """A reader that has taken nothing for so long is gone; what it would have read is lost, as on a wire."""
-
-_SPEEDS: Final = {
-    getattr(termios, name): int(name[1:]) for name in dir(termios) if name[1:].isdigit() and name[0] == "B"
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UartSettings:
-    """What one end of a serial line is set to. `parity`: None, 0 even, 1 odd (as `machine.UART` counts)."""
-
-    baud: int
-    bits: int = 8
-    parity: int | None = None
-    stop: int = 1
 
 
 class SerialPort:
@@ -52,6 +38,7 @@ class SerialPort:
         self._master: int | None = None
         self._slave: int | None = None
         self._stalled = False
+        self._is_open = False
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake_r, self._wake_w = -1, -1
@@ -65,11 +52,13 @@ class SerialPort:
         self.inner, self.outer = socket.socketpair()
         self.outer.setblocking(False)
         self._wake_r, self._wake_w = os.pipe()
+        self._is_open = True
         self.plug()
         self._start()
 
     def close(self) -> None:
         """Stop carrying and remove the port."""
+        self._is_open = False
         self._stop()
         self.unplug()
         for end in (self.inner, self.outer):
@@ -95,14 +84,15 @@ class SerialPort:
 
     def unplug(self) -> None:
         """Pull the adapter: open ports hang up and the path is gone. Twice does nothing."""
-        with self._lock:
-            if self._master is None or self._slave is None:
-                return
+        was_carrying = self._thread is not None
+        self._stop()  # a thread that waits for the PTY keeps it open: the hang-up would come late
+        if self._master is not None and self._slave is not None:
             self.path.unlink(missing_ok=True)
             os.close(self._master)
             os.close(self._slave)
             self._master = self._slave = None
-        self._wake()
+        if was_carrying:
+            self._start()
 
     def lend(self) -> socket.socket:
         """Give the wire away: bytes no longer go through the PTY but through the returned socket, until `take_back`."""
@@ -111,7 +101,7 @@ class SerialPort:
 
     def take_back(self) -> None:
         """Carry through the PTY again."""
-        if self._thread is None:
+        if self._thread is None and self._is_open:
             self._start()
 
     def drain(self) -> None:
@@ -178,7 +168,7 @@ class SerialPort:
         """Return what the other end makes of it: garbage when the two ends disagree about the rate."""
         if self.settings is None or self._slave is None:
             return octets
-        outer_baud = _SPEEDS.get(termios.tcgetattr(self._slave)[5], 0)
+        outer_baud = asked_baud(self._slave)
         if outer_baud == self.settings.baud or not self._is_opened(outer_baud):
             return octets
         return self._random.randbytes(len(octets))

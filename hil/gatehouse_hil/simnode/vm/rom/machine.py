@@ -50,6 +50,7 @@ class Pin:
         if Pin._modes.get(self._id) == Pin.OUT:
             return _board.pin(self._id)
         sensed = _board.sense("pin%d" % self._id)
+        simboot.dispatch()
         if sensed is None:
             return 1 if Pin._pulls.get(self._id) == Pin.PULL_UP else 0
         return 1 if sensed else 0
@@ -108,7 +109,7 @@ simboot._HANDLERS["pin"] = _pin_moved
 
 
 class ADC:
-    """Reads what is sensed as "adc<pin>", else as "adc": 0 to 65535 over the range of its attenuation."""
+    """Reads what is sensed as "adc2_uv" (pin 2; else "adc_uv") in microvolts, else as "adc2" or "adc" in 0 to 65535."""
 
     ATTN_0DB, ATTN_2_5DB, ATTN_6DB, ATTN_11DB = 0, 1, 2, 3
     WIDTH_9BIT, WIDTH_10BIT, WIDTH_11BIT, WIDTH_12BIT = 9, 10, 11, 12
@@ -124,17 +125,29 @@ class ADC:
     def width(self, bits):
         pass
 
+    def _sensed(self, suffix):
+        value = _board.sense("adc%d%s" % (self._id, suffix))
+        return _board.sense("adc" + suffix) if value is None else value
+
     def read_u16(self):
-        value = _board.sense("adc%d" % self._id)
-        if value is None:
-            value = _board.sense("adc") or 0
+        uv = self._sensed("_uv")
+        value = (self._sensed("") or 0) if uv is None else uv * 65535 // self._FULL_UV[self._atten]
         return max(0, min(65535, int(value)))
 
     def read(self):
         return self.read_u16() >> 4
 
     def read_uv(self):
-        return self.read_u16() * (self._FULL_UV[self._atten] // 100) // 65535 * 100
+        uv = self._sensed("_uv")
+        if uv is None:
+            return self.read_u16() * (self._FULL_UV[self._atten] // 100) // 65535 * 100
+        return int(uv)
+
+    def init(self, *, atten=3, sample_ns=0):
+        self._atten = atten
+
+    def deinit(self):
+        pass
 
 
 class UART(io.IOBase):

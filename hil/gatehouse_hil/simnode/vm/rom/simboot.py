@@ -16,15 +16,25 @@ import _board
 _HANDLERS = {}  # kind of interrupt -> function(number, hex)
 
 
+_is_dispatching = False
+
+
 def dispatch():
-    """Run the handlers of everything that has happened outside."""
-    kind = _board.irq_next()
-    while kind:
-        number, handle, text = _board.irq_number(), _board.irq_handle(), _board.irq_hex()
-        handler = _HANDLERS.get(kind)
-        if handler:
-            handler(kind, number, handle, text)
+    """Run the handlers of everything that has happened outside; a handler is not interrupted by another."""
+    global _is_dispatching
+    if _is_dispatching:
+        return
+    _is_dispatching = True
+    try:
         kind = _board.irq_next()
+        while kind:
+            number, handle, text = _board.irq_number(), _board.irq_handle(), _board.irq_hex()
+            handler = _HANDLERS.get(kind)
+            if handler:
+                handler(kind, number, handle, text)
+            kind = _board.irq_next()
+    finally:
+        _is_dispatching = False
 
 
 def nap(ms, for_uart=False):
