@@ -66,7 +66,9 @@ class GatewayProcess:
             return []
         try:
             with Reader.open(storage) as reader:
-                return [entry for entry in reader.read(Lane.ALARM, 0, _ENTRIES_MAX) if kind in {"", entry.kind}]
+                return [
+                    entry for entry in reader.read(Lane.ALARM, 0, _ENTRIES_MAX) if kind in {"", entry.kind}
+                ]
         except JournalError:
             return []  # the gateway is just making it
 
