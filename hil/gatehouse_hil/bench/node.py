@@ -158,6 +158,17 @@ async def confirm(port: str) -> None:
     await asyncio.to_thread(_talk, port, "import slots; slots.on_chip().confirm()")
 
 
+async def adopt(port: str) -> None:
+    """Let a board whose application was just written choose its slot, without starting the program.
+
+    A button without an identity sleeps at once and could not be given one; it starts for the first time when it has.
+
+    Raises:
+        BenchError: as `version`.
+    """
+    await asyncio.to_thread(_talk, port, "import boot")
+
+
 async def hold(port: str) -> None:
     """Stretch the node's watchdog so that copying does not end in a reset. A board without application has none.
 

@@ -24,6 +24,8 @@ _ANSWER_LIMIT: Final = 65_536
 _CHUNK: Final = 256
 """Longest write without a pause: the receive buffer of the runtime's console."""
 _CHUNK_PAUSE_S: Final = 0.01
+_KNOCK_S: Final = 0.3
+_QUIET_S: Final = 0.1
 _BANNER: Final = b"raw REPL; CTRL-B to exit\r\n>"
 
 
@@ -43,9 +45,9 @@ class RawRepl:
         deadline_s = time.monotonic() + within_s
         while True:
             self._write(b"\r\x03\x03\r\x01")
-            if _BANNER in self._until(_BANNER, min(deadline_s, time.monotonic() + 1.0)):
-                # A program that dies of the Ctrl-C says so after the banner of an earlier try: start clean.
-                self._quiet()
+            # Often, so that one falls into the short time in which a button is awake after it got power.
+            if _BANNER in self._until(_BANNER, min(deadline_s, time.monotonic() + _KNOCK_S)):
+                self._quiet()  # the banners of earlier tries come late from a slow board: start clean
                 return
             if time.monotonic() >= deadline_s:
                 raise BenchError(Fault.NO_ANSWER, port=self._name)
@@ -97,7 +99,8 @@ class RawRepl:
         return until in self._until(until, time.monotonic() + within_s)
 
     def _quiet(self) -> None:
-        self._until(b"\x00never", time.monotonic() + 0.05)
+        while self._until(b"", time.monotonic() + _QUIET_S):
+            pass
 
     def _write(self, content: bytes) -> None:
         try:
@@ -112,7 +115,7 @@ class RawRepl:
                 heard += self._port.read(max(1, self._port.in_waiting))
             except (OSError, TypeError, serial.SerialException) as error:
                 raise BenchError(Fault.PORT_GONE, port=self._name) from error
-            if heard.endswith(ending):
+            if ending and heard.endswith(ending):
                 break
         return bytes(heard)
 
