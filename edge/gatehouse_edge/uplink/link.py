@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -65,6 +67,9 @@ class Link:
         """The configuration named in the status that the fleet took last."""
         self.status_s: float | None = None
         """Service time of that."""
+        self.outages = 0
+        """How often the way was lost: who idles asks anew where the fleet stands."""
+        self._resting: Final[set[asyncio.Future[None]]] = set()
         self._clock: Final = clock
         self._state = LinkState.CONNECTING if is_configured else LinkState.OFF
         self._since_s = clock.now().service_s
@@ -82,6 +87,17 @@ class Link:
         """A configuration with or without a fleet is in force from here on."""
         self._contact_s = None
         self._enter(LinkState.CONNECTING if is_configured else LinkState.OFF, "")
+
+    async def rest(self, pause_s: float) -> None:
+        """Pause after a failure, shorter when somebody else reaches the fleet meanwhile."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._resting.add(waiter)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await waiter
+        finally:
+            self._resting.discard(waiter)
 
     def answered(self) -> None:
         """The fleet answered as it should."""
@@ -135,5 +151,11 @@ class Link:
 
     def _enter(self, state: LinkState, why: str) -> None:
         if state is not self._state:
+            if self._state is LinkState.UP:
+                self.outages += 1
+            if state is LinkState.UP:
+                for waiter in self._resting:
+                    if not waiter.done():
+                        waiter.set_result(None)
             self._state, self._since_s = state, self._clock.now().service_s
         self._why = why

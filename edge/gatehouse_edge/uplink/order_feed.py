@@ -89,7 +89,7 @@ class OrderFeed:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        backoff = Backoff(rng=self._rng)
+        backoff = Backoff(rng=self._rng, most_s=20.0)
         while True:
             try:
                 await (self._poll() if self.is_polling else self._follow())
@@ -99,7 +99,7 @@ class OrderFeed:
             except UplinkError as error:
                 self._link.failed(error)
                 retry_s = error.retry_after_s if isinstance(error, RefusedError) else None
-                await asyncio.sleep(backoff.next_s(at_least_s=retry_s or 0.0))
+                await self._link.rest(backoff.next_s(at_least_s=retry_s or 0.0))
             else:
                 backoff.reset()
 

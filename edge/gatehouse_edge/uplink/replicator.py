@@ -32,8 +32,11 @@ EPOCH_PAUSE_S: Final = 600.0
 """Least time between two new epochs that the fleet's doubts lead to: a fault over there must not shred our history."""
 TELEMETRY_BYTES: Final = 256 * 1024
 """Small batches, so that an alarm that comes meanwhile shares a thin line for moments only."""
-_QUIET_S: Final = 30.0
+_QUIET_S: Final = 10.0
 """Look again after this even if nobody rang."""
+_AGREE_EVERY_S: Final = 300.0
+"""A fleet that was put back from a backup without an outage that we saw is found out within this."""
+_LONGEST_PAUSE_S: Final = {Lane.ALARM: 20.0, Lane.TELEMETRY: 60.0}
 _STUCK_AFTER: Final = 5
 """Answers in a row that bring nothing forward until something is done about it."""
 
@@ -112,6 +115,8 @@ class Replicator:
         self._works: Final[dict[Lane, _LaneWork]] = {}
         self._agreeing: Final = asyncio.Lock()
         self._is_agreed = False
+        self._agreed_s = float("-inf")
+        self._outages = 0
         self._epoch_s = float("-inf")
         self._has_quiet_alarms: Final = asyncio.Event()
 
@@ -140,24 +145,25 @@ class Replicator:
                     tasks.create_task(self._run_lane(lane), name=f"uplink {lane}")
 
     async def _run_lane(self, lane: Lane) -> None:
-        backoff = Backoff(rng=self._rng)
+        backoff = Backoff(rng=self._rng, most_s=_LONGEST_PAUSE_S[lane])
         while True:
             try:
                 await self._agree()
-                while await self._step(lane):
+                while self._is_agreed:
+                    await self._step(lane)
                     backoff.reset()
             except UplinkError as error:
                 if not isinstance(error, RefusedError) or not error.is_of_content:
                     self._is_agreed = False
                 self._link.failed(error)
                 retry_s = error.retry_after_s if isinstance(error, RefusedError) else None
-                await asyncio.sleep(backoff.next_s(at_least_s=retry_s or 0.0))
+                await self._link.rest(backoff.next_s(at_least_s=retry_s or 0.0))
             except (JournalError, LedgerError) as error:
                 _log.warning("uplink waits for the journal: %s", error)
                 await asyncio.sleep(backoff.next_s(at_least_s=1.0))
 
-    async def _step(self, lane: Lane) -> bool:
-        """Send one batch, or wait for something to send. Always True, so that the caller may go on."""
+    async def _step(self, lane: Lane) -> None:
+        """Send one batch, or wait for something to send."""
         work = self._works[lane]
         if lane is Lane.TELEMETRY:
             await self._has_quiet_alarms.wait()
@@ -165,7 +171,7 @@ class Replicator:
         batch = await self._next(lane)
         if batch is None:
             await self._idle(lane, version)
-            return True
+            return
         if lane is Lane.ALARM:
             self._has_quiet_alarms.clear()
         try:
@@ -180,7 +186,6 @@ class Replicator:
         await asyncio.to_thread(work.reader.set_cursor, CURSOR_NAME, work.position, lane)
         work.limit, work.refusals = min(BATCH_ENTRIES, work.limit * 2), 0
         self._judge_progress(work, before, answer)
-        return True
 
     async def _next(self, lane: Lane) -> ReplicationBatch | None:
         work = self._works[lane]
@@ -199,6 +204,9 @@ class Replicator:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_QUIET_S):
                 await self._journal.changed(version)
+        is_old = self._clock.now().service_s - self._agreed_s > _AGREE_EVERY_S
+        if self._link.outages != self._outages or is_old:
+            self._is_agreed = False
 
     async def count(self) -> None:
         """Note how much waits, for the console."""
@@ -220,6 +228,7 @@ class Replicator:
         async with self._agreeing:
             if self._is_agreed:
                 return
+            self._outages, self._agreed_s = self._link.outages, self._clock.now().service_s
             cursors = {lane: await self._fleet.cursor(lane) for lane in Lane}
             self._link.answered()
             own = {lane: await self._own(lane) for lane in Lane}

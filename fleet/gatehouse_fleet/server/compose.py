@@ -45,6 +45,8 @@ class Built:
     app: ASGIApp
     parts: tuple[Part, ...]
     keeper: Keeper
+    close: Callable[[], None]
+    """Ends what would stand open for ever; called when the server is to stop, before it stops listening."""
 
 
 def build(services: Services, desk: Desk) -> Built:
@@ -75,4 +77,9 @@ def build(services: Services, desk: Desk) -> Built:
     ]
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
-    return Built(app=front(ingest.app, orders.front(api)), parts=tuple(parts), keeper=keeper)
+    return Built(
+        app=front(ingest.app, orders.front(api)),
+        parts=tuple(parts),
+        keeper=keeper,
+        close=orders.downlink.close,
+    )
