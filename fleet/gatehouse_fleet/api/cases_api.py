@@ -379,7 +379,7 @@ async def add_photo(case_id: NumberPath, request: Request, office: Shared, who: 
     """Attach a feedback photo: the body is the file, JPEG or PNG, at most 8 MB. Its metadata is removed."""
     await _require(office, who, case_id)
     await _check_room(office, case_id)
-    raw = await _bounded(request)
+    raw = await request.body()  # bounded by `shell.LARGER`
     folder = services_of(request).settings.directory / PHOTO_FOLDER
 
     async def attach(work: Work, act: Act) -> Case:
@@ -495,17 +495,6 @@ async def _check_room(office: Office, case_id: int) -> None:
         raise ProblemError(
             409, "too_many", Label(f"每案最多{desk.MAX_PHOTOS}张照片", "the case carries no more photos")
         )
-
-
-async def _bounded(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > photos.MAX_BYTES:
-            raise ProblemError(413, "photo_size", Label("照片超过8 MB", "a photo has at most 8 MB"))
-        parts.append(part)
-    return b"".join(parts)
 
 
 async def _place(db: Any, who: Caller, node_id: int | None) -> str:  # noqa: ANN401  # AsyncConnection

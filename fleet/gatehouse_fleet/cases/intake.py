@@ -246,7 +246,7 @@ async def _link(work: Work, told: AlarmTold, found: Case, reason: Reason) -> Non
     )
 
 
-async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case:
+async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case | None:
     """Take a later revision of an alarm that has a case."""
     alarm = told.change.alarm
     found = await load(work, known.case_id)

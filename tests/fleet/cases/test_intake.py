@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from gatehouse_events.alarm import Change, DealStatus, What, Word
 from gatehouse_events.states import Disposition, Kind, Priority
 from gatehouse_fleet.cases import desk
 from gatehouse_fleet.cases.limits import explanation_of
+from gatehouse_fleet.cases.photos import Clean, keep
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.alarms import feed
@@ -277,3 +279,27 @@ async def test_false_alarms_are_counted_apart(scene: Scene) -> None:
     preventive = [one for one in await scene.cases() if one.kind == "preventive"]
     assert len(preventive) == 1
     assert '"why":"false_alarms"' in (await scene.lines(preventive[0].id))[0].detail
+
+
+async def test_an_alarm_told_closed_and_then_open_after_all_is_not_hidden_by_a_closed_case(
+    scene: Scene, tmp_path: Path
+) -> None:
+    alarm_id, first = await scene.raise_alarm()
+    assert first
+    still_open = structs.replace(scene.alarms[alarm_id], seq=2)
+    async with scene.office.work() as work:
+        await desk.take(work, scene.act("guard", first.id, first.revision))
+    async with scene.office.work() as work:
+        kept = keep(tmp_path, Clean(media_type="image/png", data=b"one"))
+        await desk.add_photo(work, scene.act("guard", first.id, 1), kept)
+    await scene.close(alarm_id)  # revision 2
+    async with scene.office.work() as work:
+        await desk.verify(work, scene.act("judge", first.id, 99), note="")
+    second = await scene.tell(
+        Change(alarm=still_open, what=What.CHANGED, word=Word.UPDATED), is_verified=False
+    )
+    assert second
+    assert await scene.links() == {alarm_id: second.id}
+    assert second.id != first.id
+    assert (await scene.whats(first.id))[-1] == "alarm_left"
+    assert set(await scene.running(second.id)) == {"taking", "handling"}
