@@ -24,6 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_events.chain import Lane
 from gatehouse_events.event import EventError
 from gatehouse_fleet.city import parking, progress, settling, switch
 from gatehouse_fleet.city.envelopes import Envelope
@@ -32,7 +33,7 @@ from gatehouse_fleet.city.exchange import Message, Receipt, Refusal, Scope, Trou
 from gatehouse_fleet.city.lease import Lease, lease
 from gatehouse_fleet.city.parking import Resolution
 from gatehouse_fleet.city.patience import Patience
-from gatehouse_fleet.city.progress import Line, MovedError, Place
+from gatehouse_fleet.city.progress import MovedError
 from gatehouse_fleet.city.settling import Delivered, Parked, ParkReason, Settled, Subject
 from gatehouse_fleet.city.story import Story, Told
 from gatehouse_fleet.city.switch import TargetState
@@ -40,18 +41,23 @@ from gatehouse_fleet.city.target import Target
 from gatehouse_fleet.city.transports import Session, Transport
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.orders import IssuedOrder, orders_topic
+from gatehouse_fleet.projection.readers import (
+    JOURNAL_TOPIC,
+    Mark,
+    StoredEntry,
+    entries_after,
+    lagging,
+    mark_of,
+)
 from gatehouse_fleet.store import Store, Wake
 from gatehouse_fleet.store.schema.alarms import alarm
 
 _log = logging.getLogger(__name__)
-ALARM_TOPIC: Final = "alarm"
-"""Notified by ingest after a commit in an alarm lane."""
 LOOK_EVERY_S: Final = 5.0
 """A wake that was lost costs this much."""
 _READ_AT_ONCE: Final = 200
 _COMMIT_AT: Final = 20
 """Receipts of a backlog that are committed together; of live alarms each is committed at once."""
-_GATEWAYS_AT_ONCE: Final = 1000
 _STORIES: Final = 2000
 """Gateways whose card and clock are kept in memory for one target."""
 _OVER: Final = frozenset({"cleared", "false_alarm"})
@@ -96,7 +102,7 @@ class Courier:
         self._topic: Final = f"city:{target.id}"
         self._reach: Final = Patience(target.retry, dice)
         self._waits: Final[dict[int, Wait]] = {}
-        self._stories: Final[dict[int, tuple[Place, Story]]] = {}
+        self._stories: Final[dict[int, tuple[Mark, Story]]] = {}
         self._refusals = 0
         self._trouble: str | None = None
         self._is_lost = False
@@ -181,8 +187,8 @@ class Courier:
 
     async def _forward_wakes(self) -> None:
         while True:
-            seen = self._wake.count(ALARM_TOPIC)
-            if await self._wake.wait(ALARM_TOPIC, seen, timeout_s=self._look_every_s):
+            seen = self._wake.count(JOURNAL_TOPIC)
+            if await self._wake.wait(JOURNAL_TOPIC, seen, timeout_s=self._look_every_s):
                 self._wake.notify(self._topic)
 
     def _pause_s(self) -> float:
@@ -192,7 +198,7 @@ class Courier:
 
     async def _news(self) -> list[int]:
         async with self._store.read() as db:
-            behind = await progress.behind(db, self.target.reader, _GATEWAYS_AT_ONCE + len(self._waits))
+            behind = await lagging(db, self.target.reader, Lane.ALARM)
         now_s = self._clock.elapsed_s()
         return [no for no in behind if no not in self._waits or self._waits[no].due_s <= now_s]
 
@@ -208,17 +214,17 @@ class Courier:
     async def _gateway(self, session: Session, gateway_no: int) -> None:
         """Tell what one gateway has to tell: what was read at once, then the next in the queue has its turn."""
         async with self._store.read() as db:
-            seen = await progress.place_of(db, self.target.reader, gateway_no)
+            seen = await mark_of(db, self.target.reader, gateway_no, Lane.ALARM)
             story = await self._story(db, gateway_no, seen)
-            lines = await progress.lines(db, gateway_no, seen, _READ_AT_ONCE)
+            entries = await entries_after(db, gateway_no, Lane.ALARM, seen, limit=_READ_AT_ONCE)
         round_ = _Round(seen)
-        for line in lines:
+        for stored in entries:
             if self._is_stopped or self._is_lost:
                 break
-            told = story.next(line)
+            told = story.next(stored)
             if told is not None and not await self._tell(session, gateway_no, told, round_):
                 break
-            round_.step(line)
+            round_.step(stored)
             if len(round_.delivered) >= _COMMIT_AT:
                 await self._commit(gateway_no, round_)
                 round_ = _Round(round_.at)
@@ -226,13 +232,13 @@ class Courier:
             self._keep_story(gateway_no, round_.at, story)
         await self._commit(gateway_no, round_)
 
-    async def _story(self, db: AsyncConnection, gateway_no: int, at: Place) -> Story:
+    async def _story(self, db: AsyncConnection, gateway_no: int, at: Mark) -> Story:
         kept = self._stories.pop(gateway_no, None)
         if kept is not None and kept[0] == at:
             return kept[1]
         return await Story.begin(db, gateway_no, at)
 
-    def _keep_story(self, gateway_no: int, at: Place, story: Story) -> None:
+    def _keep_story(self, gateway_no: int, at: Mark, story: Story) -> None:
         while len(self._stories) >= _STORIES:
             del self._stories[next(iter(self._stories))]
         self._stories[gateway_no] = (at, story)
@@ -353,7 +359,7 @@ class Courier:
                 busy.discard(one.gateway_no)
 
     async def _retry(self, session: Session, one: parking.Wanted) -> None:
-        round_ = _Round(one.place)
+        round_ = _Round(one.mark)
         async with self._store.read() as db:
             told = await parking.told_again(db, one)
             is_overtaken = await parking.is_overtaken(db, self.target.id, one)
@@ -461,17 +467,17 @@ class Courier:
 class _Round:
     """What became of one gateway's entries since the last commit."""
 
-    def __init__(self, seen: Place) -> None:
+    def __init__(self, seen: Mark) -> None:
         self.seen: Final = seen
         self.at = seen
         self.through: Final[dict[str, int]] = {}
         self.delivered: Final[list[Delivered]] = []
         self.parked: Final[list[Parked]] = []
 
-    def step(self, line: Line) -> None:
+    def step(self, stored: StoredEntry) -> None:
         """Go behind one entry."""
-        self.at = line.place
-        self.through[line.entry.epoch] = line.entry.seq
+        self.at = stored.mark
+        self.through[stored.entry.epoch] = stored.entry.seq
 
 
 def subject_of(told: Told) -> Subject:
@@ -481,7 +487,7 @@ def subject_of(told: Told) -> Subject:
         event_id=told.event_id,
         alarm_id="" if event is None else event.data.alarm_id,
         alarm_seq=0 if event is None else event.data.seq,
-        epoch=told.line.entry.epoch,
-        place=told.line.place,
-        is_verified=told.line.is_verified,
+        epoch=told.stored.entry.epoch,
+        mark=told.stored.mark,
+        is_verified=told.stored.doubt is None,
     )

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_fleet.city import progress
-from gatehouse_fleet.city.progress import Place
 from gatehouse_fleet.city.story import Story, Told
+from gatehouse_fleet.projection.readers import Mark
 from gatehouse_fleet.store.schema.city import city_parked, city_receipt
 
 _RETRIES_AT_ONCE: Final = 20
@@ -34,7 +34,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
     event_id: str
     alarm_id: str
     alarm_seq: int
-    place: Place
+    mark: Mark
     wanted_by: str
 
 
@@ -56,7 +56,7 @@ async def wanted(db: AsyncConnection, target: str) -> list[Wanted]:
             event_id=row.event_id,
             alarm_id=row.alarm_id,
             alarm_seq=row.alarm_seq,
-            place=Place(row.epoch_number, row.seq),
+            mark=Mark(row.epoch_number, row.seq),
             wanted_by=row.resolved_by or "",
         )
         for row in rows
@@ -65,11 +65,11 @@ async def wanted(db: AsyncConnection, target: str) -> list[Wanted]:
 
 async def told_again(db: AsyncConnection, one: Wanted) -> Told | None:
     """Return a parked event, made anew from the journal; None: retention has taken its entry."""
-    line = await progress.line_at(db, one.gateway_no, one.place)
-    if line is None or line.entry.body is None:
+    stored = await progress.entry_at(db, one.gateway_no, one.mark)
+    if stored is None or stored.entry.body is None:
         return None
-    story = await Story.begin(db, one.gateway_no, one.place)
-    return story.next(line)
+    story = await Story.begin(db, one.gateway_no, one.mark)
+    return story.next(stored)
 
 
 async def is_overtaken(db: AsyncConnection, target: str, one: Wanted) -> bool:

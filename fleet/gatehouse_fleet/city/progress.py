@@ -6,125 +6,40 @@ holds the lane's row. A run (`epoch.number`) is over when the next one has begun
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import (
-    ColumnElement,
-    FromClause,
-    RowMapping,
-    Select,
-    and_,
-    case,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, FromClause, and_, case, func, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.chain import Entry, EntryKind, Lane, moment
+from gatehouse_events.chain import Lane
 from gatehouse_fleet.city.errors import CityError
-from gatehouse_fleet.store.schema.gateways import gateway
-from gatehouse_fleet.store.schema.journal import entry, epoch, lane_cursor, reader_cursor
+from gatehouse_fleet.ingest.sealed import LANE_NUMBERS
+from gatehouse_fleet.projection.readers import Mark, StoredEntry, entries_after
+from gatehouse_fleet.store.schema.journal import lane_cursor, reader_cursor
 
-ALARM_LANE: Final = 1
-_MAX_KIND: Final = 2000
+ALARM_LANE: Final = LANE_NUMBERS[Lane.ALARM]
 
 
 class MovedError(CityError):
     """Somebody else has moved this cursor: two servers deliver to one target. Nothing was written."""
 
 
-class Place(Struct, frozen=True, order=True):
-    """A position in one gateway's lane."""
-
-    number: int
-    """Run of arrival; 0 before the first."""
-    seq: int
-
-
-START: Final = Place(0, 0)
-
-
-class Line(Struct, frozen=True, kw_only=True):
-    """One entry with its place."""
-
-    place: Place
-    entry: Entry
-    is_verified: bool
-    received_us: int
-
-
-async def behind(db: AsyncConnection, reader: str, limit: int) -> list[int]:
-    """Return the numbers of gateways that have entries behind this reader's cursor."""
-    query = (
-        select(lane_cursor.c.gateway_no)
-        .select_from(_joined(reader))
-        .where(
-            lane_cursor.c.lane == ALARM_LANE,
-            lane_cursor.c.epoch_number > 0,
-            or_(
-                reader_cursor.c.gateway_no.is_(None),
-                reader_cursor.c.epoch_number < lane_cursor.c.epoch_number,
-                and_(
-                    reader_cursor.c.epoch_number == lane_cursor.c.epoch_number,
-                    reader_cursor.c.seq < lane_cursor.c.last_seq,
-                ),
-            ),
-        )
-        .order_by(lane_cursor.c.moved_us)
-        .limit(limit)
-    )
-    return list((await db.execute(query)).scalars())
-
-
-async def place_of(db: AsyncConnection, reader: str, gateway_no: int) -> Place:
-    """Return where the reader stands at one gateway."""
-    row = (await db.execute(select(reader_cursor).where(*_cursor(reader, gateway_no)))).one_or_none()
-    return START if row is None else Place(row.epoch_number, row.seq)
-
-
-async def lines(db: AsyncConnection, gateway_no: int, after: Place, limit: int) -> list[Line]:
-    """Return the entries that follow `after`, oldest first."""
-    query = (
-        _entries(gateway_no)
-        .where(tuple_(entry.c.epoch_number, entry.c.seq) > tuple_(after.number, after.seq))
-        .order_by(entry.c.epoch_number, entry.c.seq)
-        .limit(limit)
-    )
-    return [_line(row) for row in (await db.execute(query)).mappings()]
-
-
-async def line_at(db: AsyncConnection, gateway_no: int, place: Place) -> Line | None:
+async def entry_at(db: AsyncConnection, gateway_no: int, mark: Mark) -> StoredEntry | None:
     """Return one entry; None: retention has taken it."""
-    query = _entries(gateway_no).where(entry.c.epoch_number == place.number, entry.c.seq == place.seq)
-    row = (await db.execute(query)).mappings().one_or_none()
-    return None if row is None else _line(row)
+    before = Mark(mark.number, mark.seq - 1)
+    found = await entries_after(db, gateway_no, Lane.ALARM, before, limit=1)
+    return found[0] if found and found[0].mark == mark else None
 
 
-async def of_kind(
-    db: AsyncConnection, gateway_no: int, kind: EntryKind, *, through: Place | None = None
-) -> list[Line]:
-    """Return the newest entries of one kind (at most 2000), newest first; `through`: none behind that place."""
-    query = _entries(gateway_no).where(entry.c.kind == kind.value)
-    if through is not None:
-        query = query.where(tuple_(entry.c.epoch_number, entry.c.seq) <= tuple_(through.number, through.seq))
-    query = query.order_by(entry.c.epoch_number.desc(), entry.c.seq.desc()).limit(_MAX_KIND)
-    return [_line(row) for row in (await db.execute(query)).mappings()]
-
-
-async def move(db: AsyncConnection, reader: str, gateway_no: int, *, seen: Place, to: Place) -> None:
+async def move(db: AsyncConnection, reader: str, gateway_no: int, *, seen: Mark, to: Mark) -> None:
     """Put the cursor from `seen` to `to`, in the caller's transaction.
 
     Raises:
         MovedError: it does not stand at `seen` any more.
     """
-    if seen == START:
+    if seen == Mark():
         try:
             async with db.begin_nested():
                 await db.execute(
@@ -194,12 +109,6 @@ async def backlog(db: AsyncConnection, reader: str) -> Backlog:
     return Backlog(gateways=int(gateways), entries=int(entries))
 
 
-async def gateway_ids(db: AsyncConnection, numbers: set[int]) -> dict[int, str]:
-    """Return the names of gateways by number."""
-    rows = await db.execute(select(gateway.c.no, gateway.c.id).where(gateway.c.no.in_(numbers)))
-    return {row.no: row.id for row in rows}
-
-
 def _joined(reader: str) -> FromClause:
     return lane_cursor.outerjoin(
         reader_cursor,
@@ -216,40 +125,4 @@ def _cursor(reader: str, gateway_no: int) -> tuple[ColumnElement[bool], ...]:
         reader_cursor.c.reader == reader,
         reader_cursor.c.gateway_no == gateway_no,
         reader_cursor.c.lane == ALARM_LANE,
-    )
-
-
-def _entries(gateway_no: int) -> Select[Any]:
-    return (
-        select(entry, epoch.c.epoch)
-        .join(
-            epoch,
-            and_(
-                epoch.c.gateway_no == entry.c.gateway_no,
-                epoch.c.lane == entry.c.lane,
-                epoch.c.number == entry.c.epoch_number,
-            ),
-        )
-        .where(entry.c.gateway_no == gateway_no, entry.c.lane == ALARM_LANE)
-    )
-
-
-def _line(row: RowMapping) -> Line:
-    found = Entry(
-        epoch=row["epoch"].hex(),
-        lane=Lane.ALARM,
-        seq=row["seq"],
-        at=moment(row["at_us"]),
-        boot=row["boot"],
-        mono_ns=row["mono_ns"],
-        kind=row["kind"],
-        body_hash=row["body_hash"],
-        prev_hash=row["prev_hash"],
-        body=row["body"],
-    )
-    return Line(
-        place=Place(row["epoch_number"], row["seq"]),
-        entry=found,
-        is_verified=row["doubt"] is None,
-        received_us=row["received_us"],
     )

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatehouse_events.ids import is_id
 from gatehouse_events.orders import AlarmSeen, CityReceipt, Issuer
 from gatehouse_fleet.city.exchange import printable
-from gatehouse_fleet.city.progress import Place
 from gatehouse_fleet.orders import IssuedOrder, issue
+from gatehouse_fleet.projection.readers import Mark
 from gatehouse_fleet.store.schema.city import city_parked, city_receipt
 
 RECEIPT_GOOD_FOR: Final = timedelta(days=90)
@@ -50,7 +50,7 @@ class Subject(Struct, frozen=True, kw_only=True):
     """Empty: the entry could not be read."""
     alarm_seq: int
     epoch: str
-    place: Place
+    mark: Mark
     is_verified: bool
 
 
@@ -123,7 +123,7 @@ async def _tell_gateway(
             )
         )
     ).scalar_one_or_none()
-    through = settled.through.get(subject.epoch, subject.place.seq)
+    through = settled.through.get(subject.epoch, subject.mark.seq)
     if first_open is not None:
         # The gateway may forget what is received: never past an event that still waits for a person here.
         through = min(through, first_open - 1)
@@ -157,7 +157,7 @@ def _subject_row(settled: Settled, subject: Subject) -> dict[str, Any]:
         "alarm_id": subject.alarm_id,
         "alarm_seq": subject.alarm_seq,
         "epoch": subject.epoch,
-        "seq": subject.place.seq,
+        "seq": subject.mark.seq,
     }
 
 
@@ -176,7 +176,7 @@ def _receipt_row(settled: Settled, delivered: Delivered) -> dict[str, Any]:
 def _parked_row(settled: Settled, parked: Parked, now: datetime) -> dict[str, Any]:
     return {
         **_subject_row(settled, parked.subject),
-        "epoch_number": parked.subject.place.number,
+        "epoch_number": parked.subject.mark.number,
         "parked_at": now,
         "reason": parked.reason.value,
         "detail": parked.detail[:_NOTE_CHARS],

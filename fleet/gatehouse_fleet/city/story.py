@@ -10,24 +10,27 @@ from msgspec import Struct
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.alarm import Change
-from gatehouse_events.chain import EntryKind, moment
+from gatehouse_events.chain import EntryKind, Lane
 from gatehouse_events.city import SiteCard, event_of
 from gatehouse_events.event import Event, EventSite
 from gatehouse_events.records import ClockCorrection, RecordError, decode
-from gatehouse_fleet.city.progress import Line, Place, of_kind
+from gatehouse_fleet.projection.readers import Mark, StoredEntry, newest_of_kind
+from gatehouse_fleet.projection.reading import ERASED_AFTER, Unreadable, read_card, read_change
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_journal.clockwork import ClockTable
 
 BUFFERED_AFTER: Final = timedelta(seconds=60)
-"""An alarm that took longer from the gateway's journal to this server has waited for the line."""
+"""An alarm that took longer from the gateway's journal to this server has waited for the stored."""
+_CONFIGS: Final = 20
+"""Configurations looked back through for one with a card."""
+_CLOCKS: Final = 2000
 
 
 class Told(Struct, frozen=True, kw_only=True):
     """One alarm entry as the city may be told of it."""
 
-    line: Line
+    stored: StoredEntry
     event: Event | None
     """None: it cannot be made an event."""
     fault: str = ""
@@ -36,13 +39,9 @@ class Told(Struct, frozen=True, kw_only=True):
     @property
     def event_id(self) -> str:
         """The event's id; of what cannot be read, its place in the journal."""
-        return self.event.id if self.event is not None else f"{self.line.entry.epoch}-{self.line.entry.seq}"
-
-
-class _Config(Struct, frozen=True):
-    """What matters here of a `config` entry."""
-
-    card: SiteCard | None = None
+        return (
+            self.event.id if self.event is not None else f"{self.stored.entry.epoch}-{self.stored.entry.seq}"
+        )
 
 
 class Story:
@@ -53,67 +52,69 @@ class Story:
         self._clocks = clocks
 
     @classmethod
-    async def begin(cls, db: AsyncConnection, gateway_no: int, at: Place) -> Story:
+    async def begin(cls, db: AsyncConnection, gateway_no: int, at: Mark) -> Story:
         """Return the story as it stands at a place: the card last told before it, every clock correction known."""
         card = None
-        for line in await of_kind(db, gateway_no, EntryKind.CONFIG, through=at):
-            card = _card_in(line)
+        for stored in await newest_of_kind(
+            db, gateway_no, Lane.ALARM, EntryKind.CONFIG, through=at, limit=_CONFIGS
+        ):
+            card = read_card(stored.entry.body or b"")
             if card is not None:
                 break
-        clocks = await of_kind(db, gateway_no, EntryKind.CLOCK)
+        clocks = await newest_of_kind(
+            db, gateway_no, Lane.ALARM, EntryKind.CLOCK, through=None, limit=_CLOCKS
+        )
         return cls(
             card or await _registered_card(db, gateway_no),
-            ClockTable.of(line.entry for line in reversed(clocks)),
+            ClockTable.of(stored.entry for stored in reversed(clocks)),
         )
 
-    def next(self, line: Line) -> Told | None:
-        """Return what the city may be told of one entry; None: it is not about an alarm, or its body is erased."""
-        match line.entry.kind:
+    def next(self, stored: StoredEntry) -> Told | None:
+        """Return what the city may be told of one entry; None: it is not about an alarm, or retention has erased it."""
+        match stored.entry.kind:
             case EntryKind.CONFIG:
-                self._card = _card_in(line) or self._card
+                self._card = read_card(stored.entry.body or b"") or self._card
             case EntryKind.CLOCK:
-                self._learn(line)
-            case EntryKind.ALARM if line.entry.body is not None:
-                return self._told(line, line.entry.body)
+                self._learn(stored)
+            case EntryKind.ALARM:
+                return self._told(stored)
             case _:
                 pass
         return None
 
-    def _told(self, line: Line, body: bytes) -> Told:
-        reported_at = self._clocks.best(line.entry)
+    def _told(self, stored: StoredEntry) -> Told | None:
+        if stored.entry.body is None:
+            if stored.committed_at - stored.entry.at > ERASED_AFTER:
+                return None
+            return Told(stored=stored, event=None, fault="its body was taken away before it came here")
+        change = read_change(stored.entry.body)
+        if isinstance(change, Unreadable):
+            return Told(stored=stored, event=None, fault=change.reason)
+        reported_at = self._clocks.best(stored.entry)
         try:
             event = event_of(
-                msgspec.json.decode(body, type=Change),
+                change,
                 self._card,
                 reported_at=reported_at,
-                is_buffered=moment(line.received_us) - reported_at > BUFFERED_AFTER,
+                is_buffered=stored.committed_at - reported_at > BUFFERED_AFTER,
             )
         except KeyError as error:
-            return Told(line=line, event=None, fault=f"a code this server does not know yet: {error}")
-        except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            return Told(
-                line=line, event=None, fault=f"the entry is not an alarm as this server knows it: {error}"
-            )
-        if not line.is_verified:
+            return Told(stored=stored, event=None, fault=f"a code this server does not know yet: {error}")
+        except (msgspec.ValidationError, ValueError) as error:
+            return Told(stored=stored, event=None, fault=f"it cannot be made an event: {error}")
+        if stored.doubt is not None:
             event = msgspec.structs.replace(event, data=msgspec.structs.replace(event.data, doubtful=True))
-        return Told(line=line, event=event)
+        return Told(stored=stored, event=event)
 
-    def _learn(self, line: Line) -> None:
+    def _learn(self, stored: StoredEntry) -> None:
         try:
-            correction = decode(line.entry.body or b"", ClockCorrection)
+            correction = decode(stored.entry.body or b"", ClockCorrection)
         except RecordError:
             return
         known = self._clocks.boots.get(correction.boot, ())
-        item = (line.entry.mono_ns, correction)
+        item = (stored.entry.mono_ns, correction)
         if item not in known:
             self._clocks = ClockTable(boots={**self._clocks.boots, correction.boot: (*known, item)})
-
-
-def _card_in(line: Line) -> SiteCard | None:
-    try:
-        return msgspec.json.decode(line.entry.body or b"", type=_Config).card
-    except (msgspec.DecodeError, RecursionError):
-        return None
 
 
 async def _registered_card(db: AsyncConnection, gateway_no: int) -> SiteCard:

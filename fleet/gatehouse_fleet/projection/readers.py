@@ -15,7 +15,7 @@ from msgspec import Struct
 from sqlalchemy import Select, and_, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.chain import Entry, Lane, moment
+from gatehouse_events.chain import Entry, EntryKind, Lane, moment
 from gatehouse_events.replication import Doubt
 from gatehouse_fleet.ingest.sealed import LANE_NUMBERS
 from gatehouse_fleet.store.schema.gateways import gateway
@@ -69,23 +69,25 @@ async def entries_after(
 ) -> list[StoredEntry]:
     """Return at most `limit` entries behind `mark`, oldest first."""
     query = (
-        select(entry, epoch.c.epoch)
-        .join(
-            epoch,
-            and_(
-                epoch.c.gateway_no == entry.c.gateway_no,
-                epoch.c.lane == entry.c.lane,
-                epoch.c.number == entry.c.epoch_number,
-            ),
-        )
-        .where(
-            entry.c.gateway_no == gateway_no,
-            entry.c.lane == LANE_NUMBERS[lane],
-            tuple_(entry.c.epoch_number, entry.c.seq) > (mark.number, mark.seq),
-        )
+        _entries(gateway_no, lane)
+        .where(tuple_(entry.c.epoch_number, entry.c.seq) > (mark.number, mark.seq))
         .order_by(entry.c.epoch_number, entry.c.seq)
         .limit(limit)
     )
+    return [_stored(row, lane) for row in (await db.execute(query)).all()]
+
+
+async def newest_of_kind(
+    db: AsyncConnection, gateway_no: int, lane: Lane, kind: EntryKind, *, through: Mark | None, limit: int
+) -> list[StoredEntry]:
+    """Return the newest entries of one kind, newest first; with `through` none behind that place.
+
+    Looks through the lane backwards: for what is read once and then remembered.
+    """
+    query = _entries(gateway_no, lane).where(entry.c.kind == kind.value)
+    if through is not None:
+        query = query.where(tuple_(entry.c.epoch_number, entry.c.seq) <= (through.number, through.seq))
+    query = query.order_by(entry.c.epoch_number.desc(), entry.c.seq.desc()).limit(limit)
     return [_stored(row, lane) for row in (await db.execute(query)).all()]
 
 
@@ -150,6 +152,21 @@ async def lagging(db: AsyncConnection, reader: str, lane: Lane) -> Sequence[int]
         .order_by(lane_cursor.c.moved_us.desc())
     )
     return (await db.execute(query)).scalars().all()
+
+
+def _entries(gateway_no: int, lane: Lane) -> Select[Any]:
+    return (
+        select(entry, epoch.c.epoch)
+        .join(
+            epoch,
+            and_(
+                epoch.c.gateway_no == entry.c.gateway_no,
+                epoch.c.lane == entry.c.lane,
+                epoch.c.number == entry.c.epoch_number,
+            ),
+        )
+        .where(entry.c.gateway_no == gateway_no, entry.c.lane == LANE_NUMBERS[lane])
+    )
 
 
 def _cursor(reader: str, gateway_no: int, lane: Lane) -> Select[Any]:

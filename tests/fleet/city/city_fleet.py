@@ -164,7 +164,7 @@ class Fleet:
     async def tell(self, number: int, *changes: bytes, doubt: str | None = None) -> int:
         async with self.store.begin() as db:
             seq = await self.append(db, number, [("alarm", change) for change in changes], doubt=doubt)
-        self.wake.notify("alarm")
+        self.wake.notify("journal")
         return seq
 
     def change(

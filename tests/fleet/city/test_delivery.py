@@ -413,7 +413,7 @@ async def test_an_entry_committed_late_is_delivered_though_later_ids_were_seen_b
             await fleet.append(db, slow, [("alarm", fleet.change())])
             await fleet.tell(quick, fleet.change())
             await received(fleet, "weihai", 1)
-        fleet.wake.notify("alarm")
+        fleet.wake.notify("journal")
         await received(fleet, "weihai", 2)
     assert {receipt.gateway_no for receipt in await fleet.receipts("weihai")} == {slow, quick}
 
