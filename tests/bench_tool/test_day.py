@@ -14,6 +14,7 @@ import pytest
 
 from gatehouse_hil.bench import record
 from gatehouse_hil.bench.rig_memory import RigMemory
+from gatehouse_hil.wire_trace import HEAD
 
 STEPS = ["flash", "identify", "provision", "self_test", "test", "calibrate", "label"]
 
@@ -251,11 +252,13 @@ def test_a_trace_plays_to_a_node_and_a_wrong_answer_is_shown(
     common = ("--json", "--lang", "en", "--rig", day.rig, "--directory", day.directory, "--board", "good-gas")
     good = tmp_path / "good.trace"
     good.write_text(
-        "# one register: the identity\n> 01 03 00 00 00 01 84 0a\n< 01 03 02 47 31 ?? ??\n> 02 03 00 00 00 01 84 39\n",
+        f"{HEAD}\n0.000 host 01 03 00 00 00 01 84 0a\n0.020 gas-1 01 03 02 47 31 ?? ??\n0.100 host 02 03 00 00 00 01 84 39\n",
         encoding="utf-8",
     )
     assert bench("replay", good, *common).json["frames"] == 2
     bad = tmp_path / "bad.trace"
-    bad.write_text("> 01 03 00 00 00 01 84 0a\n< 01 03 02 00 00 b8 44\n", encoding="utf-8")
+    bad.write_text(
+        f"{HEAD}\n0.000 host 01 03 00 00 00 01 84 0a\n0.020 gas-1 01 03 02 00 00 b8 44\n", encoding="utf-8"
+    )
     told = bench("replay", bad, *common)
     assert (told.status, told.json["fault"]) == (1, "trace_differs")
