@@ -25,7 +25,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -108,9 +108,37 @@ class Entry(Struct, frozen=True, kw_only=True):
     body: bytes | None
 
     @property
+    def at_us(self) -> int:
+        """When it was written, microseconds since 1970.
+
+        Raises:
+            ChainError: the time is naive.
+        """
+        return microseconds(self.at)
+
+    @property
     def stamp(self) -> Stamp:
         """When it was written."""
         return Stamp(at=self.at, boot=self.boot, mono_ns=self.mono_ns)
+
+
+class HeaderFields(Protocol):
+    """What a header says of one entry beside its epoch and lane: an `Entry`, or one on the way."""
+
+    @property
+    def seq(self) -> int: ...  # noqa: D102  # see Entry
+    @property
+    def at_us(self) -> int: ...  # noqa: D102
+    @property
+    def boot(self) -> str: ...  # noqa: D102
+    @property
+    def mono_ns(self) -> int: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def body_hash(self) -> bytes: ...  # noqa: D102
+    @property
+    def prev_hash(self) -> bytes: ...  # noqa: D102
 
 
 class Position(Struct, frozen=True):
@@ -160,27 +188,21 @@ def header_bytes(entry: Entry) -> bytes:
     Raises:
         ChainError: a field is too long, out of range or not ASCII.
     """
-    try:
-        fixed = _FIXED.pack(
-            _MAGIC,
-            _epoch_bytes(entry.epoch),
-            _LANE_BYTES[entry.lane],
-            entry.seq,
-            microseconds(entry.at),
-            entry.mono_ns,
-            _digest(entry.body_hash),
-            _digest(entry.prev_hash),
-        )
-    except struct.error as error:
-        raise ChainError(
-            f"entry {entry.seq} of lane {entry.lane} does not fit its header: {error}"
-        ) from error
-    return fixed + _name(entry.boot) + _name(entry.kind)
+    return _header(epoch_bytes(entry.epoch), entry.lane, entry)
 
 
 def entry_hash(entry: Entry) -> bytes:
     """Return the hash of `entry`: SHA-256 of its header bytes."""
     return sha256(header_bytes(entry)).digest()
+
+
+def hash_in(epoch: bytes, lane: Lane, entry: HeaderFields) -> bytes:
+    """Return the hash of an entry whose epoch (16 bytes) and lane are known from what it came in.
+
+    Raises:
+        ChainError: a field is too long, out of range or not ASCII.
+    """
+    return sha256(_header(epoch, lane, entry)).digest()
 
 
 def chain(previous: Position, lane: Lane, items: Iterable[tuple[str, bytes, Stamp]]) -> list[Entry]:
@@ -212,7 +234,12 @@ def chain(previous: Position, lane: Lane, items: Iterable[tuple[str, bytes, Stam
     return entries
 
 
-def _epoch_bytes(epoch: str) -> bytes:
+def epoch_bytes(epoch: str) -> bytes:
+    """Return the 16 bytes of an epoch.
+
+    Raises:
+        ChainError: it is not 32 hex digits.
+    """
     try:
         raw = bytes.fromhex(epoch)
     except ValueError as error:
@@ -220,6 +247,23 @@ def _epoch_bytes(epoch: str) -> bytes:
     if len(raw) != 16:  # noqa: PLR2004  # byte table
         raise ChainError(f"epoch has {len(raw)} bytes, not 16")
     return raw
+
+
+def _header(epoch: bytes, lane: Lane, entry: HeaderFields) -> bytes:
+    try:
+        fixed = _FIXED.pack(
+            _MAGIC,
+            epoch,
+            _LANE_BYTES[lane],
+            entry.seq,
+            entry.at_us,
+            entry.mono_ns,
+            _digest(entry.body_hash),
+            _digest(entry.prev_hash),
+        )
+    except struct.error as error:
+        raise ChainError(f"entry {entry.seq} of lane {lane} does not fit its header: {error}") from error
+    return fixed + _name(entry.boot) + _name(entry.kind)
 
 
 def _digest(value: bytes) -> bytes:
