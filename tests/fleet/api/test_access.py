@@ -24,7 +24,9 @@ async def place(client: httpx.AsyncClient, parent_id: int, kind: str, code: str)
 
 
 async def person(client: httpx.AsyncClient, name: str, role: str, scope: int, **more: object) -> None:
-    answer = await client.post("/api/v1/users", json=PERSON | {"name": name, "role": role, "scope_id": scope} | more)
+    answer = await client.post(
+        "/api/v1/users", json=PERSON | {"name": name, "role": role, "scope_id": scope} | more
+    )
     assert answer.status_code == 201, answer.text
 
 
@@ -184,7 +186,9 @@ async def test_the_last_operator_of_the_city_stays(live_server) -> None:
         await person(boss, "wang", "city_operator", 1)
         await log_in(second, "wang")
         assert (await second.patch("/api/v1/users/zhou", json={"is_active": False})).status_code == 200
-        assert (await second.patch("/api/v1/users/wang", json={"role": "guard"})).status_code == 403, "oneself"
+        assert (await second.patch("/api/v1/users/wang", json={"role": "guard"})).status_code == 403, (
+            "oneself"
+        )
 
 
 async def test_nobody_reaches_beyond_the_own_subtree(live_server) -> None:
@@ -302,7 +306,9 @@ async def test_every_operation_but_a_few_needs_a_session(live_server) -> None:
                     assert (answer.status_code, path) == (401, path)
 
 
-async def test_answers_carry_headers_that_keep_a_browser_safe_and_large_bodies_are_refused(live_server) -> None:
+async def test_answers_carry_headers_that_keep_a_browser_safe_and_large_bodies_are_refused(
+    live_server,
+) -> None:
     async with live_server() as server, server.client() as client:
         answer = await client.get("/api/v1/setup")
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
