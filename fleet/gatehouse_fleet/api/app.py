@@ -23,6 +23,7 @@ from gatehouse_fleet.api import (
 )
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
+from gatehouse_fleet.api.rates import Rates
 from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.orders import desk_api as orders_api
@@ -88,6 +89,7 @@ def create_app(
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     _complete_description(app, services)
+    app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)
     return app
 

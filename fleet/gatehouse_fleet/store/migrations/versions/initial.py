@@ -13,6 +13,14 @@ NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 def upgrade() -> None:
     """Make every table."""
     op.create_table(
+        "alarm_revision",
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("epoch_number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("entry_seq", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("gateway_no", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("alarm_id", "epoch_number", "entry_seq", name=op.f("pk_alarm_revision")),
+    )
+    op.create_table(
         "audit",
         sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -39,33 +47,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("one", name=op.f("pk_audit_anchor")),
     )
     op.create_table(
-        "doubtful_entry",
-        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("gateway_no", NUMBER, nullable=False),
-        sa.Column("lane", sa.SmallInteger(), nullable=False),
-        sa.Column("epoch", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("seq", NUMBER, nullable=False),
-        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
-        sa.Column("doubt", sa.String(length=16), nullable=False),
-        sa.Column("wire", sa.LargeBinary(), nullable=False),
-        sa.Column("received_us", NUMBER, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_doubtful_entry")),
-        sa.UniqueConstraint(
-            "gateway_no",
-            "lane",
-            "epoch",
-            "seq",
-            "hash",
-            name=op.f("uq_doubtful_entry_gateway_no_lane_epoch_seq_hash"),
-        ),
-    )
-    op.create_table(
         "entry",
-        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("gateway_no", NUMBER, nullable=False),
-        sa.Column("lane", sa.SmallInteger(), nullable=False),
-        sa.Column("epoch", sa.LargeBinary(length=16), nullable=False),
-        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("lane", sa.SmallInteger(), autoincrement=False, nullable=False),
+        sa.Column("epoch_number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
         sa.Column("at_us", NUMBER, nullable=False),
         sa.Column("boot", sa.String(length=64), nullable=False),
         sa.Column("mono_ns", NUMBER, nullable=False),
@@ -75,10 +61,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("doubt", sa.String(length=16), nullable=True),
         sa.Column("received_us", NUMBER, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_entry")),
-        sa.UniqueConstraint(
-            "gateway_no", "lane", "epoch", "seq", name=op.f("uq_entry_gateway_no_lane_epoch_seq")
-        ),
+        sa.PrimaryKeyConstraint("gateway_no", "lane", "epoch_number", "seq", name=op.f("pk_entry")),
     )
     op.create_table(
         "epoch",
@@ -87,11 +70,12 @@ def upgrade() -> None:
         sa.Column("number", NUMBER, autoincrement=False, nullable=False),
         sa.Column("epoch", sa.LargeBinary(length=16), nullable=False),
         sa.Column("first_seq", NUMBER, nullable=False),
-        sa.Column("last_seq", NUMBER, nullable=False),
+        sa.Column("removed_through", NUMBER, server_default="0", nullable=False),
         sa.Column("reason", sa.Text(), server_default="", nullable=False),
+        sa.Column("opened_us", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("gateway_no", "lane", "number", name=op.f("pk_epoch")),
     )
-    op.create_index("uq_epoch_value", "epoch", ["gateway_no", "lane", "epoch"], unique=True)
+    op.create_index("ix_epoch_value", "epoch", ["gateway_no", "lane", "epoch"], unique=False)
     op.create_table(
         "feed",
         sa.Column("position", NUMBER, autoincrement=False, nullable=False),
@@ -115,6 +99,9 @@ def upgrade() -> None:
         sa.Column("epoch", sa.LargeBinary(length=16), nullable=False),
         sa.Column("seq", NUMBER, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("doubt", sa.String(length=16), nullable=True),
+        sa.Column("epoch_number", NUMBER, nullable=False),
+        sa.Column("last_seq", NUMBER, nullable=False),
         sa.Column("moved_us", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("gateway_no", "lane", name=op.f("pk_lane_cursor")),
     )
@@ -295,6 +282,27 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_gateway_key_gateway_no"), "gateway_key", ["gateway_no"], unique=False)
     op.create_table(
+        "gateway_order",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.String(length=32), nullable=False),
+        sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("issuer", sa.Text(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("result", sa.String(length=16), nullable=True),
+        sa.Column("result_at", sa.BigInteger(), nullable=True),
+        sa.Column("result_detail", sa.Text(), nullable=True),
+        sa.Column("result_alarm_seq", NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_gateway_order_gateway_no_gateway")
+        ),
+        sa.PrimaryKeyConstraint("gateway_no", "epoch", "seq", name=op.f("pk_gateway_order")),
+    )
+    op.create_index("ix_gateway_order_alarm", "gateway_order", ["alarm_id"], unique=False)
+    op.create_table(
         "journal_key",
         sa.Column("gateway_no", NUMBER, nullable=False),
         sa.Column("key", sa.LargeBinary(length=32), nullable=False),
@@ -304,6 +312,17 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("gateway_no", "key", name=op.f("uq_journal_key_gateway_no_key")),
         sa.UniqueConstraint("key", name=op.f("uq_journal_key_key")),
+    )
+    op.create_table(
+        "order_lane",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("epoch", sa.String(length=32), nullable=False),
+        sa.Column("head", NUMBER, nullable=False),
+        sa.Column("began_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_order_lane_gateway_no_gateway")
+        ),
+        sa.PrimaryKeyConstraint("gateway_no", name=op.f("pk_order_lane")),
     )
     op.create_table(
         "saved_filter",
