@@ -193,11 +193,11 @@ async def _open(work: Work, told: AlarmTold, rule: OpenRule) -> Case:
         detail=_alarm_detail(told),
     )
     await _link(work, told, made, Reason.OPENED)
-    await limits.entered(work, made, (alarm.code,))
-    if rule.is_filed:
-        target = CaseStep.DISPATCHED if rule.is_dispatched else CaseStep.FILED
-        made = await moves.walk(work, made, target, actor=SYSTEM, detail={"by": "policy"})
-    return made
+    if not rule.is_filed:
+        await limits.entered(work, made, (alarm.code,))
+        return made
+    target = CaseStep.DISPATCHED if rule.is_dispatched else CaseStep.FILED
+    return await moves.walk(work, made, target, actor=SYSTEM, detail={"by": "policy"})
 
 
 async def _join(work: Work, told: AlarmTold, join: Join) -> Case:

@@ -105,7 +105,7 @@ async def rules_of(work: Work, found: Case) -> Rules:
 
 
 async def entered(work: Work, found: Case, codes: Iterable[str]) -> None:
-    """Settle the deadlines of a case that has just entered its step."""
+    """Settle the deadlines of a case that has just entered its step; without `codes` none begins."""
     for stage in MET_BY.get(found.step, ()):
         await meet(work, found.id, stage, work.now)
     rules = await rules_of(work, found)

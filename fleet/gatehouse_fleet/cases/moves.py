@@ -27,8 +27,16 @@ _TELLS: Final[dict[Move, Happened]] = {
 Detail = dict[str, str | int | float | bool | None]
 
 
-async def forward(work: Work, found: Case, move: Move, *, actor: Actor, detail: Detail | None = None) -> Case:
-    """Take a case one step on.
+async def forward(
+    work: Work,
+    found: Case,
+    move: Move,
+    *,
+    actor: Actor,
+    detail: Detail | None = None,
+    is_passing: bool = False,
+) -> Case:
+    """Take a case one step on; `is_passing`: it leaves that step at once, so no deadline of it begins.
 
     Raises:
         RefusedError: the rules of the steps forbid it.
@@ -44,17 +52,19 @@ async def forward(work: Work, found: Case, move: Move, *, actor: Actor, detail: 
         closed_at=work.now if is_closing else found.closed_at,
     )
     moved = await append(work, moved, _TELLS[move], actor=actor, detail=detail)
-    await limits.entered(work, moved, await codes_of(work, moved))
+    await limits.entered(work, moved, [] if is_passing else await codes_of(work, moved))
     return moved
 
 
 async def walk(work: Work, found: Case, target: CaseStep, *, actor: Actor, detail: Detail) -> Case:
     """Take a case through every step up to `target`, each with a line of its own; nothing when it is there or past it."""
-    for move in steps.path(found.step, target):
+    moves = steps.path(found.step, target)
+    for move in moves:
         if move is Move.DISPATCH and not found.unit:
             found = structs.replace(found, unit=await community_name(work, found))
         said = detail | ({"unit": found.unit} if move is Move.DISPATCH else {})
-        found = await forward(work, found, move, actor=actor, detail=said)
+        is_passing = move is not moves[-1]
+        found = await forward(work, found, move, actor=actor, detail=said, is_passing=is_passing)
     return found
 
 

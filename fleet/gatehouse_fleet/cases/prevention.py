@@ -75,7 +75,6 @@ async def consider(work: Work, of: Case, gateway_no: int, device_id: str, code: 
         actor=SYSTEM,
         detail={"why": why.value, "count": count, "days": prevention.days, "device": device_id, "code": code},
     )
-    await limits.entered(work, made, (PREVENTIVE,))
     return await moves.walk(work, made, CaseStep.FILED, actor=SYSTEM, detail={"by": "policy"})
 
 
