@@ -13,6 +13,8 @@ from gatehouse_fleet.api import audit, coverage, enrolment, gateways, org, peopl
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.api.shell import Shell
+from gatehouse_fleet.city import api as city_api
+from gatehouse_fleet.city import page as trace_page
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services
@@ -26,8 +28,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     coverage.router,
     audit.router,
     orders_api.router,
+    city_api.router,
 )
 """Every router of the API, one line each."""
+PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)
+"""Pages for people, outside `/api/v1`."""
 _REFUSALS: Final[dict[int, str]] = {
     400: "The request cannot be understood.",
     401: "No live session, or no client certificate.",
@@ -70,6 +75,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
+    for router in PAGES:
+        app.include_router(router)
     _describe_problem(app)
     app.add_middleware(Shell)
     return app

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final, Protocol
 
-from gatehouse_fleet.cli import serve
+from gatehouse_fleet.cli import city, serve
 from gatehouse_fleet.cli.output import Output
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.settings import load
@@ -30,7 +30,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve,)
+COMMANDS: Final = (serve, city)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.session import session_gate
+from gatehouse_fleet.city.service import couriers
 from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
@@ -66,6 +67,7 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
+    parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(app=front(ingest.app, orders.front(api)), parts=tuple(parts), keeper=keeper)
