@@ -78,6 +78,15 @@ class RetentionSettings(_Section):
     )
 
 
+class CitySettings(_Section):
+    """Who is told of alarms."""
+
+    targets: Path = Field(
+        default=Path("city"),
+        description="folder of target files (*.yaml) with their keys, relative to `directory`; see docs/city.md",
+    )
+
+
 class FleetSettings(_Section):
     """The whole of fleet.yaml."""
 
@@ -88,6 +97,7 @@ class FleetSettings(_Section):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
+    city: CitySettings = CitySettings()
 
     @model_validator(mode="after")
     def _has_database_for_workers(self) -> Self:

@@ -26,6 +26,8 @@ from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_h
 from gatehouse_fleet.api.rates import Rates
 from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
+from gatehouse_fleet.city import api as city_api
+from gatehouse_fleet.city import page as trace_page
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.projection.tail import FeedTail
@@ -43,8 +45,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     alarms.router,
     stream.router,
+    city_api.router,
 )
 """Every router of the API, one line each."""
+PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)
+"""Pages for people, outside `/api/v1`."""
 _REFUSALS: Final[dict[int, str]] = {
     400: "The request cannot be understood.",
     401: "No live session, or no client certificate.",
@@ -88,6 +93,8 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
+    for router in PAGES:
+        app.include_router(router)
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)

@@ -24,7 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.chain import Lane
+from gatehouse_events.chain import Lane, canonical
 from gatehouse_events.event import EventError
 from gatehouse_fleet.city import parking, progress, settling, switch
 from gatehouse_fleet.city.envelopes import Envelope
@@ -41,6 +41,7 @@ from gatehouse_fleet.city.target import Target
 from gatehouse_fleet.city.transports import Session, Transport
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.orders import IssuedOrder, orders_topic
+from gatehouse_fleet.projection.feed import FEED_TOPIC, FeedItem, FeedTopic, publish
 from gatehouse_fleet.projection.readers import (
     JOURNAL_TOPIC,
     Mark,
@@ -48,6 +49,7 @@ from gatehouse_fleet.projection.readers import (
     entries_after,
     lagging,
     mark_of,
+    source_of,
 )
 from gatehouse_fleet.store import Store, Wake
 from gatehouse_fleet.store.schema.alarms import alarm
@@ -245,6 +247,8 @@ class Courier:
 
     async def _tell(self, session: Session, gateway_no: int, told: Told, round_: _Round) -> bool:
         """Tell one event and note what became of it; False: not now, nor anything behind it."""
+        if await self._was_set_aside(gateway_no, told):
+            return True
         rendered = await self._rendered(gateway_no, told)
         match rendered:
             case None:
@@ -279,6 +283,17 @@ class Courier:
                 return await self._note_trouble(gateway_no, told, outcome, round_)
             case _:
                 assert_never(outcome)
+
+    async def _was_set_aside(self, gateway_no: int, told: Told) -> bool:
+        """Return whether somebody has parked by hand what keeps failing."""
+        wait = self._waits.get(gateway_no)
+        if wait is None or wait.event_id != told.event_id:
+            return False
+        async with self._store.read() as db:
+            is_aside = await parking.is_set_aside(db, self.target.id, gateway_no, told.event_id)
+        if is_aside:
+            self._waits.pop(gateway_no, None)
+        return is_aside
 
     async def _rendered(self, gateway_no: int, told: Told) -> Message | Parked | None:
         subject = subject_of(told)
@@ -330,6 +345,9 @@ class Courier:
         async with self._store.begin() as db:
             issued = await settling.write(db, settled, now=now)
             await progress.move(db, self.target.reader, gateway_no, seen=round_.seen, to=round_.at)
+            await self._publish(db, gateway_no, round_)
+        if round_.delivered or round_.parked:
+            self._wake.notify(FEED_TOPIC)
         self._wake_gateways(issued)
         for parked in round_.parked:
             _log.warning(
@@ -340,6 +358,25 @@ class Courier:
                     "reason": parked.reason.value,
                 },
             )
+
+    async def _publish(self, db: AsyncConnection, gateway_no: int, round_: _Round) -> None:
+        if not (round_.delivered or round_.parked):
+            return
+        source = await source_of(db, gateway_no)
+        if source is None:
+            return
+        told = [(one.subject, "received") for one in round_.delivered]
+        told += [(one.subject, "parked") for one in round_.parked]
+        items = [
+            FeedItem(
+                topic=FeedTopic.CITY,
+                subject=subject.alarm_id or subject.event_id,
+                node_path=source.node_path,
+                body=canonical({"target": self.target.id, "event_id": subject.event_id, "leg": leg}).decode(),
+            )
+            for subject, leg in told
+        ]
+        await publish(db, items, at=self._clock.now())
 
     def _wake_gateways(self, issued: list[IssuedOrder]) -> None:
         for order in issued:

@@ -7,15 +7,17 @@ from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_events.chain import EntryKind, Lane
 from gatehouse_fleet.city import progress
 from gatehouse_fleet.city.story import Story, Told
-from gatehouse_fleet.projection.readers import Mark
+from gatehouse_fleet.projection.readers import Mark, entries_after, mark_of
 from gatehouse_fleet.store.schema.city import city_parked, city_receipt
 
 _RETRIES_AT_ONCE: Final = 20
+_LOOK_AHEAD: Final = 100
 
 
 class Resolution(StrEnum):
@@ -95,6 +97,49 @@ async def give_up(db: AsyncConnection, target: str, event_id: str, *, by: str, n
     """Take a parked event off the list for good; returns 1, or 0 when there is none."""
     values = {"resolved_at": now, "resolution": Resolution.GIVEN_UP.value, "resolved_by": by}
     return await _mark(db, target, event_id, values)
+
+
+async def is_set_aside(db: AsyncConnection, target: str, gateway_no: int, event_id: str) -> bool:
+    """Return whether an event is parked already, whatever became of it since."""
+    query = select(city_parked.c.event_id).where(
+        city_parked.c.target == target,
+        city_parked.c.gateway_no == gateway_no,
+        city_parked.c.event_id == event_id,
+    )
+    return (await db.execute(query)).first() is not None
+
+
+async def set_first_aside(
+    db: AsyncConnection, target: str, reader: str, gateway_no: int, *, by: str, now: datetime
+) -> str | None:
+    """Park what stands first in a gateway's line, so that what is behind it goes on; returns the event's id, None: nothing waits."""
+    seen = await mark_of(db, reader, gateway_no, Lane.ALARM)
+    for stored in await entries_after(db, gateway_no, Lane.ALARM, seen, limit=_LOOK_AHEAD):
+        if stored.entry.kind != EntryKind.ALARM:
+            continue
+        story = await Story.begin(db, gateway_no, stored.mark)
+        told = story.next(stored)
+        if told is None:
+            continue
+        event = told.event
+        await db.execute(
+            insert(city_parked).values(
+                target=target,
+                gateway_no=gateway_no,
+                event_id=told.event_id,
+                alarm_id="" if event is None else event.data.alarm_id,
+                alarm_seq=0 if event is None else event.data.seq,
+                epoch=stored.entry.epoch,
+                seq=stored.mark.seq,
+                epoch_number=stored.mark.number,
+                parked_at=now,
+                reason="by_hand",
+                detail=f"taken out of the way by {by}",
+                tries=0,
+            )
+        )
+        return told.event_id
+    return None
 
 
 async def resolve(

@@ -45,10 +45,19 @@ async def introduce(db: AsyncConnection, target: Target, *, now: datetime) -> St
     """Return how a target stands; at first sight set its cursors as its file says."""
     found = await standing(db, target.id)
     if found is not None:
+        renamed = update(city_target).where(
+            city_target.c.id == target.id, city_target.c.title != target.title
+        )
+        await db.execute(renamed.values(title=target.title))
         return found
     await db.execute(
         insert(city_target).values(
-            id=target.id, seen_at=now, state=TargetState.RUNNING.value, state_by=BY_ITSELF, state_at=now
+            id=target.id,
+            title=target.title,
+            seen_at=now,
+            state=TargetState.RUNNING.value,
+            state_by=BY_ITSELF,
+            state_at=now,
         )
     )
     if target.start == "now":

@@ -18,6 +18,7 @@ from gatehouse_fleet.cases import clockwork
 from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.shelf import Shelf
+from gatehouse_fleet.city.service import couriers
 from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
@@ -75,6 +76,7 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="clockwork of cases", run=partial(clockwork.run, office)),
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
+    parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(

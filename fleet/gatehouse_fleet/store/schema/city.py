@@ -12,6 +12,7 @@ city_target: Final = Table(
     "city_target",
     METADATA,
     Column("id", String(40), primary_key=True),  # of the target's file
+    Column("title", String(128), nullable=False),
     Column("seen_at", Moment, nullable=False),  # first start with this file: cursors were set then
     Column("state", String(16), nullable=False),  # city.desk.TargetState
     Column("state_reason", String(512), nullable=False, server_default=""),
