@@ -13,6 +13,7 @@ from random import Random
 from types import TracebackType
 from typing import Final, Self
 
+from gatehouse_events.replication import MessageError
 from gatehouse_hil.light.community import Community
 from gatehouse_hil.light.gateway import LightGateway
 from gatehouse_hil.light.link import LinkError
@@ -110,7 +111,7 @@ class LightFleet:
                     report_at = loop.time() + _REPORT_EVERY_S
                 failures = 0
                 await asyncio.sleep(0.5 + self._random.random())
-            except LinkError as error:
+            except (LinkError, MessageError) as error:
                 if failures == 0:
                     _log.warning("%s: %s", gateway.gateway_id, error)
                 await gateway.hang_up()

@@ -184,7 +184,7 @@ class LightGateway:
         batch = await self._connected().orders(
             epoch=self._orders_epoch, after=self._orders_after, wait_s=wait_s
         )
-        return await self._answer(batch)
+        return 0 if batch is None else await self._answer(batch)
 
     async def hang_up(self) -> None:
         """Close the connection."""

@@ -137,15 +137,15 @@ class FleetLink:
         )
         return fleet_api.decode(raw, fleet_api.StatusAnswer)
 
-    async def orders(self, *, epoch: str, after: int, wait_s: float) -> OrderBatch:
-        """Ask for orders behind `after`, waiting for the first.
+    async def orders(self, *, epoch: str, after: int, wait_s: float) -> OrderBatch | None:
+        """Ask for orders behind `after`, waiting for the first; None: nothing was ever ordered.
 
         Raises:
             LinkError: unreachable or refused.
         """
         path = fleet_api.gateway_path(self._gateway_id, "orders")
         raw = await self._call("GET", f"{path}?epoch={epoch}&after={after}&wait_s={wait_s:g}", wait_s=wait_s)
-        return fleet_api.decode(raw, OrderBatch)
+        return fleet_api.decode(raw, OrderBatch) if raw else None
 
     async def __aenter__(self) -> Self:
         return self
