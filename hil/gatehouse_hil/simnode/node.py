@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import uuid
 from collections import deque
 from collections.abc import Callable
 from enum import IntEnum, StrEnum
@@ -26,6 +27,8 @@ from gatehouse_hil.simnode.antenna import Antenna
 from gatehouse_hil.simnode.serial_port import SerialPort
 from gatehouse_hil.wire_end import UartSettings
 
+TRACES: Final = "GATEHOUSE_FIRMWARE_TRACES"
+"""Environment: a directory; every node of this process and of those it starts is traced, and leaves its lines there."""
 LOG_LINES: Final = 2000
 """Console lines kept; older ones are forgotten."""
 EVENT_BYTES: Final = 1 << 20
@@ -61,11 +64,12 @@ class SimNode:
             `bluetooth_address` says otherwise.
         board: what `os.uname().machine` names.
         medium: the air of its radio; None: it has no antenna.
-        settrace: run the VM that can trace lines, and note every line in `coverage.txt` of `directory`.
+        settrace: run the VM that can trace lines, and note every line in `coverage.txt` of `directory`; also done, for all
+            nodes and into one directory, when the environment names it (`TRACES`).
         serial_directory: where the links `NAME-console` and `NAME-uart` appear; by default `serial/` of `directory`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915  # one line for each thing a board has
         self,
         directory: Path,
         *,
@@ -102,17 +106,22 @@ class SimNode:
         self.log: Final[deque[str]] = deque(maxlen=LOG_LINES)
         """What came out of the console, line by line, also while mpremote reads along."""
         self.pins: Final[dict[int, int]] = {}
+        address = bluetooth_address or mac[:5] + bytes(((mac[5] + 2) & 0xFF,))
+        self.bluetooth_address: Final = ":".join(f"{octet:02X}" for octet in address)
+        traces = os.environ.get(TRACES)
+        self.coverage: Final = (
+            Path(traces) / f"{name}-{uuid.uuid4().hex}.txt" if traces else self.directory / "coverage.txt"
+        )
+        """Where the lines that ran are noted, when they are (`simnode.coverage`)."""
         self._config: dict[str, Any] = {
             "mac": mac.hex(),
+            "ble_mac": address.hex(),
             "board": board,
-            "settrace": settrace,
+            "settrace": settrace or traces is not None,
             "flash": str(self.directory / "flash"),
             "nvs": str(self.directory / "nvs"),
-            "coverage": str(self.directory / "coverage.txt"),
+            "coverage": str(self.coverage),
         }
-        address = bluetooth_address or mac[:5] + bytes(((mac[5] + 2) & 0xFF,))
-        self._config["ble_mac"] = address.hex()
-        self.bluetooth_address: Final = ":".join(f"{octet:02X}" for octet in address)
         self._antenna = Antenna(medium, self.bluetooth_address, self._order) if medium is not None else None
         self._senses: dict[str, float] = {}
         self._cut: dict[str, Any] | None = None

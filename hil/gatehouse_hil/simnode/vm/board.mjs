@@ -166,13 +166,14 @@ const peripherals = {
   rtc_read() { try { return fs.readFileSync(rtcFile, 'ascii'); } catch { return ''; } },
   rtc_write(hex) { fs.writeFileSync(rtcFile, hex); },
   lines(file, text) {
-    // Line coverage: a file is named by the hash of what is on flash, so that a report finds its source wherever that lies.
+    // Line coverage: a source file is named by the hash of what is on flash, so that a report finds it wherever it lies; a
+    // compiled one, whose source is not here, by '-' and the name that the compiler was given.
     if (!covered.has(file)) {
       let hash = '-';
-      try { hash = crypto.createHash('sha256').update(fs.readFileSync(path.join(config.flash, file))).digest('hex'); } catch { /* frozen */ }
+      try { hash = crypto.createHash('sha256').update(fs.readFileSync(path.join(config.flash, file))).digest('hex'); } catch { /* compiled */ }
       covered.set(file, hash);
     }
-    if (covered.get(file) !== '-') fs.appendFileSync(config.coverage, `${covered.get(file)} ${file} ${text}\n`);
+    fs.appendFileSync(config.coverage, `${covered.get(file)} ${file} ${text}\n`);
   },
 };
 
