@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,3 +85,10 @@ def test_the_command_refuses_a_plan_without_limits_before_any_board(
     assert ran.status == 2
     assert "'u' has no limits" in ran.err
     assert not (tmp_path / "bench" / "records").exists()
+
+
+def test_the_plan_in_the_manual_is_a_plan() -> None:
+    manual = (Path(__file__).parents[2] / "docs/bench.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml\n(plan:.*?)^```", manual, re.MULTILINE | re.DOTALL)
+    made = plan.parse(yaml.safe_load(block))
+    assert [each.name for each in made.measurements] == ["rail-3", "rail-5", "heap"]
