@@ -135,12 +135,15 @@ OPERATIONS = [
         description(Path("nowhere")), config=CONFIG
     ).get_all_operations()
 ]
+ENDLESS = {"/api/v1/stream"}
+"""Server-sent events: a request that is answered never ends; refusals are asked for below all the same."""
 ROUNDS = [
     pytest.param(operation, mode, id=f"{operation.label} {mode.value}")
     for operation in OPERATIONS
     for mode in GenerationMode
     # Where nothing is asked for, nothing wrong can be said.
-    if mode is GenerationMode.POSITIVE or [*operation.iter_parameters(), *operation.body]
+    if (mode is GenerationMode.POSITIVE and operation.path not in ENDLESS)
+    or (mode is GenerationMode.NEGATIVE and [*operation.iter_parameters(), *operation.body])
 ]
 
 
@@ -149,7 +152,7 @@ def test_every_operation_keeps_to_its_description(
     operation: APIOperation, mode: GenerationMode, server: Server
 ) -> None:
     @settings(
-        max_examples=settings().max_examples // 33,
+        max_examples=settings().max_examples // 50,
         deadline=None,
         phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
