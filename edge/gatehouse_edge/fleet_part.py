@@ -109,7 +109,7 @@ class FleetPart:
     async def _watch(self, lost_after_s: float) -> None:
         told: bool | None = None
         while True:
-            is_lost = self.link.down_for_s() >= lost_after_s
+            is_lost = self.link.lost_for_s() >= lost_after_s
             if is_lost is not told:
                 await self._ledger.report(LOST, self.link.view().why, is_true=is_lost)
                 told = is_lost

@@ -75,6 +75,7 @@ class Link:
         self._since_s = clock.now().service_s
         self._why = ""
         self._contact_s: float | None = None
+        self._waiting_since_s: float | None = None
         self._fleet_at: datetime | None = None
         self._fleet_mono_ns = 0
 
@@ -85,7 +86,7 @@ class Link:
 
     def configure(self, *, is_configured: bool) -> None:
         """A configuration with or without a fleet is in force from here on."""
-        self._contact_s = None
+        self._contact_s = self._waiting_since_s = None
         self._enter(LinkState.CONNECTING if is_configured else LinkState.OFF, "")
 
     async def rest(self, pause_s: float) -> None:
@@ -130,12 +131,25 @@ class Link:
             return now.wall
         return self._fleet_at + timedelta(microseconds=(now.mono_ns - self._fleet_mono_ns) // 1000)
 
-    def down_for_s(self) -> float:
-        """Return for how long the fleet has not been reached; 0 while it is up or none is configured."""
-        if self._state in {LinkState.UP, LinkState.OFF}:
+    def alarms_wait(self) -> None:
+        """There are alarm entries to send."""
+        if self._waiting_since_s is None:
+            self._waiting_since_s = self._clock.now().service_s
+
+    def alarms_moved(self) -> None:
+        """The fleet took alarm entries, or there are none."""
+        self._waiting_since_s = None
+
+    def lost_for_s(self) -> float:
+        """Return for how long the fleet has not been reached, or has not taken the alarms that wait; 0: all is well."""
+        if self._state is LinkState.OFF:
             return 0.0
-        since_s = self._since_s if self._contact_s is None else self._contact_s
-        return self._clock.now().service_s - since_s
+        now_s = self._clock.now().service_s
+        unheard_s = 0.0
+        if self._state is not LinkState.UP:
+            unheard_s = now_s - (self._since_s if self._contact_s is None else self._contact_s)
+        stuck_s = 0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s
+        return max(unheard_s, stuck_s)
 
     def view(self) -> LinkView:
         """Return what the console shows."""

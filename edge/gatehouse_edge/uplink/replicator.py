@@ -37,6 +37,7 @@ _QUIET_S: Final = 10.0
 _AGREE_EVERY_S: Final = 300.0
 """A fleet that was put back from a backup without an outage that we saw is found out within this."""
 _LONGEST_PAUSE_S: Final = {Lane.ALARM: 20.0, Lane.TELEMETRY: 60.0}
+_REFUSED_FOR_GOOD: Final = 3
 _STUCK_AFTER: Final = 5
 """Answers in a row that bring nothing forward until something is done about it."""
 
@@ -174,11 +175,12 @@ class Replicator:
             return
         if lane is Lane.ALARM:
             self._has_quiet_alarms.clear()
+            self._link.alarms_wait()
         try:
             answer = await self._fleet.post(batch)
         except RefusedError as error:
-            if error.is_of_content:
-                self._yield_to(work, batch, error)
+            if error.is_of_content and self._yields(work, batch, error):
+                return
             raise
         self._link.answered()
         before = work.position
@@ -198,6 +200,7 @@ class Replicator:
         """Wait for the next commit. Numbers that were left out on purpose (a new epoch) are no backlog."""
         if lane is Lane.ALARM:
             self._has_quiet_alarms.set()
+            self._link.alarms_moved()
             self._link.queued_alarm = 0
         else:
             self._link.queued_telemetry = 0
@@ -295,24 +298,31 @@ class Replicator:
         """
         if work.position > before:
             work.standstills = 0
+            if answer.lane is Lane.ALARM:
+                self._link.alarms_moved()
             return
         work.standstills += 1
         # The first repeat is meant: a gap that comes again says that we cannot fill it.
         if work.standstills > 1:
             raise AnswerError(f"{type(answer).__name__} at {work.position}: nothing goes forward")
 
-    def _yield_to(self, work: _LaneWork, batch: ReplicationBatch, error: RefusedError) -> None:
+    def _yields(self, work: _LaneWork, batch: ReplicationBatch, error: RefusedError) -> bool:
         """A batch that is refused for what it holds is sent in smaller pieces; one entry alone is stepped over at last.
 
         The fleet sees the gap and stores what follows, unverified: one entry nobody can take must not stop all others.
+
+        Returns:
+            Whether to go on at once.
         """
         if len(batch.entries) > 1:
             work.limit = max(1, len(batch.entries) // 2)
-            return
+            return True
         work.refusals += 1
-        if work.refusals >= _STUCK_AFTER:
-            _log.error("entry %d is refused for good and left out: %s", batch.entries[0].seq, error)
-            work.position, work.refusals = batch.entries[0].seq, 0
+        if work.refusals < _REFUSED_FOR_GOOD:
+            return False
+        _log.error("entry %d is refused for good and left out: %s", batch.entries[0].seq, error)
+        work.position, work.refusals = batch.entries[0].seq, 0
+        return True
 
 
 def _start(cursor: Cursor, own: int, *, is_known: bool) -> int:
