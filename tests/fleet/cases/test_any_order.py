@@ -148,6 +148,8 @@ class CaseMachine(RuleBasedStateMachine):
     )
     def a_person_acts(self, pick: int, who: str, what: str, back_to: CaseStep, is_stale: bool) -> None:
         found = self._pick(pick)
+        if what == "back":
+            what, back_to = "send_back", min(BACK.get(found.step, {back_to}), key=ORDER.index)
         act = self.scene.act(who, found.id, self.seen.get(found.id, 1) if is_stale else found.revision)
         actions: dict[str, Callable[[Any], Coroutine[Any, Any, Case]]] = {
             "file": lambda work: desk.file(work, act, "示例"),
