@@ -46,6 +46,10 @@ class CityProcess:
         self._process.stdout.close()
         return code
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
     async def fresh(self) -> None:
         await self.behave()
         self._forgotten = len(city_shelf.read(self.store))
@@ -76,23 +80,39 @@ def city(folder: Path, *arguments: str) -> Iterator[CityProcess]:
         process.kill()
 
 
+class Broker:
+    """A real mosquitto that can be killed and started again on its port."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self._config = folder / "mosquitto.conf"
+        self._config.write_text(f"listener {self.port} 127.0.0.1\nallow_anonymous true\n")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    async def start(self) -> None:
+        self._launch()
+        await reachable(self.port)
+
+    def _launch(self) -> None:
+        command = ["/usr/sbin/mosquitto", "-c", str(self._config)]
+        self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(60)
+
+
 @asynccontextmanager
-async def broker(folder: Path) -> AsyncIterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    config = folder / "mosquitto.conf"
-    config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
-    process = await asyncio.create_subprocess_exec(
-        "/usr/sbin/mosquitto", "-c", str(config), stderr=asyncio.subprocess.DEVNULL
-    )
+async def broker(folder: Path) -> AsyncIterator[Broker]:
+    made = Broker(folder)
     try:
-        await reachable(port)
-        yield port
+        await made.start()
+        yield made
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        made.kill()
 
 
 async def reachable(port: int) -> None:

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 import targets
 from city_fleet import Fleet
 from city_process import CityProcess, city
+from delivering import QUICK, courier_for, delivering, received, until
 
 from gatehouse_events.ids import new_id
 from gatehouse_events.orders import CityReceipt, Order, orders_of
 from gatehouse_events.states import Kind
 from gatehouse_fleet.city import parking, switch
-from gatehouse_fleet.city.courier import Courier
-from gatehouse_fleet.city.envelopes import envelope_for
 from gatehouse_fleet.city.switch import TargetState
 from gatehouse_fleet.city.target import Target, parse
-from gatehouse_fleet.city.transports import transport_for
 from gatehouse_fleet.clock import SystemClock
 from gatehouse_fleet.orders import lane
 from gatehouse_fleet.store import Store, Wake
 from gatehouse_hil.postgres import PostgresCluster
-
-QUICK = "retry: {first_s: 0.05, most_s: 0.2, tries_per_event: 3, stop_after_refusals: 4}\n"
 
 
 @pytest.fixture
@@ -68,43 +62,6 @@ async def postgres(cluster: PostgresCluster) -> AsyncIterator[Fleet]:
 
 def http_target(platform: CityProcess, text: str = targets.CLOUDEVENTS + QUICK) -> Target:
     return parse(text.replace("http://127.0.0.1:9", platform.url), name="t.yaml")
-
-
-def courier_for(fleet: Fleet, target: Target, *, beside: Path = Path()) -> Courier:
-    return Courier(
-        target,
-        envelope=envelope_for(target, beside=beside),
-        transport=transport_for(target, beside=beside, clock=fleet.clock),
-        store=fleet.store,
-        wake=fleet.wake,
-        clock=fleet.clock,
-        dice=random.Random(1),
-        look_every_s=0.2,
-    )
-
-
-@asynccontextmanager
-async def delivering(*couriers: Courier) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(one.run(), name=one.target.id) for one in couriers]
-        try:
-            yield
-        finally:
-            for task in running:
-                task.cancel()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
-async def received(fleet: Fleet, target: str, count: int) -> None:
-    async def has() -> bool:
-        return len(await fleet.receipts(target)) >= count
-
-    await until(has)
 
 
 async def test_an_alarm_is_at_the_city_with_its_receipt_stored(both: Fleet, platform: CityProcess) -> None:
