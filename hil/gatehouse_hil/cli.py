@@ -52,7 +52,12 @@ def main(argv: list[str] | None = None) -> int:
 
                 return asyncio.run(
                     run_estate(
-                        args.directory, port=args.port, is_fresh=args.fresh, with_gateway=not args.no_gateway
+                        args.directory,
+                        port=args.port,
+                        is_fresh=args.fresh,
+                        with_gateway=not args.no_gateway,
+                        fleet_port=None if args.no_fleet else args.fleet_port,
+                        light_gateways=args.communities,
                     )
                 )
             case _:

@@ -63,8 +63,18 @@ class Estate:
         console_port: int = 8443,
         with_camera: bool = True,
         with_own_nodes: bool | None = None,
+        fleet_url: str | None = None,
     ) -> None:
-        """`with_own_nodes`: our firmware on simulated nodes; None: where Node.js is installed."""
+        """Prepare.
+
+        Args:
+            directory: where wires, keys and gateway.yaml go.
+            console_port: of the gateway's console.
+            with_camera: with the camera.
+            with_own_nodes: our firmware on simulated nodes; None: where Node.js is installed.
+            fleet_url: the fleet server; None: the community stands alone.
+        """
+        self.fleet_url: Final = fleet_url
         self.directory: Final = directory.absolute()
         self.console_port: Final = console_port
         self.with_camera: Final = with_camera
@@ -148,6 +158,16 @@ class Estate:
     def is_valve_closed(self) -> bool:
         """Position of the gas valve of building 3."""
         return bool(self.board.inputs[VALVE])
+
+    @property
+    def gateway_id(self) -> str:
+        """Name of its gateway."""
+        return "wh-371002-0007-gw1"
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Its gateway has a certificate of a fleet server."""
+        return (self.directory / "gateway" / "fleet" / "identity.pem").exists()
 
     def forget_gateway(self) -> None:
         """Remove what the gateway has stored: the next start is its first."""
@@ -255,7 +275,7 @@ class Estate:
     def config(self) -> dict[str, object]:
         """Return gateway.yaml of this estate as plain data."""
         return {
-            "gateway": {"id": "wh-371002-0007-gw1", "language": "zh"},
+            "gateway": {"id": self.gateway_id, "language": "zh"},
             "site": {
                 "division_code": "371002002",
                 "division_standard": "stats_gov",
@@ -265,6 +285,7 @@ class Estate:
             },
             "storage": {"directory": "gateway"},
             "console": {"host": "127.0.0.1", "port": self.console_port},
+            **({} if self.fleet_url is None else {"fleet": {"url": self.fleet_url}}),
             "buses": self._buses(),
             "devices": [*self._gas(), *self._lifts(), *self._buttons(), *self._others()],
             "outputs": self._outputs(),

@@ -343,6 +343,12 @@ CATALOGUE: Final[dict[str, Text]] = {
     "help.no_gateway": Text(
         "只运行线路和设备，网关自己启动", "wires and devices only; start the gateway yourself"
     ),
+    "help.fleet_port": Text(
+        "平台服务器端口（默认 8460，模拟城市平台用下一个）",
+        "port of the fleet server (default 8460; the simulated city platform takes the next one)",
+    ),
+    "help.no_fleet": Text("不启动平台服务器，小区独立运行", "no fleet server: the community stands alone"),
+    "help.communities": Text("旁边的轻量小区数量（默认 20）", "light communities beside it (default 20)"),
     "help.scenarios": Text("列出可以播放的场景", "list what can be played"),
     "help.play": Text("在运行中的小区播放一个场景", "play a scenario on the running estate"),
     "help.scenario": Text("名称，见 scenarios", "name, see scenarios"),

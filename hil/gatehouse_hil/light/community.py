@@ -8,7 +8,7 @@ from typing import Final
 from gatehouse_events.city import AssetCard, SiteCard
 from gatehouse_events.event import Asset, Crs, EventSite, Point
 
-_DISTRICTS: Final = (
+DISTRICTS: Final = (
     ("371002", "371002002"),
     ("371003", "371003001"),
     ("371082", "371082001"),
@@ -27,12 +27,12 @@ class Community:
     @property
     def district(self) -> str:
         """Division code of its district, 6 digits."""
-        return _DISTRICTS[self.number % len(_DISTRICTS)][0]
+        return DISTRICTS[self.number % len(DISTRICTS)][0]
 
     @property
     def street(self) -> str:
         """Division code of its street, 9 digits."""
-        return _DISTRICTS[self.number % len(_DISTRICTS)][1]
+        return DISTRICTS[self.number % len(DISTRICTS)][1]
 
     @property
     def community_id(self) -> str:

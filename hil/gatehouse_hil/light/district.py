@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import secrets
 import ssl
 import sys
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,12 +22,13 @@ from typing import Any, Final, Self
 import httpx
 import yaml
 
-from gatehouse_hil.light.community import Community
+from gatehouse_hil.light.city import CityProcess
+from gatehouse_hil.light.community import DISTRICTS, Community
 from gatehouse_hil.light.fleet import LightFleet
+from gatehouse_hil.light.process import end
 
 _log = logging.getLogger(__name__)
 START_LIMIT_S: Final = 90.0
-STOP_LIMIT_S: Final = 8.0
 USER: Final = "operator"
 CITY: Final = "weihai"
 
@@ -172,6 +172,7 @@ class District:
     ) -> None:
         self.directory: Final = directory
         self.fleet: Final = Fleet(directory / "fleet", port=port)
+        self.city: Final = CityProcess(directory / "city", port=port + 1)
         self.lights: Final = LightFleet(
             directory / "light", url=self.fleet.url, communities=communities, now=now
         )
@@ -180,6 +181,9 @@ class District:
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
+            self.city.write_target(self.fleet.targets)
+            stack.push_async_callback(self.city.stop)
+            await self.city.start()
             stack.push_async_callback(self.fleet.stop)
             await self.fleet.start()
             await stack.enter_async_context(self.lights)
@@ -200,23 +204,14 @@ class District:
     async def community(self, community: Community) -> int:
         """Return the place of a community, making it and what it lies in when missing."""
         city = next(number for (parent, _), number in self._places.items() if parent is None)
-        district = await self._place(
-            "district",
-            city,
-            community.district,
-            f"{community.district}（示例区）",
-            community.district,
-            "gbt2260",
-        )
-        street = await self._place(
-            "street",
-            district,
-            community.street,
-            f"{community.street}（示例街道）",
-            community.street,
-            "stats_gov",
-        )
+        street = await self._street(city, community)
         return await self._place("community", street, community.community_id, community.name)
+
+    async def street(self) -> int:
+        """Return the street in which the estate of `make run` lies."""
+        estate = Community(len(DISTRICTS))
+        city = next(number for (parent, _), number in self._places.items() if parent is None)
+        return await self._street(city, estate)
 
     async def place(self, kind: str, parent: int, code: str, name: str) -> int:
         """Return a place, making it when missing."""
@@ -235,6 +230,14 @@ class District:
     async def run(self, *, alarm_every_s: float) -> None:
         """Let the light gateways live until cancelled."""
         await self.lights.run(alarm_every_s=alarm_every_s)
+
+    async def _street(self, city: int, community: Community) -> int:
+        name = f"{community.district}（示例区）"
+        district = await self._place(
+            "district", city, community.district, name, community.district, "gbt2260"
+        )
+        name = f"{community.street}（示例街道）"
+        return await self._place("street", district, community.street, name, community.street, "stats_gov")
 
     async def _know_places(self) -> None:
         for row in await self.fleet.every("/nodes"):
@@ -264,21 +267,3 @@ class District:
             )
             self._places[parent, code] = made["id"]
         return self._places[parent, code]
-
-
-async def end(process: Process, *, limit_s: float = STOP_LIMIT_S) -> None:
-    """Ask a process to end, and end it if it does not."""
-    with suppress(ProcessLookupError):
-        process.terminate()
-    try:
-        async with asyncio.timeout(limit_s):
-            await process.wait()
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def environment(**more: str) -> dict[str, str]:
-    """Return our own environment with `more` in it."""
-    return {**os.environ, **more}
