@@ -22,6 +22,7 @@ from gatehouse_hil.light.community import Community
 from gatehouse_hil.light.link import FleetLink, Identity, LinkError, status_of
 from gatehouse_hil.light.story import Story
 from gatehouse_journal import Batch, Journal, Limits, NewEntry, Reader, Signer
+from gatehouse_journal.signer import public_keys
 
 _BATCH: Final = 200
 _LIMITS: Final = Limits(
@@ -114,15 +115,28 @@ class LightGateway:
         Raises:
             LinkError: unreachable or refused.
         """
+        key, csr = self.identity.request()
         request = fleet_api.EnrolRequest(
             gateway_id=self.gateway_id,
             code=code,
-            csr=self.identity.request().decode("ascii"),
+            csr=csr,
             journal_key=self.journal_key,
             version="0.1.0-light",
         )
         async with FleetLink(self._url, self.gateway_id, self.identity.context(ca)) as link:
-            self.identity.take(await link.enrol(request))
+            self.identity.take(key, await link.enrol(request))
+
+    async def renew(self) -> None:
+        """Get the next certificate and tell the fleet every key the journal has had.
+
+        Raises:
+            LinkError: unreachable or refused.
+        """
+        key, csr = self.identity.request()
+        keys = public_keys(self.directory / "journal")
+        answer = await self._connected().renew(fleet_api.RenewRequest(csr=csr, journal_keys=keys))
+        await self.hang_up()
+        self.identity.take(key, answer)
 
     async def write(self, *changes: Change) -> None:
         """Write revisions of alarms into the alarm lane, one commit."""

@@ -50,23 +50,20 @@ class Identity:
         """There is a certificate."""
         return (self.folder / "identity.pem").exists()
 
-    def request(self) -> bytes:
-        """Make a fresh key and return its signing request, PEM."""
+    def request(self) -> tuple[bytes, str]:
+        """Make a fresh key; return it and its signing request, both PEM. Nothing is kept until `take`."""
         key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.gateway_id)])
+        request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        plain = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return plain, request.public_bytes(Encoding.PEM).decode("ascii")
+
+    def take(self, key: bytes, answer: fleet_api.EnrolAnswer) -> None:
+        """Keep what the fleet has signed, with its key."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / "identity.key"
         path.touch(mode=0o600)
-        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.gateway_id)])
-        return (
-            x509.CertificateSigningRequestBuilder()
-            .subject_name(name)
-            .sign(key, hashes.SHA256())
-            .public_bytes(Encoding.PEM)
-        )
-
-    def take(self, answer: fleet_api.EnrolAnswer) -> None:
-        """Keep what the fleet has signed."""
+        path.write_bytes(key)
         (self.folder / "identity.pem").write_text(answer.certificate, encoding="ascii")
         (self.folder / "ca.pem").write_text(answer.ca, encoding="ascii")
 
@@ -102,6 +99,17 @@ class FleetLink:
         """
         raw = await self._call("POST", fleet_api.ENROL_PATH, msgspec.json.encode(request))
         return fleet_api.decode(raw, fleet_api.EnrolAnswer)
+
+    async def renew(self, request: fleet_api.RenewRequest) -> fleet_api.EnrolAnswer:
+        """Ask for the next certificate over the present one; journal keys are told along.
+
+        Raises:
+            LinkError: unreachable or refused.
+        """
+        path = fleet_api.gateway_path(self._gateway_id, "certificate")
+        return fleet_api.decode(
+            await self._call("POST", path, msgspec.json.encode(request)), fleet_api.EnrolAnswer
+        )
 
     async def post(self, batch: replication.ReplicationBatch) -> replication.Answer:
         """Send one batch.
