@@ -17,8 +17,10 @@ from gatehouse_hil.simnode.node import TRACES
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+COVERAGE: Final = pytest.StashKey[LineCoverage]()
+"""Lines that ran; absent when nobody asked for the firmware's coverage. Tests that trace nodes by themselves may add to it."""
 _TRACES_DIRECTORY: Final = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
-"""Where the nodes of a run leave their traces; absent when nobody asked."""
+"""Where the nodes of a run leave their traces; only in the process that began the run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,7 +42,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to collect, when asked."""
     config.addinivalue_line("markers", "simulated_only: needs what no real rig can do; skipped with --rig")
-    if config.getoption("--firmware-coverage") is not None and TRACES not in os.environ:
+    if config.getoption("--firmware-coverage") is None:
+        return
+    config.stash[COVERAGE] = LineCoverage()
+    if TRACES not in os.environ:
         # Through the environment, so that nodes of workers and of processes that tests start are traced too.
         directory = tempfile.TemporaryDirectory(prefix="gatehouse-traces-")
         config.stash[_TRACES_DIRECTORY] = directory
@@ -64,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if directory is None:
         return
     path: Path = config.getoption("--firmware-coverage")
-    coverage = LineCoverage()
+    coverage = config.stash[COVERAGE]
     if path.exists():
         coverage.merge(json.loads(path.read_text(encoding="utf-8")))
     for trace in Path(directory.name).glob("*.txt"):
