@@ -16,7 +16,8 @@ from gatehouse_wire import gas_registers
 from gatehouse_wire.errors import WireError
 
 BAUD: Final = 9600
-_ANSWER_S: Final = 0.5
+_ANSWER_S: Final = 1.0
+"""As the gateway waits at most."""
 _SETTLE_S: Final = 0.2
 
 

@@ -52,7 +52,7 @@ async def identify(station: Station) -> Identity:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE, POWER_STAYS_ON.
     """
     try:
-        return from_version(await node.version(station.port))
+        return from_version(await node.version(station.port, within_s=node.KNOCK_S))
     except BenchError as error:
         if error.fault is not Fault.NO_ANSWER or station.reset is Reset.HANDS:
             raise

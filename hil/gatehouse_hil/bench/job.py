@@ -159,7 +159,7 @@ class Job:
     async def _look_first(self) -> None:
         """Never flash the wrong board: ask a running program for its serial number before it is overwritten."""
         try:
-            seen = identity.from_version(await node.version(self.station.port))
+            seen = identity.from_version(await node.version(self.station.port, within_s=node.KNOCK_S))
         except BenchError as error:
             if error.fault not in (Fault.NO_ANSWER, Fault.NODE_REFUSED) or self.order.runtime is None:
                 raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from gatehouse_hil.bench.measuring import limits
+from gatehouse_hil.bench.measuring import figure, limits
 from gatehouse_hil.bench.record import Measurement, SignedRecord, Step, Verdict
 
 _ILLEGAL: Final = dict.fromkeys(number for number in range(32) if number not in (9, 10, 13))
@@ -57,7 +57,7 @@ def _step(suite: ET.Element, step: Step) -> None:
 
 def _measurement(suite: ET.Element, measurement: Measurement) -> None:
     case = ET.SubElement(suite, "testcase", classname="measurement", name=_clean(measurement.name), time="0")
-    value = f"{measurement.value:g} {measurement.unit}".strip()
+    value = f"{figure(measurement.value)} {measurement.unit}".strip()
     if measurement.verdict is Verdict.FAILED:
         message = f"{measurement.en}: {value}, {limits(measurement)}"
         ET.SubElement(case, "failure", type="out_of_limits", message=_clean(message))

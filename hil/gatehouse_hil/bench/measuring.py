@@ -23,8 +23,9 @@ from gatehouse_hil.bench.plan import (
 from gatehouse_hil.bench.record import Measurement, Verdict
 from gatehouse_hil.bench.station import Station
 
-_START_S: Final = 20.0
+_START_S: Final = 40.0
 """A node that does not answer on its bus so long after its start does not work."""
+_WHOLE_FROM: Final = 1e5
 _FROM_NODE: Final = "node"
 
 
@@ -68,7 +69,7 @@ class Measuring:
         if bad := [each for each in self.measured if each.verdict is Verdict.FAILED]:
             raise BenchError(
                 Fault.OUT_OF_LIMITS, name=bad[0].name, zh=bad[0].zh, en=bad[0].en,
-                value=f"{bad[0].value:g} {bad[0].unit}".strip(), limits=limits(bad[0]), count=len(bad),
+                value=f"{figure(bad[0].value)} {bad[0].unit}".strip(), limits=limits(bad[0]), count=len(bad),
             )  # fmt: skip
 
     async def _value(self, wanted: Measure) -> tuple[float, str]:
@@ -120,13 +121,18 @@ class Measuring:
         return float("nan") if value is None else float(value)
 
 
+def figure(value: float) -> str:
+    """Return a number as people write it: six digits at most after rounding, never an exponent for large ones."""
+    return f"{value:.0f}" if abs(value) >= _WHOLE_FROM else f"{value:g}"
+
+
 def limits(measurement: Measurement) -> str:
     """Return the limits as people write them: `4.75 … 5.25 V`, `= 1`, `≤ 60000 B`."""
     unit = f" {measurement.unit}" if measurement.unit else ""
     if measurement.equals is not None:
-        return f"= {measurement.equals:g}{unit}"
+        return f"= {figure(measurement.equals)}{unit}"
     if measurement.low is not None and measurement.high is not None:
-        return f"{measurement.low:g} … {measurement.high:g}{unit}"
+        return f"{figure(measurement.low)} … {figure(measurement.high)}{unit}"
     if measurement.low is not None:
-        return f"≥ {measurement.low:g}{unit}"
-    return f"≤ {measurement.high:g}{unit}"
+        return f"≥ {figure(measurement.low)}{unit}"
+    return "" if measurement.high is None else f"≤ {figure(measurement.high)}{unit}"

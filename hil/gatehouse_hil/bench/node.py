@@ -17,12 +17,12 @@ from gatehouse_hil.bench import raw_repl
 from gatehouse_hil.bench.fault import BenchError, Fault, printable
 from gatehouse_hil.bench.kind import NUMBERS, Kind
 
-_ANSWER_S: Final = 15.0
+_ANSWER_S: Final = 30.0
 """A self-test waits for a sensor to settle."""
-_ENTER_S: Final = 6.0
-_KNOCK_S: Final = 2.5
-"""Whoever has a REPL enters it within a second; a board that does not is asked through its loader."""
-_START_S: Final = 10.0
+_ENTER_S: Final = 20.0
+KNOCK_S: Final = 4.0
+"""Whoever has a REPL enters it within a second; a board that does not in this time is asked through its loader."""
+_START_S: Final = 20.0
 _STARTED: Final = b'{"gatehouse": "start"'
 _LINE_LIMIT: Final = 8192
 _MARK: Final = '{"gatehouse"'
@@ -95,13 +95,13 @@ class Calibrated(Answer, frozen=True, kw_only=True):
 _A = TypeVar("_A", bound=Answer)
 
 
-async def version(port: str) -> Version:
-    """Ask who is there; works on a board with a runtime and no application too.
+async def version(port: str, *, within_s: float = _ENTER_S) -> Version:
+    """Ask who is there; works on a board with a runtime and no application too. `within_s`: to get its attention.
 
     Raises:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE, NODE_REFUSED.
     """
-    lines = _lines(await asyncio.to_thread(_talk, port, _WHO, _KNOCK_S))
+    lines = _lines(await asyncio.to_thread(_talk, port, _WHO, within_s))
     runtime = _decode(lines[0], Version)
     if len(lines) == 1:
         return runtime

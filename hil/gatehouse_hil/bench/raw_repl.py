@@ -96,7 +96,12 @@ class RawRepl:
             BenchError: PORT_GONE.
         """
         self._write(b"\x02\x04")
-        return until in self._until(until, time.monotonic() + within_s)
+        heard = b""
+        deadline_s = time.monotonic() + within_s
+        while until not in heard and time.monotonic() < deadline_s:
+            # A line ends with a newline; more may have come in the same piece.
+            heard = heard[-len(until) :] + self._until(b"\n", min(deadline_s, time.monotonic() + _KNOCK_S))
+        return until in heard
 
     def _quiet(self) -> None:
         while self._until(b"", time.monotonic() + _QUIET_S):

@@ -9,7 +9,7 @@ from typing import Final
 from gatehouse_hil.bench import label
 from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.label import Label
-from gatehouse_hil.bench.measuring import limits
+from gatehouse_hil.bench.measuring import figure, limits
 from gatehouse_hil.bench.record import (
     Calibration,
     Measurement,
@@ -29,6 +29,8 @@ _STEPS: Final = {
     "calibrate": ("标定", "Calibrate"),
     "label": ("标签", "Label"),
 }
+
+_POINTS: Final = {"zero": "零点 zero", "span": "量程 span", "check": "复核 check"}
 
 _STYLE: Final = """
 @page{size:A4;margin:14mm}
@@ -139,7 +141,7 @@ def _measured(measurements: tuple[Measurement, ...]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{escape(each.zh)}<small>{escape(each.en)}</small></td>"
-        f'<td class="number">{each.value:g} {escape(each.unit)}</td>'
+        f'<td class="number">{figure(each.value)} {escape(each.unit)}</td>'
         f'<td class="number">{escape(limits(each))}</td><td>{_gauge(each)}</td>'
         f"<td>{escape(each.instrument)}</td><td>{_mark(each.verdict)}</td></tr>"
         for each in measurements
@@ -168,8 +170,8 @@ def _calibrated(calibration: Calibration | None) -> str:
     if calibration is None:
         return ""
     rows = "".join(
-        f"<tr><td>{escape(point.name)}</td><td class=number>{point.applied:g} {escape(point.unit)}</td>"
-        f"<td class=number>{point.shown:g} {escape(point.shown_unit)}</td></tr>"
+        f"<tr><td>{escape(_POINTS.get(point.name, point.name))}</td><td class=number>{figure(point.applied)} {escape(point.unit)}</td>"
+        f"<td class=number>{figure(point.shown)} {escape(point.shown_unit)}</td></tr>"
         for point in calibration.points
     )
     gas = ""
