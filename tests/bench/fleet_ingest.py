@@ -26,19 +26,19 @@ from fleet_load import Source, closed_loop, prepare, serving
 
 from gatehouse_events.chain import Entry, microseconds
 from gatehouse_fleet.ingest.vault import ENTRY_COLUMNS
+from gatehouse_fleet.ingest.writer import GROUP_ENTRIES
 from gatehouse_hil.postgres import PostgresCluster
 
 CONNECTIONS = 64
 ROUNDS = 2
 SIZES = {20: 40, 200: 8}
 """Events of a request: requests of each connection in one run."""
-GROUP = 4000
 Row = tuple[object, ...]
 
 
 def rows_of(sources: Sequence[tuple[int, list[Entry]]], size: int) -> Iterator[list[Row]]:
-    """The rows that the server's groups would have: one batch of each gateway, at most `GROUP` rows."""
-    step = max(1, GROUP // size)
+    """The rows that the server's groups would have: one batch of each gateway, at most `GROUP_ENTRIES` rows."""
+    step = max(1, GROUP_ENTRIES // size)
     for low in range(0, len(sources[0][1]), size):
         for first in range(0, len(sources), step):
             yield [

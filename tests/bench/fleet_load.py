@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
@@ -43,13 +44,15 @@ class Source:
 
     number: int
     lane: Lane = Lane.TELEMETRY
+    age: timedelta = timedelta()
+    """How old its entries say they are."""
     head: Position = field(init=False)
 
     def __post_init__(self) -> None:
         self.head = Position(f"{self.number:032x}", 0, ZERO_HASH)
 
     def entries(self, count: int, *, kind: str = "reading", bodies: Sequence[bytes] = ()) -> list[Entry]:
-        stamp = Stamp(at=SystemClock().now(), boot="b" * 32, mono_ns=self.head.seq)
+        stamp = Stamp(at=SystemClock().now() - self.age, boot="b" * 32, mono_ns=self.head.seq)
         made = [
             canonical(
                 {"device": f"gas-{n % 50}", "value": n * 0.1, "unit": "%LEL", "q": "good", "fill": BODY_FILL}
