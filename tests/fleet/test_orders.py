@@ -30,9 +30,10 @@ from gatehouse_events.states import Label
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.clock import SetClock
+from gatehouse_fleet.ingest.identity import GatewayIdentity
 from gatehouse_fleet.orders import IssuedOrder, issue, orders_topic, take_outcome
 from gatehouse_fleet.orders import lane as lanes
-from gatehouse_fleet.orders.downlink import OrderDownlink, Peer, Scope
+from gatehouse_fleet.orders.downlink import OrderDownlink, Scope
 from gatehouse_fleet.people.roles import Actor, Caller, Role
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
@@ -183,12 +184,12 @@ class Site:
         self.front = front
         self.base = ""
 
-    async def _who(self, _: Scope, name: str) -> Peer:
+    async def _who(self, _: Scope, name: str) -> GatewayIdentity:
         if name != GATEWAY:
             raise ProblemError(
                 403, "certificate", Label("证书不符", "this certificate is of another gateway")
             )
-        return Peer(no=self.gateway_no, id=name)
+        return GatewayIdentity(no=self.gateway_no, id=name, node_id=1, node_path="/1/")
 
     async def _person(self, _: object) -> Caller:
         return self.caller

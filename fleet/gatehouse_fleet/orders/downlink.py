@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from msgspec import Struct
@@ -49,11 +49,18 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Peer(Struct, frozen=True, kw_only=True):
+class Peer(Protocol):
     """The gateway at the other end, known by its certificate."""
 
-    no: int
-    id: str
+    @property
+    def no(self) -> int:
+        """`gateway.no`."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Name."""
+        ...
 
 
 Authenticate = Callable[[Scope, str], Awaitable[Peer]]
@@ -79,6 +86,12 @@ class OrderDownlink:
         self._clock: Final = clock
         self._authenticate: Final = authenticate
         self._heartbeat_s: Final = heartbeat_s
+        self._is_closing = False
+
+    def close(self) -> None:
+        """End every stream in order: the server stops, and gateways come back to the next one."""
+        self._is_closing = True
+        self._wake.hear_all()
 
     @staticmethod
     def wants(path: str) -> bool:
@@ -137,7 +150,7 @@ class OrderDownlink:
             if (batch is not None and batch.orders) or is_over:
                 break
             left_s = max(0.0, until_s - self._clock.elapsed_s())
-            is_over = not await self._wake.wait(topic, seen, timeout_s=left_s)
+            is_over = not await self._wake.wait(topic, seen, timeout_s=left_s) or self._is_closing
         status = HTTPStatus.NO_CONTENT if batch is None else HTTPStatus.OK
         body = b"" if batch is None else encode(batch)
         headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
@@ -158,7 +171,11 @@ class OrderDownlink:
                     for event, place in _events(batch):
                         await send({"type": "http.response.body", "body": event, "more_body": True})
                         cursor = place
-            if await self._wake.wait(topic, seen, timeout_s=self._heartbeat_s):
+            is_woken = await self._wake.wait(topic, seen, timeout_s=self._heartbeat_s)
+            if self._is_closing:
+                await send({"type": "http.response.body", "body": b""})
+                return
+            if is_woken:
                 beats = 0
                 continue
             if await _has_left(receive):

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,8 +33,6 @@ from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.orders import order, order_lane
 
-CHANNEL: Final = "gatehouse"
-"""LISTEN/NOTIFY channel; the payload is the topic of the wake."""
 _MAX_BATCH_BYTES: Final = 512 * 1024
 _REISSUE_AT_ONCE: Final = 1000
 """Unanswered orders carried over into a new epoch, newest kept; older ones have long lost their point."""
@@ -75,8 +73,8 @@ async def issue(
 ) -> IssuedOrder:
     """Append an order to a gateway's lane, in the caller's transaction.
 
-    After the commit the caller wakes the streams of this process: `wake.notify(orders_topic(issued.gateway_id))`. Workers
-    on PostgreSQL are told by NOTIFY at the commit; a wake that is forgotten costs the stream's next look, never the order.
+    After the commit the caller wakes the streams: `wake.notify(orders_topic(issued.gateway_id))`. A wake that is forgotten
+    costs the time until the stream's next look, never the order.
 
     Args:
         db: a writing transaction.
@@ -113,8 +111,6 @@ async def issue(
             body=body.decode(),
         )
     )
-    if db.dialect.name == "postgresql":
-        await db.execute(select(func.pg_notify(CHANNEL, orders_topic(name))))
     return IssuedOrder(gateway_id=name, epoch=lane.epoch, seq=lane.seq)
 
 
