@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct, structs
 from sqlalchemy import select, update
 
-from gatehouse_events.orders import Acknowledgement, AlarmSeen, DispositionOrder, Issuer, OrderOutcome
+from gatehouse_events.orders import Acknowledgement, AlarmSeen, DispositionOrder, Issuer
 from gatehouse_events.states import Disposition, Label
 from gatehouse_fleet.cases import limits, moves, steps
 from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, refuse_stale
@@ -23,10 +23,9 @@ from gatehouse_fleet.cases.policy import Stage
 from gatehouse_fleet.cases.steps import CaseStep, Move
 from gatehouse_fleet.orders import IssuedOrder, issue
 from gatehouse_fleet.people import audit
-from gatehouse_fleet.people.roles import SYSTEM, Actor
+from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.cases import case_alarm, photo
-from gatehouse_fleet.store.schema.orders import order
 
 ORDER_GOOD_FOR: Final = timedelta(hours=2)
 """An acknowledgement or disposition that reaches its gateway later is reported as expired."""
@@ -243,30 +242,6 @@ async def dispose(
     found = await _order(work, act, found, row.gateway_no, action)
     await _record(work, act, found, "case.dispose", {"alarm": alarm_id, "disposition": disposition.value})
     return found
-
-
-async def on_outcome(work: Work, gateway_no: int, outcome: OrderOutcome) -> Case | None:
-    """Write what a gateway answered to one of our orders into the case of its alarm; None: it was about no case."""
-    alarm_id = (
-        await work.db.execute(
-            select(order.c.alarm_id).where(
-                order.c.gateway_no == gateway_no, order.c.epoch == outcome.epoch, order.c.seq == outcome.seq
-            )
-        )
-    ).scalar_one_or_none()
-    query = select(case_alarm.c.case_id).where(
-        case_alarm.c.alarm_id == alarm_id, case_alarm.c.gateway_no == gateway_no
-    )
-    case_id = (await work.db.execute(query)).scalar_one_or_none()
-    if case_id is None:
-        return None
-    detail: moves.Detail = {
-        "alarm": alarm_id,
-        "order": outcome.seq,
-        "result": outcome.result.value,
-        "text": outcome.detail[:500],
-    }
-    return await append(work, await load(work, case_id), Happened.ANSWERED, actor=SYSTEM, detail=detail)
 
 
 async def _take_up(work: Work, act: Act) -> Case:

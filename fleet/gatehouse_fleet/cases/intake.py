@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Actor as GatewayActor
 from gatehouse_events.alarm import Alarm, Change, DealStatus, What
+from gatehouse_events.orders import OrderOutcome
 from gatehouse_events.states import Disposition, Kind, Priority
 from gatehouse_fleet.cases import limits, moves, prevention
 from gatehouse_fleet.cases.docket import Case, Happened, Work, append, hold_community, load, open_case
@@ -25,10 +26,12 @@ from gatehouse_fleet.cases.shelf import Rules, Shelf, city_of
 from gatehouse_fleet.cases.steps import WORKED_ON, CaseStep
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.people.roles import SYSTEM, Actor
+from gatehouse_fleet.projection.feed import FeedItem
 from gatehouse_fleet.projection.step import AlarmContext
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.cases import case, case_alarm, occurrence
 from gatehouse_fleet.store.schema.gateways import device
+from gatehouse_fleet.store.schema.orders import order
 
 MAX_CANDIDATES: Final = 500
 """Alarms of open cases of one community that a new alarm is compared with, newest first."""
@@ -86,6 +89,36 @@ class CaseSteps:
                 is_verified=context.is_verified,
             ),
         )
+
+    async def on_outcome(self, db: AsyncConnection, gateway_no: int, outcome: OrderOutcome) -> list[FeedItem]:
+        """Write what a gateway answered into the case of the alarm it was about; returns what screens are to hear."""
+        work = Work(db=db, now=self._clock.now(), shelf=self._shelf)
+        await answered(work, gateway_no, outcome)
+        return work.feed
+
+
+async def answered(work: Work, gateway_no: int, outcome: OrderOutcome) -> Case | None:
+    """Take the outcome of one of our orders; None: it was about no case."""
+    alarm_id = (
+        await work.db.execute(
+            select(order.c.alarm_id).where(
+                order.c.gateway_no == gateway_no, order.c.epoch == outcome.epoch, order.c.seq == outcome.seq
+            )
+        )
+    ).scalar_one_or_none()
+    query = select(case_alarm.c.case_id).where(
+        case_alarm.c.alarm_id == alarm_id, case_alarm.c.gateway_no == gateway_no
+    )
+    case_id = (await work.db.execute(query)).scalar_one_or_none()
+    if case_id is None:
+        return None
+    detail: moves.Detail = {
+        "alarm": alarm_id,
+        "order": outcome.seq,
+        "result": outcome.result.value,
+        "text": outcome.detail[:500],
+    }
+    return await append(work, await load(work, case_id), Happened.ANSWERED, actor=SYSTEM, detail=detail)
 
 
 async def take(work: Work, told: AlarmTold) -> Case | None:

@@ -56,8 +56,9 @@ def build(services: Services, desk: Desk) -> Built:
     keeper = Keeper()
     gate = GatewayGate(desk)
     office = Office.of(services, Shelf())
-    projector = Projector(services, steps=(CaseSteps(office.shelf, services.clock),))
-    orders = Orders(services, gate.require)
+    cases = CaseSteps(office.shelf, services.clock)
+    projector = Projector(services, steps=(cases,))
+    orders = Orders(services, gate.require, on_outcome=cases.on_outcome)
 
     def committed(commits: Sequence[Committed]) -> None:
         projector.committed(commits)

@@ -19,7 +19,7 @@ from gatehouse_events.orders import (
     decode_order,
 )
 from gatehouse_events.states import Disposition, Priority
-from gatehouse_fleet.cases import desk
+from gatehouse_fleet.cases import desk, intake
 from gatehouse_fleet.cases.errors import RefusedError
 from gatehouse_fleet.cases.photos import Clean, keep
 from gatehouse_fleet.cases.steps import CaseStep
@@ -161,7 +161,7 @@ async def test_a_disposition_goes_down_and_its_answer_comes_back(scene: Scene) -
         epoch=sent[0].epoch, seq=sent[0].seq, result=OrderResult.DONE, at=scene.clock.now()
     )
     async with scene.office.work() as work:
-        assert await desk.on_outcome(work, scene.gateway_no, outcome) is not None
+        assert await intake.answered(work, scene.gateway_no, outcome) is not None
     await scene.close(alarm_id, Disposition.FALSE_ALARM)
     after = await scene.case(found.id)
     assert (after.step, after.outcome) == (CaseStep.FEEDBACK, Disposition.FALSE_ALARM)
