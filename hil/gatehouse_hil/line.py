@@ -113,6 +113,7 @@ class Line:
     ) -> None:
         self.settings: Final = UartSettings(baud=baud, parity=parity)
         """What everybody on it has to be set to; who is not says and hears garbage."""
+        self.baud: Final = baud
         self.char_s: Final = self.settings.bits_per_char / baud if is_paced else 0.0
         self.silence_s: Final = _FIXED_SILENCE_S if baud > _SHORT_SILENCE_BAUD else 35 / baud
         self.faults = LineFaults()

@@ -83,8 +83,8 @@ class SimBoard:
         if self.is_strapped:
             self.cable.attach_loader(self.rom.feed)
         elif self.boots():
-            await self.node.power_on()
             self.cable.attach_console(str(self.node.console), unplug_after_bytes=self.unplug_after_bytes)
+            await self.node.power_on()
 
     async def off(self) -> None:
         """Take its power away."""

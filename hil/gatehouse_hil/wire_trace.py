@@ -37,8 +37,9 @@ class Turn:
 
     def fits(self, other: Turn) -> bool:
         """Return whether both say the same, times aside."""
-        pairs = zip_longest(self.octets, other.octets, fillvalue=-1)
-        return self.talker == other.talker and all(a == b or None in (a, b) for a, b in pairs)
+        if self.talker != other.talker or len(self.octets) != len(other.octets):
+            return False  # an octet that may be anything must still be there
+        return all(a == b or None in (a, b) for a, b in zip(self.octets, other.octets, strict=True))
 
 
 class Recorder:

@@ -14,6 +14,7 @@ PARTS = (
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
+    ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )
 
 

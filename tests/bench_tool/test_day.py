@@ -13,7 +13,9 @@ import jsonschema
 import pytest
 
 from gatehouse_hil.bench import record
+from gatehouse_hil.bench.key_wrap import unwrap
 from gatehouse_hil.bench.rig_memory import RigMemory
+from gatehouse_hil.wire_trace import HEAD
 
 STEPS = ["flash", "identify", "provision", "self_test", "test", "calibrate", "label"]
 
@@ -155,15 +157,23 @@ def test_every_record_has_a_page_and_a_junit_file(day: Any) -> None:
     assert "不合格" in path.with_suffix(".html").read_text(encoding="utf-8")
 
 
-def test_what_the_fleet_must_be_told_waits_in_the_outbox(day: Any, bench: Callable[..., Any]) -> None:
-    told = bench("record", "upload", "--json", "--rig", day.rig, "--directory", day.directory).json
-    assert told["sent"] == 0
-    devices = [
-        json.loads(path.read_bytes())["body"]
-        for path in (day.directory / "outbox").glob("*.json")
-        if "devices" in json.loads(path.read_bytes())["path"]
-    ]
-    assert {device["serial"] for device in devices} >= {"GHG-02A0B1000001", "GHB-02A0B1000002"}
+def test_the_fleet_has_every_record_as_it_was_signed(day: Any, bench: Callable[..., Any]) -> None:
+    told = day.ran.json
+    assert (told["kept"], told["trouble"]) == (0, "")
+    posted = {signed["hash"]: signed for signed in day.fleet.posted("records")}
+    for board in told["boards"]:
+        written = json.loads(Path(board["record"]).read_bytes())
+        assert posted[written["hash"]] == written
+
+
+def test_the_fleet_and_nobody_else_can_open_the_key_of_a_new_device(day: Any) -> None:
+    devices = {device["serial"]: device for device in day.fleet.posted("devices")}
+    device = devices["GHG-02A0B1000001"]
+    stored = json.loads((day.directory / "simulated/good-gas/nvs/gh_key.json").read_bytes())
+    key = unwrap(device["wrapped_key"], serial=device["serial"], fleet=day.fleet.key)
+    assert key.hex() == stored["key1"].removeprefix("b")
+    assert (device["kind"], device["mac"]) == ("gas", "02a0b1000001")
+    assert device["key_check"] == day.record("good-gas")["key_check"]
 
 
 def test_a_finished_board_is_identified_by_chip_mac_slot_and_version(
@@ -251,11 +261,13 @@ def test_a_trace_plays_to_a_node_and_a_wrong_answer_is_shown(
     common = ("--json", "--lang", "en", "--rig", day.rig, "--directory", day.directory, "--board", "good-gas")
     good = tmp_path / "good.trace"
     good.write_text(
-        "# one register: the identity\n> 01 03 00 00 00 01 84 0a\n< 01 03 02 47 31 ?? ??\n> 02 03 00 00 00 01 84 39\n",
+        f"{HEAD}\n0.000 host 01 03 00 00 00 01 84 0a\n0.020 gas-1 01 03 02 47 31 ?? ??\n0.100 host 02 03 00 00 00 01 84 39\n",
         encoding="utf-8",
     )
     assert bench("replay", good, *common).json["frames"] == 2
     bad = tmp_path / "bad.trace"
-    bad.write_text("> 01 03 00 00 00 01 84 0a\n< 01 03 02 00 00 b8 44\n", encoding="utf-8")
+    bad.write_text(
+        f"{HEAD}\n0.000 host 01 03 00 00 00 01 84 0a\n0.020 gas-1 01 03 02 00 00 b8 44\n", encoding="utf-8"
+    )
     told = bench("replay", bad, *common)
     assert (told.status, told.json["fault"]) == (1, "trace_differs")

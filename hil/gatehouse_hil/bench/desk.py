@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gatehouse_hil.bench import backend_local, identity, label, node, record, trace
+from gatehouse_hil.bench import backend_local, identity, label, node, record, replaying
 from gatehouse_hil.bench.archive import read_file, read_public_key
 from gatehouse_hil.bench.bus import BAUD
 from gatehouse_hil.bench.fault import BenchError, Fault
@@ -121,13 +121,13 @@ async def replay(place: Workplace, boards: tuple[str, ...], path: Path) -> int:
     Raises:
         BenchError: TRACE_DIFFERS; NO_RESOURCE, no field port; faults of board and rig.
     """
-    exchanges = trace.load(path)
+    exchanges = replaying.load(path)
     async with place.stations(boards) as stations:
         for station in stations:
             if station.uart is None:
                 raise BenchError(Fault.NO_RESOURCE, part="uart", known="-")
             await node.restart(station.port)
-            await trace.replay(station.uart, exchanges, baud=BAUD)
+            await replaying.replay(station.uart, exchanges, baud=BAUD)
     return len(exchanges)
 
 

@@ -59,10 +59,8 @@ class Fault(StrEnum):
     FLEET_REFUSED = "fleet_refused"
     RECORD_DAMAGED = "record_damaged"
     RECORD_STRANGER = "record_stranger"
-    RECORD_FAILED = "record_failed"
     HISTORY_BROKEN = "history_broken"
     TRACE_DIFFERS = "trace_differs"
-    ESTATE_SAID = "estate_said"
 
 
 MISUSE: Final = frozenset(

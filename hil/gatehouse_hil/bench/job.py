@@ -204,8 +204,11 @@ class Job:
         await mpremote_cli.copy(
             self.station.port, application, on_progress=lambda share: self._advance(0.6 + 0.35 * share)
         )
-        await power.restart(self.station)
         self._note(application_sha256=application.digest)
+        if self.order.runtime is None:
+            await power.restart(self.station)  # its old program's modules are still loaded
+        else:
+            await node.adopt(self.station.port)
 
     async def _identify(self) -> None:
         seen = await identity.identify(self.station)
@@ -232,7 +235,6 @@ class Job:
         registration = await provision.provision(self.station, request, self.order.fleet)
         self.register(registration)
         self.key_check = registration.key_check
-        await node.restart(self.station.port)
 
     async def _self_test(self) -> None:
         await self._known()

@@ -22,6 +22,8 @@ _ANSWER_S: Final = 15.0
 _ENTER_S: Final = 6.0
 _KNOCK_S: Final = 2.5
 """Whoever has a REPL enters it within a second; a board that does not is asked through its loader."""
+_START_S: Final = 10.0
+_STARTED: Final = b'{"gatehouse": "start"'
 _LINE_LIMIT: Final = 8192
 _MARK: Final = '{"gatehouse"'
 
@@ -156,6 +158,17 @@ async def confirm(port: str) -> None:
     await asyncio.to_thread(_talk, port, "import slots; slots.on_chip().confirm()")
 
 
+async def adopt(port: str) -> None:
+    """Let a board whose application was just written choose its slot, without starting the program.
+
+    A button without an identity sleeps at once and could not be given one; it starts for the first time when it has.
+
+    Raises:
+        BenchError: as `version`.
+    """
+    await asyncio.to_thread(_talk, port, "import boot")
+
+
 async def hold(port: str) -> None:
     """Stretch the node's watchdog so that copying does not end in a reset. A board without application has none.
 
@@ -180,7 +193,9 @@ async def number(port: str, expression: str) -> float:
 
 
 async def restart(port: str) -> None:
-    """Let the node start anew (a soft reset, which is not counted) and run its program.
+    """Let the node start anew (a soft reset, which is not counted) and wait until its program says so.
+
+    A program that does not say so in time is left to the caller's next question, which then finds what is the matter.
 
     Raises:
         BenchError: NO_ANSWER, PORT_BUSY, PORT_GONE.
@@ -222,8 +237,10 @@ def _talk(port: str, code: str, enter_s: float = _ENTER_S) -> str:
 
 
 def _restart(port: str) -> None:
-    with raw_repl.opened(port, within_s=_ENTER_S, is_restart=True):
-        return
+    with raw_repl.open_port(port) as device:
+        repl = raw_repl.RawRepl(device, port)
+        repl.enter(within_s=_ENTER_S)
+        repl.restart(_STARTED, within_s=_START_S)
 
 
 def _reset(port: str) -> None:

@@ -24,6 +24,8 @@ _ANSWER_LIMIT: Final = 65_536
 _CHUNK: Final = 256
 """Longest write without a pause: the receive buffer of the runtime's console."""
 _CHUNK_PAUSE_S: Final = 0.01
+_KNOCK_S: Final = 0.3
+_QUIET_S: Final = 0.1
 _BANNER: Final = b"raw REPL; CTRL-B to exit\r\n>"
 
 
@@ -43,9 +45,9 @@ class RawRepl:
         deadline_s = time.monotonic() + within_s
         while True:
             self._write(b"\r\x03\x03\r\x01")
-            if _BANNER in self._until(_BANNER, min(deadline_s, time.monotonic() + 1.0)):
-                # A program that dies of the Ctrl-C says so after the banner of an earlier try: start clean.
-                self._quiet()
+            # Often, so that one falls into the short time in which a button is awake after it got power.
+            if _BANNER in self._until(_BANNER, min(deadline_s, time.monotonic() + _KNOCK_S)):
+                self._quiet()  # the banners of earlier tries come late from a slow board: start clean
                 return
             if time.monotonic() >= deadline_s:
                 raise BenchError(Fault.NO_ANSWER, port=self._name)
@@ -81,14 +83,24 @@ class RawRepl:
                 time.sleep(_CHUNK_PAUSE_S)
         self._write(b"\x04")
 
-    def leave(self, *, is_restart: bool) -> None:
-        """Leave the raw REPL; with `is_restart` the runtime starts anew and runs main.py."""
+    def leave(self) -> None:
+        """Leave the raw REPL for the friendly one."""
         with contextlib.suppress(BenchError):
-            self._write(b"\x02" + (b"\x04" if is_restart else b""))
+            self._write(b"\x02")
             self._port.flush()
 
+    def restart(self, until: bytes, *, within_s: float) -> bool:
+        """Let the runtime start anew and run main.py; return whether it said `until` in time.
+
+        Raises:
+            BenchError: PORT_GONE.
+        """
+        self._write(b"\x02\x04")
+        return until in self._until(until, time.monotonic() + within_s)
+
     def _quiet(self) -> None:
-        self._until(b"\x00never", time.monotonic() + 0.05)
+        while self._until(b"", time.monotonic() + _QUIET_S):
+            pass
 
     def _write(self, content: bytes) -> None:
         try:
@@ -103,13 +115,13 @@ class RawRepl:
                 heard += self._port.read(max(1, self._port.in_waiting))
             except (OSError, TypeError, serial.SerialException) as error:
                 raise BenchError(Fault.PORT_GONE, port=self._name) from error
-            if heard.endswith(ending):
+            if ending and heard.endswith(ending):
                 break
         return bytes(heard)
 
 
 @contextlib.contextmanager
-def opened(port: str, *, within_s: float = 5.0, is_restart: bool = False) -> Iterator[RawRepl]:
+def opened(port: str, *, within_s: float = 5.0) -> Iterator[RawRepl]:
     """Open `port` for us alone, enter the raw REPL, leave it at the end.
 
     Raises:
@@ -121,7 +133,7 @@ def opened(port: str, *, within_s: float = 5.0, is_restart: bool = False) -> Ite
         try:
             yield repl
         finally:
-            repl.leave(is_restart=is_restart)
+            repl.leave()
 
 
 class ExclusivePort:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -232,13 +234,16 @@ def _runtime(place: Workplace, wish: Wish, *, is_simulated: bool) -> Path | None
 
 
 def _applications(place: Workplace, kinds: frozenset[Kind]) -> dict[Kind, Application]:
-    made = {}
-    for kind in kinds:
+    """Build the programs, side by side: mpy-cross is a process for each file."""
+
+    def made(kind: Kind) -> Application:
         folder = place.directory / "application" / kind
         _empty(folder)
         node_build.build(node_build.NodeKind[kind.name]).write(folder)
-        made[kind] = application.read(folder)
-    return made
+        return application.read(folder)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
+        return dict(zip(kinds, workers.map(made, kinds), strict=True))
 
 
 def _empty(folder: Path) -> None:

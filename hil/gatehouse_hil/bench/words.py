@@ -214,9 +214,6 @@ CATALOGUE: Final[dict[str, Text]] = {
         "记录完好，但签名密钥 {key} 不在本机信任之列。若确是贵方工位，请把它的 bench.pub 放进 trusted/。",
         "The record is whole, but its key {key} is not trusted here. If that bench is yours, put its bench.pub into trusted/.",
     ),
-    "fault.record_failed": Text(
-        "{count} 块板不合格。见各自的记录。", "{count} boards failed. See their records."
-    ),
     "fault.history_broken": Text(
         "{serial} 的记录不连续：缺第 {number} 条或被调换。请从备份恢复。",
         "The records of {serial} do not follow each other: number {number} is missing or was exchanged. Restore it from a backup.",
@@ -225,7 +222,6 @@ CATALOGUE: Final[dict[str, Text]] = {
         "第 {number} 帧的应答与录音不同：得到 {got}，应为 {wanted}。请核对固件版本。",
         "Answer {number} differs from the trace: got {got}, wanted {wanted}. Check the firmware version.",
     ),
-    "fault.estate_said": Text("模拟小区：{said}", "The simulated estate: {said}"),
     # What only hands can do.
     "task.hold_boot": Text(
         "“{board}”：按住 BOOT，按一下 RESET，再松开 BOOT，然后按回车。",

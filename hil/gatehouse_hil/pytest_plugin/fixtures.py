@@ -16,7 +16,6 @@ from gatehouse_hil.line import Line
 from gatehouse_hil.node_build import Build, NodeKind, build
 from gatehouse_hil.pytest_plugin import rig_subject
 from gatehouse_hil.pytest_plugin.gateway import GatewayProcess
-from gatehouse_hil.pytest_plugin.hooks import COVERAGE
 from gatehouse_hil.pytest_plugin.power import Power
 from gatehouse_hil.pytest_plugin.radio import Radio
 from gatehouse_hil.pytest_plugin.subject import Identity, SimulatedSubject, Subject, skip_on_rig
@@ -61,14 +60,13 @@ def fixture_medium() -> Medium:
 
 
 @pytest.fixture(name="program", scope="session")
-def fixture_program(request: pytest.FixtureRequest) -> MakeProgram:
-    """`program(kind, version)`: a node's program, built once a session; as source when its lines are counted."""
-    is_compiled = request.config.stash.get(COVERAGE, None) is None
+def fixture_program() -> MakeProgram:
+    """`program(kind, version)`: a node's program, built once a session."""
     built: dict[tuple[NodeKind, tuple[int, int, int]], Build] = {}
 
     def make(kind: NodeKind, version: tuple[int, int, int] = (1, 0, 0)) -> Build:
         if (kind, version) not in built:
-            built[kind, version] = build(kind, version=version, is_compiled=is_compiled)
+            built[kind, version] = build(kind, version=version)
         return built[kind, version]
 
     return make
@@ -86,8 +84,6 @@ async def fixture_node(
         return
     if not is_available():
         pytest.skip("Node.js or npm is missing: no MicroPython VM for simulated nodes")
-    coverage = request.config.stash.get(COVERAGE, None)
-    made: list[SimNode] = []
     async with AsyncExitStack() as stack:
 
         async def make(
@@ -113,20 +109,16 @@ async def fixture_node(
                 directory,
                 mac=bytes((0x02, 0x00, 0x5E, int(kind), number >> 8 & 0xFF, number & 0xFF)),
                 medium=medium,
-                settrace=coverage is not None,
                 name=f"{kind.word}-{number}",
             )
             for name, value in _HEALTHY[kind].items():
                 node.sense(name, value)
-            made.append(await stack.enter_async_context(node))
+            await stack.enter_async_context(node)
             if is_on:
                 await node.power_on()
             return SimulatedSubject(identity, node)
 
         yield make
-    for node in made:
-        if coverage is not None:
-            coverage.add(node.directory / "coverage.txt")
 
 
 def _identity(kind: NodeKind, number: int, key: bytes) -> Identity:
