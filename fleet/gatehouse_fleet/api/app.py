@@ -9,7 +9,19 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gatehouse_fleet.api import alarms, audit, coverage, enrolment, gateways, org, people, stream, users
+from gatehouse_fleet.api import (
+    alarms,
+    audit,
+    coverage,
+    enrolment,
+    gateways,
+    health,
+    oidc,
+    org,
+    people,
+    stream,
+    users,
+)
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.api.rates import Rates
@@ -22,12 +34,14 @@ from gatehouse_fleet.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
+    oidc.router,
     users.router,
     org.router,
     enrolment.router,
     gateways.router,
     coverage.router,
     audit.router,
+    health.router,
     alarms.router,
     stream.router,
     orders_api.router,
