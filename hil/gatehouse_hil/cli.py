@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from gatehouse_hil import control
+from gatehouse_hil.city_arguments import add_city_arguments
 
 DEFAULT_DIRECTORY: Final = Path("var/estate")
 
@@ -41,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
         "--directory", type=Path, default=DEFAULT_DIRECTORY, help="directory of the running estate"
     )
     play.add_argument("--json", action="store_true", help="print one JSON object a line")
+    city = commands.add_parser("city", help="run a simulated city platform until Ctrl-C")
+    add_city_arguments(city)
     return parser
 
 
@@ -75,6 +78,10 @@ def main(argv: list[str] | None = None) -> int:
         return _list(as_json=args.json)
     if args.command == "play":
         return asyncio.run(_play(args))
+    if args.command == "city":
+        from gatehouse_hil.city_platform import run
+
+        return run(args)
     from gatehouse_hil.stage import run_estate
 
     return asyncio.run(
