@@ -353,6 +353,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     ),
     "help.no_fleet": Text("不启动平台服务器，小区独立运行", "no fleet server: the community stands alone"),
     "help.communities": Text("旁边的轻量小区数量（默认 20）", "light communities beside it (default 20)"),
+    "help.city": Text("运行模拟的城市平台，直到按 Ctrl-C", "run a simulated city platform until Ctrl-C"),
     "help.scenarios": Text("列出可以播放的场景", "list what can be played"),
     "help.play": Text("在运行中的小区播放一个场景", "play a scenario on the running estate"),
     "help.scenario": Text("名称，见 scenarios", "name, see scenarios"),
