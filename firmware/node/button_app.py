@@ -55,7 +55,7 @@ class Button:
         self.alive_every_ms = store.number("gh_cal", "alive_ms", ALIVE_EVERY_MS)
         self.counter = Counter(store)
         self.ble = bluetooth.BLE()
-        self.handle = 0
+        self.handle = None
         self.is_written = False
         self.is_pressed = False
         self.address = b""
@@ -93,7 +93,7 @@ class Button:
         data = self._advert(True)
         self._shout(data, SHOUT_MS)
         is_lit = self._wait_for_receipt(data)
-        self.ble.gap_advertise(None)
+        self._hush()
         if is_lit:
             self._confirm()
             self._wait(LAMP_MS, lambda: self.is_pressed)
@@ -109,8 +109,11 @@ class Button:
         ((self.handle,),) = self.ble.gatts_register_services(((service, (receipt,)),))
 
     def _close(self):
-        self.ble.gap_advertise(None)
+        self._hush()
         self.ble.active(False)
+
+    def _hush(self):
+        self.ble.gap_advertise(None)  # pyright: ignore[reportArgumentType]  # None stops; the stub forgets it
 
     def _advert(self, is_press):
         identity = self.start.identity
@@ -127,7 +130,7 @@ class Button:
     def _shout(self, data, ms):
         self.ble.gap_advertise(_SHOUT_US, data, connectable=False)
         self._wait(ms, lambda: False)
-        self.ble.gap_advertise(None)
+        self._hush()
 
     def _wait_for_receipt(self, data):
         self.is_written = False
@@ -138,12 +141,15 @@ class Button:
             self._wait(left, lambda: self.is_written or self.is_pressed)
             if self.is_written:
                 self.is_written = False
-                if self._is_genuine(self.ble.gatts_read(self.handle)):
+                if self._is_genuine(self._written()):
                     self.lamp.value(1)
                     return True
             if self.is_pressed:
                 return False  # pressed again: that press is the one to answer
         return False
+
+    def _written(self):
+        return bytes(self.ble.gatts_read(self.handle))  # pyright: ignore[reportArgumentType]  # a number, says the chip
 
     def _is_genuine(self, value):
         identity = self.start.identity

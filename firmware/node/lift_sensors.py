@@ -25,28 +25,31 @@ class Barometer:
         self._cal = None
 
     def begin(self):
-        """Read the coefficients and start measuring; call again after an OSError."""
-        self._cal = None
+        """Start measuring and return the coefficients; call again after an OSError."""
         chip = self._i2c.readfrom_mem(_ADDRESS, 0xD0, 1)[0]
         if chip != _CHIP_ID:
             raise OSError(19)
         # Standby 0.5 ms, filter 4; temperature x1, pressure x4, normal mode.
         self._i2c.writeto_mem(_ADDRESS, 0xF5, b"\x08")
         self._i2c.writeto_mem(_ADDRESS, 0xF4, b"\x2f")
-        self._cal = struct.unpack("<HhhHhhhhhhhh", self._i2c.readfrom_mem(_ADDRESS, 0x88, 24))
+        return struct.unpack("<HhhHhhhhhhhh", self._i2c.readfrom_mem(_ADDRESS, 0x88, 24))
 
     def pressure_pa(self):
         """Return the pressure; begins by itself when needed."""
-        if self._cal is None:
-            self.begin()
-        self._i2c.readfrom_mem_into(_ADDRESS, 0xF7, self._raw)
+        try:
+            coefficients = self._cal or self.begin()
+            self._i2c.readfrom_mem_into(_ADDRESS, 0xF7, self._raw)
+        except OSError:
+            self._cal = None  # it may have lost its settings with its power
+            raise
+        self._cal = coefficients
         raw = self._raw
         return self._compensate(
-            raw[0] << 12 | raw[1] << 4 | raw[2] >> 4, raw[3] << 12 | raw[4] << 4 | raw[5] >> 4
+            coefficients, raw[0] << 12 | raw[1] << 4 | raw[2] >> 4, raw[3] << 12 | raw[4] << 4 | raw[5] >> 4
         )
 
-    def _compensate(self, raw_p, raw_t):
-        t1, t2, t3, p1, p2, p3, p4, p5, p6, p7, p8, p9 = self._cal
+    def _compensate(self, coefficients, raw_p, raw_t):
+        t1, t2, t3, p1, p2, p3, p4, p5, p6, p7, p8, p9 = coefficients
         var1 = (((raw_t >> 3) - (t1 << 1)) * t2) >> 11
         var2 = (((((raw_t >> 4) - t1) * ((raw_t >> 4) - t1)) >> 12) * t3) >> 14
         fine = var1 + var2

@@ -12,7 +12,7 @@ SERVICE_MS = 600_000
 
 def _start():
     try:
-        import app
+        import app  # pyright: ignore[reportMissingImports]  # made by the build, one line
 
         app.run()
     except KeyboardInterrupt:

@@ -45,14 +45,13 @@ class Slots:
                 self._store(slot, False, 1)
         else:
             slot, is_confirmed, tries = state
-            if is_counted and (is_trouble or not is_confirmed):
-                other = other_than(slot)
-                if tries < _TRIES:
-                    self._store(slot, is_confirmed, tries + 1)
-                elif self._has(other):
-                    # What ran before an unconfirmed slot was confirmed, or no update would have been taken.
-                    self._store(other, not is_confirmed, 0)
-                    slot = other
+            other = other_than(slot)
+            if is_counted and tries >= _TRIES and self._has(other):
+                # What ran before an unconfirmed slot was confirmed, or no update would have been taken.
+                self._store(other, not is_confirmed, 0)
+                slot = other
+            elif is_counted and tries < _TRIES and (is_trouble or not is_confirmed):
+                self._store(slot, is_confirmed, tries + 1)
         self.running = slot
         return slot
 

@@ -8,9 +8,99 @@ import sys
 from hashlib import sha256
 
 import slots as boot_slots
-
 from gatehouse_wire import node_update as wire
 from gatehouse_wire.errors import CRC, WireError
+
+
+class Intake:
+    """One accepted offer and what has come of its body. Every method may raise OSError: the flash refuses."""
+
+    def __init__(self, offer, *, files, target):
+        self.offer = offer
+        self.head = wire.parse_head(offer.head)
+        self.wanted = 0
+        """Next offset of the body."""
+        self._files = files
+        self._target = target
+        self._digest = sha256()
+        self._table = b""
+        self._entries = []
+        self._is_table_known = False
+        self._stale = []
+        self._at = 0
+        self._left = 0
+        self._sink = None
+        files.make_folder(target)
+        files.remove(target + "/" + boot_slots.MANIFEST)
+
+    def take(self, data):
+        """Take the next bytes of the body.
+
+        Raises:
+            WireError: the table in it is not one.
+        """
+        self._digest.update(data)
+        self.wanted += len(data)
+        if not self._is_table_known:
+            self._table += data
+            parsed = wire.parse_table(self._table, self.head)
+            if parsed is None:
+                return
+            self._entries, length = parsed
+            self._is_table_known = True
+            data = self._table[length:]
+            self._table = self._table[:length]
+            names = [name for name, _ in self._entries]
+            self._stale = [name for name in self._files.names(self._target) if name not in names]
+        elif self._stale:
+            # One a chunk: removing twenty at once would keep a poll waiting.
+            self._files.remove(self._target + "/" + self._stale.pop())
+        self._spread(memoryview(data))
+
+    def is_whole(self):
+        """Return whether all of it has come and hashes to what the head says."""
+        return self.wanted == self.head.size and self._digest.digest() == self.head.sha256
+
+    def seal(self):
+        """Write the manifest: from here on the target slot counts as whole."""
+        self.close()
+        for name in self._stale:
+            self._files.remove(self._target + "/" + name)
+        sink = self._files.open(self._target + "/" + boot_slots.MANIFEST)
+        sink.write(self.offer.head)
+        sink.write(self._table)
+        sink.close()
+
+    def close(self):
+        """Close the file that is being written."""
+        sink = self._sink
+        self._sink = None
+        if sink is not None:
+            sink.close()
+
+    def _spread(self, data):
+        """Spread `data` over the files, opening each as its turn comes."""
+        while True:
+            if self._left == 0:
+                self.close()
+                if self._at == len(self._entries):
+                    return
+                self._open_next()
+            elif data and self._sink is not None:
+                count = min(self._left, len(data))
+                self._sink.write(data[:count])
+                self._left -= count
+                data = data[count:]
+            else:
+                return
+
+    def _open_next(self):
+        name, self._left = self._entries[self._at]
+        self._at += 1
+        cut = name.find("/")
+        if cut > 0:
+            self._files.make_folder(self._target + "/" + name[:cut])
+        self._sink = self._files.open(self._target + "/" + name)
 
 
 class UpdateDesk:
@@ -26,15 +116,9 @@ class UpdateDesk:
         self._random = random
         self._is_alarm = is_alarm
         self._nonce = random(wire.NONCE_BYTES)
-        self._phase = wire.IDLE
-        self._offer = None
-        self._target = ""
-        self._forget()
-
-    @property
-    def is_restart_due(self):
+        self._intake = None
+        self.is_restart_due = False
         """True: the new slot is chosen; restart once the answer is out."""
-        return self._phase == wire.RESTARTING
 
     def handle(self, data):
         """Return the answer to a request; never raises, whatever the bytes."""
@@ -46,7 +130,7 @@ class UpdateDesk:
         try:
             verdict = self._serve(request)
         except OSError:
-            self._reset()
+            self._forget()
             verdict = wire.FLASH
         return self._answer(op, verdict)
 
@@ -56,30 +140,24 @@ class UpdateDesk:
         if request.op == wire.OFFER:
             return self._take_offer(request)
         if request.op == wire.ABORT:
-            self._reset()
+            self._forget()
             return wire.DONE
-        if self._offer is None:
+        if self._intake is None:
             return wire.NO_OFFER
         if request.op == wire.CHUNK:
-            return self._take_chunk(request.offset, request.data)
-        return self._finish()
+            return self._take_chunk(self._intake, request.offset, request.data)
+        return self._finish(self._intake)
 
     def _take_offer(self, request):
-        if self._offer is not None and request.mac == self._offer.mac:
+        if self._intake is not None and request.mac == self._intake.offer.mac:
             return wire.DONE  # our answer was lost
         verdict = self._judge(request)
-        if verdict != wire.DONE:
-            return verdict
-        self._reset()
-        self._nonce_spent = True
-        self._target = boot_slots.other_than(self._slots.running)
-        self._files.make_folder(self._target)
-        self._files.remove(self._target + "/" + boot_slots.MANIFEST)
-        self._offer = request
-        self._head = wire.parse_head(request.head)
-        self._digest = sha256()
-        self._phase = wire.RECEIVING
-        return wire.DONE
+        if verdict == wire.DONE:
+            self._forget()
+            self._intake = Intake(
+                request, files=self._files, target=boot_slots.other_than(self._slots.running)
+            )
+        return verdict
 
     def _judge(self, request):
         mac = self._identity.mac_for(request.key_id)
@@ -98,119 +176,60 @@ class UpdateDesk:
             return wire.UNCONFIRMED
         return wire.IN_ALARM if self._is_alarm() else wire.DONE
 
-    def _take_chunk(self, offset, data):
-        if offset + len(data) == self._wanted:
+    def _take_chunk(self, intake, offset, data):
+        if offset + len(data) == intake.wanted:
             return wire.DONE  # the one before, again: our answer was lost
-        if offset != self._wanted:
+        if offset != intake.wanted:
             return wire.OFFSET
-        if offset + len(data) > self._head.size:
-            return wire.BAD_BODY
-        self._digest.update(data)
-        self._wanted += len(data)
-        if self._entries is None:
-            self._table += data
+        is_good = offset + len(data) <= intake.head.size
+        if is_good:
             try:
-                parsed = wire.parse_table(self._table, self._head)
+                intake.take(data)
             except WireError:
-                parsed = None
-                self._table_bad = True
-            if self._table_bad or (parsed is None and len(self._table) > wire.MAX_TABLE):
-                self._reset()
-                return wire.BAD_BODY
-            if parsed is None:
-                return wire.DONE
-            self._entries, length = parsed
-            data = self._table[length:]
-            self._table = self._table[:length]
-            wanted = [name for name, _ in self._entries]
-            self._stale = [name for name in self._files.names(self._target) if name not in wanted]
-        elif self._stale:
-            # One a chunk: removing twenty at once would keep a poll waiting.
-            self._files.remove(self._target + "/" + self._stale.pop())
-        self._write(data)
+                is_good = False
+        if not is_good:
+            self._forget()
+            return wire.BAD_BODY
         return wire.DONE
 
-    def _write(self, data):
-        """Spread `data` over the files, opening each as its turn comes."""
-        data = memoryview(data)
-        while True:
-            if self._left == 0:
-                self._close()
-                if self._file_at == len(self._entries):
-                    return
-                name, self._left = self._entries[self._file_at]
-                self._file_at += 1
-                at = name.find("/")
-                if at > 0:
-                    self._files.make_folder(self._target + "/" + name[:at])
-                self._sink = self._files.open(self._target + "/" + name)
-                continue  # it may be an empty one
-            if not data:
-                return
-            count = min(self._left, len(data))
-            self._sink.write(data[:count])
-            self._left -= count
-            data = data[count:]
-
-    def _finish(self):
-        if self._wanted != self._head.size or self._digest.digest() != self._head.sha256:
-            self._reset()
+    def _finish(self, intake):
+        if not intake.is_whole():
+            self._forget()
             return wire.BAD_BODY
         if self._is_alarm():
             return wire.IN_ALARM  # not now; ask again later
-        self._close()
-        for name in self._stale:
-            self._files.remove(self._target + "/" + name)
-        sink = self._files.open(self._target + "/" + boot_slots.MANIFEST)
-        sink.write(self._offer.head)
-        sink.write(self._table)
-        sink.close()
-        self._slots.switch(self._target)
-        self._offer = None
-        self._phase = wire.RESTARTING
+        intake.seal()
+        self._slots.switch(boot_slots.other_than(self._slots.running))
+        self._intake = None
+        self.is_restart_due = True
         return wire.DONE
 
-    def _close(self):
-        if self._sink is not None:
-            self._sink.close()
-            self._sink = None
-
-    def _reset(self):
+    def _forget(self):
+        """End what was under way; the nonce of a used offer is worth nothing afterwards."""
+        intake = self._intake
+        self._intake = None
+        if intake is None:
+            return
+        self._nonce = self._random(wire.NONCE_BYTES)
         try:
-            self._close()
+            intake.close()
         except OSError as error:
             sys.print_exception(error)
-            self._sink = None
-        if self._nonce_spent:
-            self._nonce = self._random(wire.NONCE_BYTES)
-        self._phase = wire.IDLE
-        self._offer = None
-        self._forget()
-
-    def _forget(self):
-        self._nonce_spent = False
-        self._head = None
-        self._digest = None
-        self._wanted = 0
-        self._table = b""
-        self._table_bad = False
-        self._entries = None
-        self._stale = []
-        self._file_at = 0
-        self._left = 0
-        self._sink = None
 
     def _answer(self, op, verdict):
+        phase = (
+            wire.RESTARTING if self.is_restart_due else wire.IDLE if self._intake is None else wire.RECEIVING
+        )
         return wire.pack_answer(
             wire.Answer(
                 op=op,
                 verdict=verdict,
-                phase=self._phase,
+                phase=phase,
                 kind=self._identity.kind,
                 version=self._version,
                 is_slot_b=self._slots.running == "b",
                 is_confirmed=self._slots.is_confirmed(),
-                wanted=self._wanted,
+                wanted=0 if self._intake is None else self._intake.wanted,
                 nonce=self._nonce,
             )
         )

@@ -113,6 +113,7 @@ class Line:
     ) -> None:
         self.settings: Final = UartSettings(baud=baud, parity=parity)
         """What everybody on it has to be set to; who is not says and hears garbage."""
+        self.baud: Final = baud
         self.char_s: Final = self.settings.bits_per_char / baud if is_paced else 0.0
         self.silence_s: Final = _FIXED_SILENCE_S if baud > _SHORT_SILENCE_BAUD else 35 / baud
         self.faults = LineFaults()
@@ -164,13 +165,13 @@ class Line:
         """Put a simulated node's UART on the line; its own PTY is out of use meanwhile."""
         self._join(NodeEnd(port))
 
-    def join_device(self, path: Path) -> None:
+    def join_device(self, path: Path, *, name: str = "device") -> None:
         """Put a real serial port on the line (`is_paced` False: the real wire paces already).
 
         Raises:
             serial.SerialException: it cannot be opened.
         """
-        self._join(DeviceEnd(path, self.settings))
+        self._join(DeviceEnd(path, self.settings, name=name))
 
     def part(self, port: NodePort) -> None:
         """Take a simulated node off the line."""

@@ -169,9 +169,9 @@ class DeviceEnd:
 
     is_host = False
 
-    def __init__(self, path: Path, settings: UartSettings) -> None:
+    def __init__(self, path: Path, settings: UartSettings, *, name: str) -> None:
         parity = {None: serial.PARITY_NONE, 0: serial.PARITY_EVEN, 1: serial.PARITY_ODD}[settings.parity]
-        self.name = path.name
+        self.name = name
         self._port = serial.Serial(
             str(path), settings.baud, bytesize=settings.bits, parity=parity, stopbits=settings.stop,
             timeout=0, write_timeout=0, exclusive=True,

@@ -26,7 +26,14 @@ def pressure_pa(metres: float) -> float:
 def stand_at_rest(node: SimNode, metres: float = 20.0) -> None:
     """An empty car at a landing, door shut."""
     node.wiring |= WIRING
-    for name, value in {"door_open": 0, "passenger": 0, "button_up": 1, "lid_open": 0, "mains": 1, "off_level": 0}.items():
+    for name, value in {
+        "door_open": 0,
+        "passenger": 0,
+        "button_up": 1,
+        "lid_open": 0,
+        "mains": 1,
+        "off_level": 0,
+    }.items():
         node.sense(name, value)
     node.sense("pressure_pa", pressure_pa(metres))
 

@@ -6,20 +6,21 @@ import asyncio
 import contextlib
 import functools
 import json
-import os
-import termios
-import tty
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from gatehouse_hil.line import Line
 from gatehouse_hil.node_build import Build, NodeKind, build
 from gatehouse_hil.simnode import SimNode
+from gatehouse_hil.simnode.coverage import LineCoverage
 
 KEY = bytes(range(16))
 OTHER_KEY = bytes(range(16, 32))
 CLEAN_AIR = 10_486
 """ADC reading (of 65535 over 2.5 V) of the default zero point, 400 mV."""
+
+
+COVERAGE: list[LineCoverage] = []
+"""Filled by conftest.py when the run counts the firmware's lines; then source is flashed instead of compiled files."""
 
 
 @functools.cache
@@ -80,44 +81,27 @@ async def node_of(
     node: int = 7, is_compiled: bool = True, **traits,
 ) -> AsyncIterator[SimNode]:  # fmt: skip
     """A provisioned node with its program in slot a, not yet switched on."""
-    built(kind, version, is_compiled=is_compiled).write(directory / "flash")
+    build = built(kind, version, is_compiled=is_compiled and not COVERAGE)
+    build.write(directory / "flash")
     provision(directory, kind, node=node, is_confirmed=is_confirmed)
-    async with SimNode(directory, mac=bytes.fromhex("020000000001"), **traits) as made:
+    async with sim_node(directory, **traits) as made:
         made.sense("pin3", 1)
         made.sense("adc2", CLEAN_AIR)
         yield made
 
 
-@contextlib.contextmanager
-def joined(node: SimNode, line: Line):
-    """Hang the node on a simulated line instead of a PTY of its own."""
-    inside = node.uart_port.lend()
-    tap = os.open(line.open_tap(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    tty.setraw(tap)
-    modes = termios.tcgetattr(tap)
-    modes[4] = modes[5] = getattr(termios, f"B{line.baud}")
-    termios.tcsetattr(tap, termios.TCSANOW, modes)
-    loop = asyncio.get_running_loop()
-
-    def outwards() -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(tap, inside.recv(4096))
-
-    def inwards() -> None:
-        with contextlib.suppress(BlockingIOError):
-            octets = os.read(tap, 4096)
-            if node.is_on:
-                inside.send(octets)
-
-    loop.add_reader(inside, outwards)
-    loop.add_reader(tap, inwards)
-    try:
-        yield
-    finally:
-        loop.remove_reader(inside)
-        loop.remove_reader(tap)
-        os.close(tap)
-        node.uart_port.take_back()
+@contextlib.asynccontextmanager
+async def sim_node(directory: Path, **traits) -> AsyncIterator[SimNode]:
+    """A node without a program; its lines are traced where a run asks for the firmware's coverage."""
+    async with SimNode(
+        directory, mac=bytes.fromhex("020000000001"), settrace=bool(COVERAGE), **traits
+    ) as made:
+        try:
+            yield made
+        finally:
+            await made.power_off()
+            for coverage in COVERAGE:
+                coverage.add(made.directory / "coverage.txt")
 
 
 async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:

@@ -68,7 +68,9 @@ async def test_a_press_is_recorded_and_its_lamp_lights(
 
 
 @pytest.mark.timeout(180)
-async def test_without_a_gateway_the_lamp_stays_dark_and_a_stuck_key_does_not_cry_for_ever(tmp_path: Path) -> None:
+async def test_without_a_gateway_the_lamp_stays_dark_and_a_stuck_key_does_not_cry_for_ever(
+    tmp_path: Path,
+) -> None:
     async with node_of(tmp_path, NodeKind.BUTTON, is_compiled=False) as node:
         program = tmp_path / "flash" / "a" / "button_app.py"
         short = program.read_text().replace("STUCK_RETRY_MS = const(600_000)", "STUCK_RETRY_MS = const(300)")

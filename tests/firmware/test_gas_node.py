@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from modbus_gas_site import bus_on  # a neighbour is found through its folder
-from node_site import Nvs, joined, node_of, steps, until
+from node_site import Nvs, node_of, steps, until
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusSerialClient
 
@@ -106,17 +106,17 @@ async def test_a_stranger_asks_it_with_every_function_it_knows(tmp_path: Path) -
 async def test_under_noise_it_answers_rightly_or_not_at_all(tmp_path: Path, rounds, fault: str) -> None:
     """9600 baud, paced; 1 % of bytes lost, flipped or added. What is read is compared with what the sensor shows."""
     wanted = rounds(120)
-    with Line(baud=9600, directory=tmp_path, seed=5) as line:
-        async with node_of(tmp_path / "node", NodeKind.GAS) as node:
-            with joined(node, line):
-                node.sense("adc2", steps(55))
-                await node.power_on()
-                async with bus_on(line.port, poll_ms=60) as inbox:
-                    await until(lambda: inbox.values and inbox.values[-1] == 5.5)
-                    before = len(inbox.values)
-                    setattr(line.faults, fault, 0.01)
-                    await until(lambda: inbox.bus.requests >= wanted, within_s=100)
-                    setattr(line.faults, fault, 0.0)
+    async with node_of(tmp_path / "node", NodeKind.GAS) as node:
+        with Line(baud=9600, directory=tmp_path, seed=5) as line:
+            line.join(node.uart_port)
+            node.sense("adc2", steps(55))
+            await node.power_on()
+            async with bus_on(line.port, poll_ms=60) as inbox:
+                await until(lambda: inbox.values and inbox.values[-1] == 5.5)
+                before = len(inbox.values)
+                setattr(line.faults, fault, 0.01)
+                await until(lambda: inbox.bus.requests >= wanted, within_s=100)
+                setattr(line.faults, fault, 0.0)
     assert set(inbox.values) <= {5.5, 0.0}
     assert inbox.values[-1] == 5.5
     assert len(inbox.values) - before > wanted // 4

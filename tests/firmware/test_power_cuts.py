@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 from node_site import KEY, Nvs, built, node_of, provision, until
 
-from gatehouse_edge.drivers.modbus_query import ModbusError, PortLostError, RegisterFunction, RegisterQuery, UpdateOrder
+from gatehouse_edge.drivers.modbus_query import (
+    ModbusError,
+    PortLostError,
+    RegisterFunction,
+    RegisterQuery,
+    UpdateOrder,
+)
 from gatehouse_edge.drivers.modbus_rtu import RtuPort, SerialSettings
 from gatehouse_edge.drivers.node_update import Transfer, read_image
 from gatehouse_hil.node_build import NodeKind
@@ -26,7 +32,11 @@ async def results_in_the_vm(tmp_path: Path, plan: dict[str, int]) -> dict[str, d
     """Run vm_cuts.py in the VM on the gas image of this tree; return what it found by kind."""
     flash = tmp_path / "flash"
     gas, lift = built(NodeKind.GAS, (1, 1, 0)), built(NodeKind.LIFT)
-    for name, content in {**lift.files, **gas.files, "counter.mpy": built(NodeKind.BUTTON).files["counter.mpy"]}.items():
+    for name, content in {
+        **lift.files,
+        **gas.files,
+        "counter.mpy": built(NodeKind.BUTTON).files["counter.mpy"],
+    }.items():
         target = flash / "a" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
@@ -37,7 +47,10 @@ async def results_in_the_vm(tmp_path: Path, plan: dict[str, int]) -> dict[str, d
     found: dict[str, dict] = {}
     async with SimNode(tmp_path, mac=bytes.fromhex("020000000001")) as node:
         await node.power_on()
-        await node.until(lambda one: any('"end"' in line or "Error" in line for line in one.log), timeout_s=100 if not FULL else 1500)
+        await node.until(
+            lambda one: any('"end"' in line or "Error" in line for line in one.log),
+            timeout_s=100 if not FULL else 1500,
+        )
         for line in node.log:
             if line.startswith("CUTS "):
                 row = json.loads(line.removeprefix("CUTS "))
@@ -77,7 +90,9 @@ def run():
 def small_image() -> bytes:
     files = [("app.py", SMALL)]
     return bytes(
-        wire.build_image(files, kind=wire.GAS, version=(3, 0, 0), abi=0, sha256=lambda body: hashlib.sha256(body).digest())
+        wire.build_image(
+            files, kind=wire.GAS, version=(3, 0, 0), abi=0, sha256=lambda body: hashlib.sha256(body).digest()
+        )
     )
 
 
@@ -89,11 +104,15 @@ async def push(node: SimNode, image: bytes) -> None:
     port = RtuPort(SerialSettings(path=node.uart, baud=9600), on_lost=lambda: None)
     await port.open()
     try:
-        while node.is_on and (request := transfer.request(1e9)) and request[0] != wire.ASK or not transfer.sent_bytes:
+        while (
+            node.is_on and (request := transfer.request(1e9)) and request[0] != wire.ASK
+        ) or not transfer.sent_bytes:
             if not node.is_on or transfer.outcome is not None:
                 return
             try:
-                transfer.take(bytes(await port.exchange(UpdateOrder(unit_id=7, data=request or wire.ask()))), 1.0)
+                transfer.take(
+                    bytes(await port.exchange(UpdateOrder(unit_id=7, data=request or wire.ask()))), 1.0
+                )
             except PortLostError:
                 raise
             except ModbusError as error:

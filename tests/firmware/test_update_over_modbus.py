@@ -77,11 +77,10 @@ async def test_what_must_not_go_in_is_refused_and_nothing_changes(
     )
     async with node_of(tmp_path, NodeKind.GAS) as node:
         if wrong == "unconfirmed":
+            # A changed byte: such a program never confirms itself.
             Nvs(tmp_path).put("gh_boot", state=0x4748 << 16)
-            Nvs(tmp_path).put("gh_id", kind=1)
-            (tmp_path / "flash" / "a" / "app.mpy").write_bytes(
-                (tmp_path / "flash" / "a" / "app.mpy").read_bytes() + b"\0"
-            )
+            (app,) = (tmp_path / "flash" / "a").glob("app.*")
+            app.write_bytes(app.read_bytes() + b"\n" * (app.suffix == ".py") + b"\0" * (app.suffix == ".mpy"))
         if wrong == "alarm at the node":
             node.sense("adc2", steps(250))
         await node.power_on()

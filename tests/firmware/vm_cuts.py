@@ -12,11 +12,12 @@ sys.path.insert(0, "a")
 
 import slots as boot_slots
 from counter import Counter
-from gatehouse_wire import lift_link, node_update
 from hmac_sha256 import mac_of
 from lift_ring import Ring
 from store import Store
 from update import UpdateDesk
+
+from gatehouse_wire import lift_link, node_update
 
 BEFORE, TORN, AFTER = 0, 1, 2
 KEY = bytes(range(16))
@@ -191,7 +192,7 @@ def stored(old, older):
     return flash
 
 
-def cut_updates(image, every, first):
+def cut_updates(image, every):
     """Cut the power at each `every`-th write of an update and of the start after it; report what was not right."""
     make = lambda version, files: node_update.build_image(  # noqa: E731
         files, kind=1, version=version, abi=0, sha256=lambda data: sha256(data).digest()
@@ -208,7 +209,7 @@ def cut_updates(image, every, first):
     bad = [] if verdict == node_update.DONE else ["the update itself: %d" % verdict]
     points = 0
     ends = {"a": 0, "b": 0}
-    for n in range(first, total + 1, every):
+    for n in range(total, 0, -every):  # from the end: the last write is always among them
         points += 1
         flash = stored(old, older)
         slots, _ = boot(flash)
@@ -314,5 +315,5 @@ with open("image.bin", "rb") as source:
 cut_counters(plan["cuts"], 1)
 cut_counters(plan["cuts"], 20)
 cut_rings(plan["cuts"])
-cut_updates(whole_image, plan["every"], 1)
+cut_updates(whole_image, plan["every"])
 say("end")

@@ -48,6 +48,14 @@ def read(master: ModbusSerialClient, unit: int = UNIT) -> list[int] | None:
     return None if reply.isError() else reply.registers
 
 
+def until_measuring(master: ModbusSerialClient, unit: int = UNIT) -> list[int]:
+    for _ in range(100):
+        block = read(master, unit)
+        if block is not None and block[1] & gas_registers.MEASURING:
+            return block
+    raise AssertionError("the node never measured")
+
+
 async def settled(node: Callable[..., Any], line: Callable[..., Any], number: int = UNIT) -> Any:
     """A node that measures 10.0 %LEL."""
     gas = await node(NodeKind.GAS, number=number, calibration=CALIBRATION)
@@ -97,8 +105,9 @@ async def test_a_bad_line_loses_readings_and_never_changes_one(
 
 
 async def test_a_wrong_function_and_a_wrong_register_are_exceptions_by_number(node, line) -> None:
-    gas = await settled(node, line)
+    gas = await node(NodeKind.GAS, number=UNIT, calibration=CALIBRATION)
     with line(gas) as wire, client(wire) as master:
+        await asyncio.to_thread(until_measuring, master)
         beyond = await asyncio.to_thread(lambda: master.read_holding_registers(0, count=100, device_id=UNIT))
         coils = await asyncio.to_thread(lambda: master.read_coils(0, count=1, device_id=UNIT))
         identity = await asyncio.to_thread(lambda: master.report_device_id(device_id=UNIT))
@@ -157,10 +166,10 @@ async def test_mbpoll_reads_the_node(node, line) -> None:
 
 
 async def test_a_reading_on_the_wire_is_as_it_was_when_it_was_reviewed(node, line, golden) -> None:
-    gas = await settled(node, line)
-    recorder = Recorder(note="line test 9600 8N1: sixteen registers of a gas node at 10.0 %LEL")
+    gas = await node(NodeKind.GAS, number=UNIT, calibration=CALIBRATION)
+    recorder = Recorder(note="9600 8N1: the sixteen registers of a gas node")
     with line(gas) as wire, client(wire) as master:
-        await asyncio.to_thread(until_settled, master)
+        await asyncio.to_thread(until_measuring, master)
         wire.record(recorder)
         await asyncio.to_thread(read, master)
     golden(recorder, "gas-read")

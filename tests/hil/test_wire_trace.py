@@ -40,6 +40,10 @@ def test_another_byte_talker_or_length_is_told(talker: str, text: str) -> None:
     assert difference == f"turn 1: wanted host 01 03, got {talker} {text}"
 
 
+def test_a_byte_that_may_be_anything_has_to_be_there() -> None:
+    assert differences([turn("host", "01 ??")], [turn("host", "01")]) != []
+
+
 def test_a_turn_too_few_and_one_too_many_are_told() -> None:
     one, two = turn("host", "01"), turn("gas-1", "02")
     assert differences([one, two], [one]) == ["turn 2: wanted gas-1 02, got nothing"]

@@ -41,6 +41,8 @@ class Thing:
                 print("done")
             else:
                 pass
+        while True:
+            break
         try:
             raise ValueError
         except ValueError:
@@ -61,10 +63,10 @@ async def test_what_ran_and_what_did_not_is_told_line_by_line(make_node: Make, t
     await node.until("7", timeout_s=20)
     await node.power_off()
     coverage = LineCoverage()
-    coverage.add(node.directory / "coverage.txt")
+    coverage.add(node.coverage)
     source = tmp_path / "elsewhere.py"
     source.write_text(PROGRAM, encoding="utf-8")
-    (file,) = coverage.report([source]).files
+    (file,) = coverage.report({source.name: source}).files
     assert list(file.missing) == MISSING
     assert 80 < file.percent < 100
 
@@ -74,7 +76,7 @@ def test_a_file_that_never_ran_counts_as_nothing_run(tmp_path: Path) -> None:
     source.write_text('"""Text."""\nx = 1\ny = 2\n', encoding="utf-8")
     coverage = LineCoverage()
     coverage.add(tmp_path / "coverage.txt")
-    report = coverage.report([source])
+    report = coverage.report({source.name: source})
     assert (report.percent, report.files[0].missing) == (0.0, (2, 3))
     assert "0.0%  idle.py  2, 3" in report.text(root=tmp_path)
 
@@ -89,4 +91,13 @@ def test_lines_of_several_runs_add_up(tmp_path: Path) -> None:
     for number, name in ((1, "first.txt"), (2, "second.txt")):
         (tmp_path / name).write_text(f"{digest} a/both.py {number}\n", encoding="utf-8")
         coverage.add(tmp_path / name)
-    assert coverage.report([source]).percent == 100.0
+    assert coverage.report({source.name: source}).percent == 100.0
+
+
+def test_a_compiled_file_is_known_by_the_name_its_compiler_was_given(tmp_path: Path) -> None:
+    source = tmp_path / "app.py"
+    source.write_text("x = 1\ny = 2\n", encoding="utf-8")
+    (tmp_path / "trace.txt").write_text("- app.py 1\n- asyncio/core.py 2\n", encoding="utf-8")
+    coverage = LineCoverage()
+    coverage.add(tmp_path / "trace.txt")
+    assert coverage.report({"app.py": source}).files[0].missing == (2,)

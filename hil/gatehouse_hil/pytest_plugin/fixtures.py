@@ -11,13 +11,14 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from gatehouse_hil.bench.station import Station
 from gatehouse_hil.line import Line
 from gatehouse_hil.node_build import Build, NodeKind, build
+from gatehouse_hil.pytest_plugin import rig_subject
 from gatehouse_hil.pytest_plugin.gateway import GatewayProcess
-from gatehouse_hil.pytest_plugin.hooks import COVERAGE
 from gatehouse_hil.pytest_plugin.power import Power
 from gatehouse_hil.pytest_plugin.radio import Radio
-from gatehouse_hil.pytest_plugin.subject import Identity, SimulatedSubject, Subject
+from gatehouse_hil.pytest_plugin.subject import Identity, SimulatedSubject, Subject, skip_on_rig
 from gatehouse_hil.radio.bluetoothd import Bluetoothd
 from gatehouse_hil.radio.bus import PrivateBus
 from gatehouse_hil.radio.medium import Medium
@@ -31,6 +32,8 @@ MakeLine = Callable[..., AbstractContextManager[Line]]
 MakeGateway = Callable[[Mapping[str, Any]], Awaitable[GatewayProcess]]
 Golden = Callable[[Recorder, str], None]
 
+TEST_KEY: Final = bytes(range(16))
+"""Invented; every test may have its own."""
 GAS_ENABLE_PIN: Final = 5
 """DE and /RE of the gas node's RS-485 driver (firmware/node/README.md)."""
 _HEALTHY: Final[Mapping[NodeKind, Mapping[str, float]]] = {
@@ -57,14 +60,13 @@ def fixture_medium() -> Medium:
 
 
 @pytest.fixture(name="program", scope="session")
-def fixture_program(request: pytest.FixtureRequest) -> MakeProgram:
-    """`program(kind, version)`: a node's program, built once a session; as source when its lines are counted."""
-    is_compiled = request.config.stash.get(COVERAGE, None) is None
+def fixture_program() -> MakeProgram:
+    """`program(kind, version)`: a node's program, built once a session."""
     built: dict[tuple[NodeKind, tuple[int, int, int]], Build] = {}
 
     def make(kind: NodeKind, version: tuple[int, int, int] = (1, 0, 0)) -> Build:
         if (kind, version) not in built:
-            built[kind, version] = build(kind, version=version, is_compiled=is_compiled)
+            built[kind, version] = build(kind, version=version)
         return built[kind, version]
 
     return make
@@ -75,51 +77,75 @@ async def fixture_node(
     request: pytest.FixtureRequest, tmp_path: Path, medium: Medium, program: MakeProgram
 ) -> AsyncIterator[MakeNode]:
     """`await node(NodeKind.GAS, number=17, key=..., calibration={...}, is_on=True)`: a commissioned node."""
+    rig_file: Path | None = request.config.getoption("--rig")
+    if rig_file is not None:
+        async with rig_subject.opened(rig_file, tmp_path / "rig") as stations:
+            yield _on_rig(stations)
+        return
     if not is_available():
         pytest.skip("Node.js or npm is missing: no MicroPython VM for simulated nodes")
-    coverage = request.config.stash.get(COVERAGE, None)
-    made: list[SimNode] = []
     async with AsyncExitStack() as stack:
 
         async def make(
             kind: NodeKind,
             *,
             number: int = 1,
-            key: bytes = bytes(range(16)),
+            key: bytes = TEST_KEY,
             calibration: Mapping[str, NvsValue] | None = None,
             version: tuple[int, int, int] = (1, 0, 0),
             is_on: bool = True,
         ) -> Subject:
-            serial = f"GHT-{kind.word}-{number}"
+            identity = _identity(kind, number, key)
             directory = tmp_path / f"{kind.word}-{number}"
-            node_number = number if kind in {NodeKind.GAS, NodeKind.LIFT} else 0
             commission(
                 directory,
                 program(kind, version),
-                serial=serial,
-                node=node_number,
-                keys={1: key},
+                serial=identity.serial,
+                node=number if kind in {NodeKind.GAS, NodeKind.LIFT} else 0,
+                keys={identity.key_id: key},
                 calibration=calibration,
             )
             node = SimNode(
                 directory,
                 mac=bytes((0x02, 0x00, 0x5E, int(kind), number >> 8 & 0xFF, number & 0xFF)),
                 medium=medium,
-                settrace=coverage is not None,
                 name=f"{kind.word}-{number}",
             )
             for name, value in _HEALTHY[kind].items():
                 node.sense(name, value)
-            made.append(await stack.enter_async_context(node))
+            await stack.enter_async_context(node)
             if is_on:
                 await node.power_on()
-            identity = Identity(kind=kind, serial=serial, number=number, key=key)
             return SimulatedSubject(identity, node)
 
         yield make
-    for node in made:
-        if coverage is not None:
-            coverage.add(node.directory / "coverage.txt")
+
+
+def _identity(kind: NodeKind, number: int, key: bytes) -> Identity:
+    return Identity(kind=kind, serial=f"GHT-{kind.word}-{number}", number=number, key=key)
+
+
+def _on_rig(stations: tuple[Station, ...]) -> MakeNode:
+    free = list(stations)
+
+    async def make(
+        kind: NodeKind,
+        *,
+        number: int = 1,
+        key: bytes = TEST_KEY,
+        calibration: Mapping[str, NvsValue] | None = None,
+        version: tuple[int, int, int] = (1, 0, 0),
+        is_on: bool = True,
+    ) -> Subject:
+        if version != (1, 0, 0) or not is_on:
+            skip_on_rig("start from another version, or without power")
+        station = next((one for one in free if one.kind.value == kind.word), None)
+        if station is None:
+            skip_on_rig(f"the rig has no (further) {kind.word} board")
+        free.remove(station)
+        return await rig_subject.commissioned(station, _identity(kind, number, key), calibration or {})
+
+    return make
 
 
 @pytest.fixture(name="line")
@@ -128,20 +154,39 @@ def fixture_line(tmp_path: Path) -> MakeLine:
 
     @contextlib.contextmanager
     def on_line(*subjects: Subject) -> Iterator[Line]:
+        rig_ports = {
+            subject.station.uart for subject in subjects if isinstance(subject, rig_subject.RigSubject)
+        }
+        if None in rig_ports:
+            skip_on_rig("a board has no uart in the rig file")
         is_lift = any(subject.identity.kind is NodeKind.LIFT for subject in subjects)
         wires = tmp_path / "wires"
         wires.mkdir(exist_ok=True)
-        with Line(baud=115_200 if is_lift else 9600, is_duplex=is_lift, directory=wires, name="test") as wire:
+        with Line(
+            baud=115_200 if is_lift else 9600,
+            is_duplex=is_lift,
+            is_paced=not rig_ports,  # a real wire has its own pace
+            directory=wires,
+            name="test",
+        ) as wire:
+            for port in rig_ports:
+                wire.join_device(Path(str(port)), name=subjects[0].name)
             for subject in subjects:
-                wire.join(subject.simulated.uart_port)
+                if not isinstance(subject, rig_subject.RigSubject):
+                    wire.join(subject.simulated.uart_port)
             yield wire
 
     return on_line
 
 
 @pytest_asyncio.fixture(name="radio")
-async def fixture_radio(medium: Medium, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Radio]:
+async def fixture_radio(
+    request: pytest.FixtureRequest, medium: Medium, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Radio]:
     """The air, with a bluetoothd that stock bleak (ours, and that of a gateway process) finds by itself."""
+    if request.config.getoption("--rig") is not None:
+        yield Radio(None)  # the machine's own adapter
+        return
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(PrivateBus())
         monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from gatehouse_hil.node_build import FIRMWARE
-from gatehouse_hil.simnode.coverage import CoverageReport, LineCoverage
+from gatehouse_hil.node_build import BOOT_FILES, FIRMWARE, NodeKind, build
+from gatehouse_hil.simnode.coverage import LineCoverage
+from gatehouse_hil.simnode.node import TRACES
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 COVERAGE: Final = pytest.StashKey[LineCoverage]()
-"""Where the nodes of a run leave their traces; absent when nobody asked."""
+"""Lines that ran; absent when nobody asked for the firmware's coverage. Tests that trace nodes by themselves may add to it."""
+_TRACES_DIRECTORY: Final = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+"""Where the nodes of a run leave their traces; only in the process that began the run."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,24 +42,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Begin to collect, when asked."""
     config.addinivalue_line("markers", "simulated_only: needs what no real rig can do; skipped with --rig")
-    if config.getoption("--firmware-coverage") is not None:
-        config.stash[COVERAGE] = LineCoverage()
+    if config.getoption("--firmware-coverage") is None:
+        return
+    config.stash[COVERAGE] = LineCoverage()
+    if TRACES not in os.environ:
+        # Through the environment, so that nodes of workers and of processes that tests start are traced too.
+        directory = tempfile.TemporaryDirectory(prefix="gatehouse-traces-")
+        config.stash[_TRACES_DIRECTORY] = directory
+        os.environ[TRACES] = directory.name
 
 
-def firmware_report(coverage: LineCoverage) -> CoverageReport:
-    """Count all files of the firmware, those that never came onto a node too."""
-    sources = [path for part in ("node", "gatehouse_wire") for path in (FIRMWARE / part).glob("*.py")]
-    return coverage.report(sources)
+def firmware_sources() -> dict[str, Path]:
+    """Return every source file that goes onto a node, by its name there; what only the gateway uses is left out."""
+    found = {name: FIRMWARE / "node" / name for name in BOOT_FILES}
+    for kind in NodeKind:
+        for name in build(kind, is_compiled=False).files:
+            for place in (FIRMWARE / "node" / name, FIRMWARE / name):
+                if place.is_file():
+                    found[name] = place
+    return found
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     """Print the table and write the file."""
-    coverage = config.stash.get(COVERAGE, None)
-    path: Path | None = config.getoption("--firmware-coverage")
-    if coverage is None or path is None:
+    directory = config.stash.get(_TRACES_DIRECTORY, None)
+    if directory is None:
         return
+    path: Path = config.getoption("--firmware-coverage")
+    coverage = config.stash[COVERAGE]
     if path.exists():
         coverage.merge(json.loads(path.read_text(encoding="utf-8")))
+    for trace in Path(directory.name).glob("*.txt"):
+        coverage.add(trace)
+    del os.environ[TRACES]
+    directory.cleanup()
     path.write_text(json.dumps(coverage.lines), encoding="utf-8")
     terminalreporter.section("firmware lines")
-    terminalreporter.write(firmware_report(coverage).text(root=FIRMWARE))
+    terminalreporter.write(coverage.report(firmware_sources()).text(root=FIRMWARE))

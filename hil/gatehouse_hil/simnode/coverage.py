@@ -1,8 +1,10 @@
 """Which lines of the firmware have run on the VM: collected from every run of a traced node, counted per file.
 
-The VM's settrace build reports a line once per start (`coverage.txt` of a node: hash of the file, its path on flash, line).
+The VM's settrace build reports a line once per start (`SimNode.coverage`: hash of the source file on flash, its path, line; for
+a compiled file "-", the name its compiler was given, line).
 Counted are statements, not lines: a statement over three lines has run when any of its own lines has. Not counted is what
-the compiler makes no code of: docstrings, `pass`, `global`, `try:` itself and private constants (`_X = const(...)`).
+the compiler makes no code of: docstrings, `pass`, `global`, `try:` itself, `while True:` itself and private constants
+(`_X = const(...)`).
 """
 
 from __future__ import annotations
@@ -69,12 +71,12 @@ class LineCoverage:
         if not trace.exists():
             return
         for line in trace.read_text(encoding="utf-8").splitlines():
-            digest, _, number = line.split(" ")
-            self._lines[digest].add(int(number))
+            digest, name, number = line.split(" ")
+            self._lines[name if digest == "-" else digest].add(int(number))
 
     @property
     def lines(self) -> dict[str, list[int]]:
-        """What is known so far: hash of a file to the lines that ran."""
+        """What is known so far: hash of a source file, or name of a compiled one, to the lines that ran."""
         return {digest: sorted(numbers) for digest, numbers in self._lines.items()}
 
     def merge(self, lines: Mapping[str, Iterable[int]]) -> None:
@@ -82,12 +84,12 @@ class LineCoverage:
         for digest, numbers in lines.items():
             self._lines[digest].update(numbers)
 
-    def report(self, sources: Iterable[Path]) -> CoverageReport:
-        """Count the statements of these files that have run, wherever on a node's flash they lay."""
+    def report(self, sources: Mapping[str, Path]) -> CoverageReport:
+        """Count the statements of these files (by the name their compiler was given) that have run, wherever on flash they lay."""
         files = []
-        for source in sorted(sources):
+        for name, source in sorted(sources.items()):
             content = source.read_bytes()
-            ran = self._lines.get(hashlib.sha256(content).hexdigest(), set())
+            ran = self._lines.get(hashlib.sha256(content).hexdigest(), set()) | self._lines.get(name, set())
             own = dict(_statements(ast.parse(content)))
             files.append(
                 FileCoverage(
@@ -121,6 +123,8 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _is_folded(node: ast.stmt) -> bool:
+    if isinstance(node, ast.While):
+        return isinstance(node.test, ast.Constant) and bool(node.test.value)
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
         return False
     target, function = node.targets[0], node.value.func

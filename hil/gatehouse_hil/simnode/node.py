@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import signal
-import socket
+import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +21,14 @@ from typing import Any, Final, Self
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_hil.simnode import vm
 from gatehouse_hil.simnode.antenna import Antenna
+from gatehouse_hil.simnode.processor import Event, LastWord, Processor
 from gatehouse_hil.simnode.serial_port import SerialPort
 from gatehouse_hil.wire_end import UartSettings
 
+TRACES: Final = "GATEHOUSE_FIRMWARE_TRACES"
+"""Environment: a directory; every node of this process and of those it starts is traced, and leaves its lines there."""
 LOG_LINES: Final = 2000
 """Console lines kept; older ones are forgotten."""
-EVENT_BYTES: Final = 1 << 20
-"""Longest event the node's process may tell: a GATT table is some hundred bytes."""
 _GPIO_WAKE: Final = 7
 _TIMER_WAKE: Final = 4
 
@@ -55,17 +54,20 @@ class Cut(StrEnum):
 class SimNode:
     """One node. An async context manager; entering makes its ports, `power_on` starts it.
 
+    Entering raises `VmError` when there can be no MicroPython VM on this machine.
+
     Args:
         directory: `flash/` in it is the node's file system, `nvs/` its key-value partition; both outlive the object.
         mac: factory address, 6 bytes as printed; the Bluetooth address is two higher, as Espressif assigns them, unless
             `bluetooth_address` says otherwise.
         board: what `os.uname().machine` names.
         medium: the air of its radio; None: it has no antenna.
-        settrace: run the VM that can trace lines, and note every line in `coverage.txt` of `directory`.
+        settrace: run the VM that can trace lines, and note every line in `coverage.txt` of `directory`; also done, for all
+            nodes and into one directory, when the environment names it (`TRACES`).
         serial_directory: where the links `NAME-console` and `NAME-uart` appear; by default `serial/` of `directory`.
     """
 
-    def __init__(
+    def __init__(  # one line for each thing a board has
         self,
         directory: Path,
         *,
@@ -102,34 +104,41 @@ class SimNode:
         self.log: Final[deque[str]] = deque(maxlen=LOG_LINES)
         """What came out of the console, line by line, also while mpremote reads along."""
         self.pins: Final[dict[int, int]] = {}
+        address = bluetooth_address or mac[:5] + bytes(((mac[5] + 2) & 0xFF,))
+        self.bluetooth_address: Final = ":".join(f"{octet:02X}" for octet in address)
+        traces = os.environ.get(TRACES)
+        self.coverage: Final = (
+            Path(traces) / f"{name}-{uuid.uuid4().hex}.txt" if traces else self.directory / "coverage.txt"
+        )
+        """Where the lines that ran are noted, when they are (`simnode.coverage`)."""
         self._config: dict[str, Any] = {
             "mac": mac.hex(),
+            "ble_mac": address.hex(),
             "board": board,
-            "settrace": settrace,
+            "settrace": settrace or traces is not None,
             "flash": str(self.directory / "flash"),
             "nvs": str(self.directory / "nvs"),
-            "coverage": str(self.directory / "coverage.txt"),
+            "coverage": str(self.coverage),
         }
-        address = bluetooth_address or mac[:5] + bytes(((mac[5] + 2) & 0xFF,))
-        self._config["ble_mac"] = address.hex()
-        self.bluetooth_address: Final = ":".join(f"{octet:02X}" for octet in address)
-        self._antenna = Antenna(medium, self.bluetooth_address, self._order) if medium is not None else None
+        self._processor = Processor(self._take)
+        self._antenna = (
+            Antenna(medium, self.bluetooth_address, self._processor.order) if medium is not None else None
+        )
         self._senses: dict[str, float] = {}
         self._cut: dict[str, Any] | None = None
         self._line = b""
-        self._control: socket.socket | None = None
-        self._process: asyncio.subprocess.Process | None = None
         self._power = asyncio.Event()
         self._loss = asyncio.Event()
         """Set: the power was gone since the last start, if only for a moment."""
         self._wake = asyncio.Event()
-        self._wake_levels: dict[str, tuple[int, ...]] = {}
+        self._wake_levels: Mapping[str, int] = {}
         self._changed = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._living: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(vm.prepare)
         for part in ("flash", "nvs"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.get_running_loop()
@@ -157,12 +166,7 @@ class SimNode:
         self._uart.close()
 
     async def power_on(self) -> None:
-        """Give it power and return once the VM runs boot.py. Twice does nothing.
-
-        Raises:
-            VmError: there is no MicroPython VM on this machine.
-        """
-        vm.prepare()
+        """Give it power and return once the VM runs boot.py. Twice does nothing."""
         if self._power.is_set():
             return
         boots = self.boots
@@ -179,7 +183,7 @@ class SimNode:
         self._power.clear()
         self._loss.set()
         self._wake.set()
-        self._kill()
+        self._processor.kill()
 
     def give_power(self) -> None:
         """Give it power and do not wait for it to start. Twice does nothing."""
@@ -195,7 +199,7 @@ class SimNode:
         if n < 1:
             raise ValueError("the next flash write is number 1")
         self._cut = {"n": n, "how": str(how)}
-        self._order({"op": "cut", **self._cut})
+        self._processor.order({"op": "cut", **self._cut})
 
     def sense(self, name: str, value: float) -> None:
         """Change what the outside world is, now and after every restart.
@@ -206,8 +210,8 @@ class SimNode:
         if name in self.wiring:
             name = f"pin{self.wiring[name]}"
         self._senses[name] = value
-        self._order({"op": "sense", "name": name, "value": value})
-        if value in self._wake_levels.get(name, ()):  # even if it is gone again before anybody looks
+        self._processor.order({"op": "sense", "name": name, "value": value})
+        if self._wake_levels.get(name) == value:  # even if it is gone again before anybody looks
             self._wake.set()
 
     def pin(self, number: int) -> int:
@@ -273,9 +277,8 @@ class SimNode:
                 if self._loss.is_set():
                     break
                 if self._cut is not None:
-                    left = ended.get("cut_left", 0)
-                    self._cut = {**self._cut, "n": left} if left else None
-                match ended.get("reason"):
+                    self._cut = {**self._cut, "n": ended.cut_left} if ended.cut_left else None
+                match ended.reason:
                     case "power_cut":
                         self.flash_writes_cut += 1
                         self._power.clear()
@@ -289,72 +292,37 @@ class SimNode:
             self.is_on = self.is_asleep = False
             self._tell_changed()
 
-    async def _run(self, cause: ResetCause, wake_reason: int) -> dict[str, Any]:
+    async def _run(self, cause: ResetCause, wake_reason: int) -> LastWord:
         """Run the processor once; return how it ended."""
-        ours, theirs = socket.socketpair()
-        for port in (self._console, self._uart):
+        ports = (self._console, self._uart)
+        for port in ports:
             port.drain()
             port.is_powered = True
         self._uart.settings = None
         self.is_on = True
         config = self._config | {
-            "console": self._console.inner.fileno(),
-            "uart": self._uart.inner.fileno(),
-            "control": theirs.fileno(),
             "senses": self._senses,
             "reset_cause": int(cause),
             "wake_reason": wake_reason,
             "cut": self._cut,
         }
-        ended: dict[str, Any] = {}
         try:
-            with theirs:
-                self._process = await asyncio.create_subprocess_exec(
-                    "node", str(vm.HOME / "main.mjs"), json.dumps(config),
-                    stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
-                    pass_fds=(config["console"], config["uart"], config["control"]),
-                    start_new_session=True,  # Ctrl-C in a terminal is for the program, not for its nodes
-                )  # fmt: skip
-            self._control = ours
-            if self._loss.is_set():  # switched off while the process was being made
-                self._kill()
-            ended = await self._follow(ours)
+            return await self._processor.run(
+                config, console_fd=self._console.inner.fileno(), uart_fd=self._uart.inner.fileno()
+            )
         finally:
-            self._control = None
-            self._kill()
-            if self._process is not None:
-                await self._process.wait()
-            self._process = None
-            ours.close()
-            for port in (self._console, self._uart):
+            for port in ports:
                 port.is_powered = False
             self.pins.clear()
             if self._antenna is not None:
                 await self._antenna.silence()
             self._tell_changed()
-        return ended
 
-    async def _follow(self, control: socket.socket) -> dict[str, Any]:
-        """Take in what the process tells until it ends; return its last words."""
-        reader, writer = await asyncio.open_connection(sock=control.dup(), limit=EVENT_BYTES)
-        ended: dict[str, Any] = {}
-        try:
-            while line := await reader.readline():
-                event = json.loads(line)
-                if event["kind"] == "ended":
-                    ended = event
-                else:
-                    await self._take(event)
-                self._tell_changed()
-        except (ConnectionError, ValueError):  # killed in the middle of a word
-            pass
-        finally:
-            writer.close()
-        return ended
-
-    async def _take(self, event: dict[str, Any]) -> None:
+    async def _take(self, event: Event) -> None:
         match event["kind"]:
             case "booted":
+                if self._loss.is_set():  # switched off while the process was being made
+                    self._processor.kill()
                 self.boots += 1
                 self.reset_cause = ResetCause(event["cause"])
                 if event["cause"] == ResetCause.SOFT and self._antenna is not None:
@@ -369,20 +337,19 @@ class SimNode:
                 self.log.append(f"VM: {event['value'][:400]}")
             case kind if self._antenna is not None:
                 await self._antenna.take(kind, event.get("value"))
+        self._tell_changed()
 
-    async def _sleep(self, ended: dict[str, Any]) -> int:
+    async def _sleep(self, ended: LastWord) -> int:
         """Sleep until a wake pin has its level, the time is up or the power goes; return the wake reason."""
         self.is_asleep = True
         self._tell_changed()
-        self._wake_levels = {
-            f"pin{number}": (level,) for number, level in json.loads(ended.get("pins") or "[]")
-        }
+        self._wake_levels = ended.wake_levels
         self._wake.clear()
         try:
             # A level that stands already wakes at once, as on the chip.
-            if any(self._senses.get(name) in levels for name, levels in self._wake_levels.items()):
+            if any(self._senses.get(name) == level for name, level in self._wake_levels.items()):
                 return _GPIO_WAKE
-            async with asyncio.timeout(ended["ms"] / 1000 if ended.get("ms") else None):
+            async with asyncio.timeout(ended.sleep_ms / 1000 if ended.sleep_ms else None):
                 await self._wake.wait()
         except TimeoutError:
             return _TIMER_WAKE
@@ -396,17 +363,6 @@ class SimNode:
     @property
     def _rtc_file(self) -> Path:
         return self.directory / "rtc.hex"
-
-    def _kill(self) -> None:
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                # Not Popen.kill: it would reap the process behind the back of asyncio's watcher (cpython gh-87744 family).
-                os.kill(self._process.pid, signal.SIGKILL)
-
-    def _order(self, order: dict[str, Any]) -> None:
-        if self._control is not None:
-            with contextlib.suppress(OSError):
-                self._control.send(json.dumps(order).encode() + b"\n")
 
     def _note(self, octets: bytes) -> None:
         """Keep console lines; called from the port's thread."""

@@ -1,7 +1,7 @@
 # mypy: ignore-errors
 """Makes the browser VM behave like a chip: blocking asyncio, naps that can be interrupted, POSIX error numbers, flash at /.
 
-What the pyscript build lacks and why is written in docs/bench.md. Everything here runs once, before boot.py.
+What the pyscript build lacks and why is in docs/simulated-nodes.md. Everything here runs once, before boot.py.
 """
 
 import builtins
