@@ -4,10 +4,10 @@ The order that makes every power cut harmless: the manifest of the target slot g
 hashed, the manifest is written last, and only then the boot state names the slot. Until that last write the running slot starts.
 """
 
-import sys
 from hashlib import sha256
 
 import slots as boot_slots
+
 from gatehouse_wire import node_update as wire
 from gatehouse_wire.errors import CRC, WireError
 
@@ -58,7 +58,7 @@ class Intake:
         self._spread(memoryview(data))
 
     def is_whole(self):
-        """Return whether all of it has come and hashes to what the head says."""
+        """Return whether all of it has come and hashes to what the head says. Once: MicroPython's hash is final then."""
         return self.wanted == self.head.size and self._digest.digest() == self.head.sha256
 
     def seal(self):
@@ -193,11 +193,11 @@ class UpdateDesk:
         return wire.DONE
 
     def _finish(self, intake):
+        if self._is_alarm():
+            return wire.IN_ALARM  # not now; ask again later
         if not intake.is_whole():
             self._forget()
             return wire.BAD_BODY
-        if self._is_alarm():
-            return wire.IN_ALARM  # not now; ask again later
         intake.seal()
         self._slots.switch(boot_slots.other_than(self._slots.running))
         self._intake = None
@@ -213,8 +213,8 @@ class UpdateDesk:
         self._nonce = self._random(wire.NONCE_BYTES)
         try:
             intake.close()
-        except OSError as error:
-            sys.print_exception(error)
+        except OSError:
+            return  # it is thrown away anyhow
 
     def _answer(self, op, verdict):
         phase = (

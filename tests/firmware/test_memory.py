@@ -18,8 +18,7 @@ from gatehouse_hil.simnode import SimNode
 
 PROBES = {
     NodeKind.GAS: (
-        "import gas_app; from gatehouse_wire import modbus_rtu; node = gas_app.GasNode(); "
-        "frame = modbus_rtu.with_crc(bytes((7, 3, 0, 0, 0, 16)))",
+        "import gas_app; node = gas_app.GasNode(); frame = bytes((7, 3, 0, 0, 0, 16, 0x44, 0x60))",
         "node.meter.sample(500000, 1000); node.slave.hear(frame)",
     ),
     NodeKind.LIFT: (
@@ -62,7 +61,9 @@ async def heap_after_each(node: SimNode, *steps: str) -> list[int]:
 
 
 @pytest.mark.parametrize("kind", list(NodeKind), ids=lambda kind: kind.word)
-async def test_a_program_keeps_no_more_than_its_budget_and_does_not_grow(tmp_path: Path, kind: NodeKind) -> None:
+async def test_a_program_keeps_no_more_than_its_budget_and_does_not_grow(
+    tmp_path: Path, kind: NodeKind
+) -> None:
     make, step = PROBES[kind]
     build = built(kind)
     build.write(tmp_path / "flash")

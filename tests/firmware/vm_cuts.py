@@ -3,6 +3,7 @@
 The firmware's own modules (`update`, `slots`, `counter`, `lift_ring`, `store`) work on it; a cut is an exception nobody catches. Every
 result is one line of JSON. Real restarts of whole nodes: test_power_cuts.py.
 """
+# ruff: noqa: UP031, T201, PTH123, PERF401  # MicroPython subset; its console is the result
 
 import json
 import sys
