@@ -27,11 +27,19 @@ _WRITTEN: Final = re.compile(r"^gatehouse written (\d+) (\d+)")
 _WRITING_SHARE: Final = 0.6
 _SLOWEST_BYTES_S: Final = 800.0
 """A board that takes less than this is not being copied to; it hangs."""
-_START_S: Final = 30.0
+_SILENCE_S: Final = 20.0
+"""One script takes a second at 115200 bit/s; mpremote itself would wait for ever."""
+_START_S: Final = 20.0
 
 
-async def copy(port: str, application: Application, *, on_progress: Callable[[float], None]) -> None:
-    """Bring the files to the node and compare the hash of each, in order.
+async def copy(
+    port: str,
+    application: Application,
+    *,
+    on_progress: Callable[[float], None],
+    silence_s: float = _SILENCE_S,
+) -> None:
+    """Bring the files to the node and compare the hash of each, in order. A board silent for `silence_s` is given up.
 
     Raises:
         BenchError: HASH_DIFFERS with the file; HALF_WRITTEN; PORT_BUSY; PORT_GONE; NO_ANSWER.
@@ -40,11 +48,16 @@ async def copy(port: str, application: Application, *, on_progress: Callable[[fl
     watch = _Watch(application, on_progress)
     with tempfile.TemporaryDirectory(prefix="gatehouse-pack-") as folder:
         written = _write(Path(folder), scripts(application))
-        told = await tool_process.run(
-            [sys.executable, "-m", "mpremote", "connect", port, *_chain(application, written)],
-            timeout_s=_START_S + application.size / _SLOWEST_BYTES_S,
-            on_line=watch.on_line,
-        )
+        try:
+            told = await tool_process.run(
+                [sys.executable, "-m", "mpremote", "connect", port, *_chain(application, written)],
+                timeout_s=_START_S + application.size / _SLOWEST_BYTES_S,
+                silence_s=silence_s,
+                on_line=watch.on_line,
+            )
+        except BenchError as error:  # a board that dies in the middle leaves mpremote waiting for ever
+            fault = Fault.PORT_GONE if is_gone(port) else Fault.HALF_WRITTEN
+            raise BenchError(fault, port=port, **error.facts) from error
     for file in application.files:
         found = watch.found.get(str(file.name))
         if found is None:

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from gatehouse_hil.bench.fault import BenchError, Fault
@@ -46,13 +47,14 @@ async def run(
     command: Sequence[str],
     *,
     timeout_s: float,
+    silence_s: float | None = None,
     on_line: Callable[[str], None] = _ignore,
     environment: Mapping[str, str] | None = None,
 ) -> Told:
     """Run `command` to its end. Cancelling ends the program.
 
     Raises:
-        BenchError: TOOL_ABSENT; TOOL_FAILED when it has not ended after `timeout_s`.
+        BenchError: TOOL_ABSENT; TOOL_FAILED when it has not ended after `timeout_s`, or has said nothing for `silence_s`.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -64,16 +66,14 @@ async def run(
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **(environment or {})},
         )
     except OSError as error:
-        raise BenchError(Fault.TOOL_ABSENT, tool=command[0]) from error
+        raise BenchError(Fault.TOOL_ABSENT, tool=_name(command)) from error
     lines: list[str] = []
     try:
         async with asyncio.timeout(timeout_s):
-            await _read(process, lines, on_line)
+            await _read(process, lines, on_line, silence_s)
             status = await process.wait()
     except TimeoutError as error:
-        raise BenchError(
-            Fault.TOOL_FAILED, tool=command[0], said=f"no end after {timeout_s:.0f} s"
-        ) from error
+        raise BenchError(Fault.TOOL_FAILED, tool=_name(command), said=f"> {timeout_s:.0f} s") from error
     finally:
         if process.returncode is None:
             process.kill()
@@ -81,14 +81,23 @@ async def run(
     return Told(status=status, lines=tuple(lines))
 
 
+def _name(command: Sequence[str]) -> str:
+    """What people call the program: `python -m esptool` is esptool."""
+    return command[2] if command[1:2] == ["-m"] else Path(command[0]).name
+
+
 async def _read(
-    process: asyncio.subprocess.Process, lines: list[str], on_line: Callable[[str], None]
+    process: asyncio.subprocess.Process,
+    lines: list[str],
+    on_line: Callable[[str], None],
+    silence_s: float | None,
 ) -> None:
     if process.stdout is None:
         return
     while True:
         try:
-            raw = await process.stdout.readline()
+            async with asyncio.timeout(silence_s):
+                raw = await process.stdout.readline()
         except ValueError:
             continue  # a line beyond any reason was dropped by the reader
         if not raw:
