@@ -11,18 +11,7 @@ sys.path.insert(
     0, str(Path(__file__).parent)
 )  # importlib mode: the helpers of this folder are found through it
 
-from node_site import COVERAGE
-
-from gatehouse_hil.pytest_plugin import hooks
 from gatehouse_hil.simnode import is_available
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _coverage(request: pytest.FixtureRequest) -> None:
-    """`--firmware-coverage FILE` counts the lines these tests reach, too."""
-    wanted = request.config.stash.get(hooks.COVERAGE, None)
-    if wanted is not None:
-        COVERAGE.append(wanted)
 
 
 @pytest.fixture(autouse=True)

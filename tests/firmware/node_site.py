@@ -11,16 +11,11 @@ from pathlib import Path
 
 from gatehouse_hil.node_build import Build, NodeKind, build
 from gatehouse_hil.simnode import SimNode
-from gatehouse_hil.simnode.coverage import LineCoverage
 
 KEY = bytes(range(16))
 OTHER_KEY = bytes(range(16, 32))
 CLEAN_AIR = 10_486
 """ADC reading (of 65535 over 2.5 V) of the default zero point, 400 mV."""
-
-
-COVERAGE: list[LineCoverage] = []
-"""Filled by conftest.py when the run counts the firmware's lines; then source is flashed instead of compiled files."""
 
 
 @functools.cache
@@ -81,7 +76,7 @@ async def node_of(
     node: int = 7, is_compiled: bool = True, **traits,
 ) -> AsyncIterator[SimNode]:  # fmt: skip
     """A provisioned node with its program in slot a, not yet switched on."""
-    build = built(kind, version, is_compiled=is_compiled and not COVERAGE)
+    build = built(kind, version, is_compiled=is_compiled)
     build.write(directory / "flash")
     provision(directory, kind, node=node, is_confirmed=is_confirmed)
     async with sim_node(directory, **traits) as made:
@@ -90,18 +85,9 @@ async def node_of(
         yield made
 
 
-@contextlib.asynccontextmanager
-async def sim_node(directory: Path, **traits) -> AsyncIterator[SimNode]:
-    """A node without a program; its lines are traced where a run asks for the firmware's coverage."""
-    async with SimNode(
-        directory, mac=bytes.fromhex("020000000001"), settrace=bool(COVERAGE), **traits
-    ) as made:
-        try:
-            yield made
-        finally:
-            await made.power_off()
-            for coverage in COVERAGE:
-                coverage.add(made.directory / "coverage.txt")
+def sim_node(directory: Path, **traits) -> SimNode:
+    """A node without a program."""
+    return SimNode(directory, mac=bytes.fromhex("020000000001"), **traits)
 
 
 async def until(condition: Callable[[], object], *, within_s: float = 20.0) -> None:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from node_site import COVERAGE, built, sim_node
+from node_site import built, sim_node
 
 from gatehouse_hil.node_build import FIRMWARE, NodeKind
 
@@ -20,7 +20,7 @@ PYRIGHT = TYPES / "node_modules" / "pyright" / "index.js"
 async def test_every_check_in_the_vm_holds(tmp_path: Path) -> None:
     flash = tmp_path / "flash"
     for kind in NodeKind:
-        for name, content in built(kind, is_compiled=not COVERAGE).files.items():
+        for name, content in built(kind).files.items():
             target = flash / "a" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
