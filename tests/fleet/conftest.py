@@ -135,16 +135,18 @@ def live_server(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Liv
         cheap = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
         desk = Desk.open(services, authority, passwords=cheap)
         stop = asyncio.Event()
-        with bind("127.0.0.1", 0) as listener:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(run_worker(services, desk, listener, stop), name="worker")
-                try:
-                    yield LiveServer(
-                        services=services, desk=desk, clock=clock, port=listener.getsockname()[1]
-                    )
-                finally:
-                    stop.set()
-        desk.identifier.close()
-        await store.close()
+        try:
+            with bind("127.0.0.1", 0) as listener:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(run_worker(services, desk, listener, stop), name="worker")
+                    try:
+                        yield LiveServer(
+                            services=services, desk=desk, clock=clock, port=listener.getsockname()[1]
+                        )
+                    finally:
+                        stop.set()
+        finally:
+            desk.identifier.close()
+            await store.close()
 
     return live
