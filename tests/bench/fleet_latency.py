@@ -32,6 +32,7 @@ EVENTS = 20
 SECONDS = 8
 ALARMS = 150
 ALARM_EVERY_S = 0.05
+LIVE_GATEWAYS = 10
 BACKLOG_GATEWAYS = 100
 BACKLOG_ALARMS = 200
 BACKLOG_READINGS = 2000
@@ -60,19 +61,16 @@ class Screen(asyncio.Protocol):
 
 
 async def raise_alarms(
-    connection: Connection, requests: Sequence[tuple[str, bytes]], screen: Screen
-) -> list[float]:
-    """Post one alarm after the other; return how long each took to the screen, ms."""
+    connection: Connection, requests: Sequence[tuple[str, bytes]], offset_s: float
+) -> dict[str, float]:
+    """Post one alarm of one gateway after the other; return when each was due."""
     due_s: dict[str, float] = {}
-    start_s = time.monotonic()
+    start_s = time.monotonic() + offset_s
     for index, (name, request) in enumerate(requests):
-        due_s[name] = start_s + index * ALARM_EVERY_S
+        due_s[name] = start_s + index * ALARM_EVERY_S * LIVE_GATEWAYS
         await asyncio.sleep(max(0.0, due_s[name] - time.monotonic()))
         await connection.ask(request)
-    async with asyncio.timeout(60):
-        while not due_s.keys() <= screen.seen_s.keys():
-            await asyncio.sleep(0.01)
-    return [(screen.seen_s[name] - at_s) * 1e3 for name, at_s in due_s.items()]
+    return due_s
 
 
 def alarms_of(source: Source, first: int, count: int) -> Iterator[tuple[str, bytes]]:
@@ -83,22 +81,36 @@ def alarms_of(source: Source, first: int, count: int) -> Iterator[tuple[str, byt
         )
 
 
-async def to_screen(port: int, source: Source, *, background: Sequence[Sequence[bytes]] = ()) -> list[float]:
+async def to_screen(
+    port: int, live: Sequence[Source], *, background: Sequence[Sequence[bytes]] = ()
+) -> list[float]:
+    """Return how long each alarm of the live gateways took to the screen, ms."""
     loop = asyncio.get_running_loop()
-    requests = list(alarms_of(source, 1_000_000 * (1 + bool(background)), ALARMS))
+    base = 10_000_000 * (1 + bool(background))
+    told = [list(alarms_of(source, base + source.number * 1000, ALARMS // LIVE_GATEWAYS)) for source in live]
     transport, screen = await loop.create_connection(Screen, "127.0.0.1", port)
     await asyncio.sleep(0.5)
-    async with connections(port, 1 + len(background)) as made, asyncio.TaskGroup() as tasks:
-        senders = [
-            tasks.create_task(send_all(connection, mine))
-            for connection, mine in zip(made[1:], background, strict=True)
-        ]
-        latencies = await raise_alarms(made[0], requests, screen)
-        is_over = bool(senders) and all(sender.done() for sender in senders)
+    async with connections(port, len(live) + len(background)) as made:
+        async with asyncio.TaskGroup() as tasks:
+            senders = [
+                tasks.create_task(send_all(connection, mine))
+                for connection, mine in zip(made[len(live) :], background, strict=True)
+            ]
+            raising = [
+                tasks.create_task(raise_alarms(made[n], requests, n * ALARM_EVERY_S))
+                for n, requests in enumerate(told)
+            ]
+            await asyncio.wait(raising)
+            if senders:
+                print(
+                    f"   (backlog sent when the last alarm was: {sum(one.done() for one in senders)} of {len(senders)})"
+                )
+        due_s = {name: at_s for task in raising for name, at_s in task.result().items()}
+        async with asyncio.timeout(120):
+            while not due_s.keys() <= screen.seen_s.keys():
+                await asyncio.sleep(0.01)
     transport.close()
-    if is_over:
-        print("   (the backlog was drained before the alarms ended)")
-    return latencies
+    return [(screen.seen_s[name] - at_s) * 1e3 for name, at_s in due_s.items()]
 
 
 async def send_all(connection: Connection, requests: Sequence[bytes]) -> None:
@@ -118,8 +130,8 @@ def thousand(url: str) -> None:
     asyncio.run(prepare(url, GATEWAYS))
     sources = [Source(n) for n in range(1, GATEWAYS + 1)]
     requests = [[source.request(source.entries(EVENTS)) for _ in range(SECONDS)] for source in sources]
-    with serving(url) as port:
-        latencies, errors, late_ms = uvloop.run(open_loop(port, requests, period_s=1.0))
+    with serving(url) as served:
+        latencies, errors, late_ms = uvloop.run(open_loop(served.port, requests, period_s=1.0))
     show(
         f"{GATEWAYS} gateways, {GATEWAYS * EVENTS:,} events/s for {SECONDS} s",
         latencies,
@@ -129,8 +141,8 @@ def thousand(url: str) -> None:
 
 
 def screens(url: str) -> None:
-    asyncio.run(prepare(url, BACKLOG_GATEWAYS + 1))
-    live = Source(BACKLOG_GATEWAYS + 1, Lane.ALARM)
+    asyncio.run(prepare(url, BACKLOG_GATEWAYS + LIVE_GATEWAYS))
+    live = [Source(BACKLOG_GATEWAYS + n, Lane.ALARM) for n in range(1, LIVE_GATEWAYS + 1)]
     backlog: list[list[bytes]] = []
     for n in range(1, BACKLOG_GATEWAYS + 1):
         alarms, readings = Source(n, Lane.ALARM, timedelta(days=2)), Source(n, age=timedelta(days=2))
@@ -140,11 +152,11 @@ def screens(url: str) -> None:
             [alarms.request(old[low : low + 100]) for low in range(0, BACKLOG_ALARMS, 100)]
             + [readings.request(readings.entries(200)) for _ in range(BACKLOG_READINGS // 200)]
         )
-    with serving(url) as port:
-        show("alarm to console stream, quiet", uvloop.run(to_screen(port, live)), "p99 250 ms")
+    with serving(url) as served:
+        show("alarm to console stream, quiet", uvloop.run(to_screen(served.port, live)), "p99 250 ms")
         show(
             f"the same while {BACKLOG_GATEWAYS} gateways drain {BACKLOG_ALARMS} alarm entries and {BACKLOG_READINGS} readings each",
-            uvloop.run(to_screen(port, live, background=backlog)),
+            uvloop.run(to_screen(served.port, live, background=backlog)),
             "1000 ms",
         )
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+import psutil
 from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fleet"))
@@ -92,13 +93,25 @@ async def prepare(url: str, count: int) -> None:
     await store.close()
 
 
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu_s(self) -> float:
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
 @contextlib.contextmanager
-def serving(url: str, *options: str) -> Iterator[int]:
-    """Run the server process; gives its port."""
+def serving(url: str, *options: str) -> Iterator[Served]:
+    """Run the server process."""
     with subprocess.Popen([sys.executable, str(SERVER), url, *options], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield Served(port=int(process.stdout.readline()), process=psutil.Process(process.pid))
         finally:
             process.terminate()
             process.wait(20)
