@@ -9,12 +9,13 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gatehouse_fleet.api import audit, coverage, enrolment, gateways, org, people, users
+from gatehouse_fleet.api import alarms, audit, coverage, enrolment, gateways, org, people, stream, users
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
+from gatehouse_fleet.projection.tail import FeedTail
 from gatehouse_fleet.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
@@ -25,6 +26,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     gateways.router,
     coverage.router,
     audit.router,
+    alarms.router,
+    stream.router,
     orders_api.router,
 )
 """Every router of the API, one line each."""
@@ -65,6 +68,7 @@ def create_app(
     app.state.services = services
     app.state.authenticate = authenticate
     app.state.desk = desk
+    app.state.feed_tail = FeedTail(services.store)
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)

@@ -333,12 +333,13 @@ def _reason(entry: WireEntry) -> str:
 
 
 def _disowned(entry: WireEntry, state: LaneState) -> Doubt | None:
-    """Say so when the gateway no longer knows entries of the epoch before that are stored here (restored disk)."""
+    """Say so when the gateway remembers the end of the epoch before otherwise than it is stored here (restored disk)."""
     if entry.kind != EntryKind.EPOCH or entry.body is None:
         return None
     try:
         record = decode(entry.body, Epoch)
     except RecordError:
         return None
-    is_behind = record.previous == state.epoch and record.alarm.previous.seq < state.seq
-    return Doubt.HISTORY if is_behind and state.doubt is None else None
+    last = record.alarm.previous
+    is_other = last.seq < state.seq or (last.seq == state.seq and last.hash != state.hash.hex())
+    return Doubt.HISTORY if record.previous == state.epoch and is_other and state.doubt is None else None
