@@ -21,10 +21,11 @@ from gatehouse_edge.blueprint import plan_of
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.desk import restore
 from gatehouse_edge.ledger import Ledger
-from gatehouse_edge.uplink import Home, Link, Uplink
 from gatehouse_edge.uplink.config_trial import ConfigTrials
 from gatehouse_edge.uplink.evidence import EvidenceQueue
+from gatehouse_edge.uplink.link import Link
 from gatehouse_edge.uplink.status import ConfigOrigin
+from gatehouse_edge.uplink.uplink import Home, Uplink
 from gatehouse_events.chain import Entry, EntryKind, Lane, Stamp, canonical
 from gatehouse_journal import Journal, JournalError, Limits, NewEntry, Reader, Signer
 
