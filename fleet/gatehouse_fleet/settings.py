@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, model_validator
 
 from gatehouse_fleet.errors import FleetError
 
@@ -78,6 +78,27 @@ class RetentionSettings(_Section):
     )
 
 
+class WebhookSettings(_Section):
+    """Who else is told of what happens."""
+
+    folder: Path = Field(
+        default=Path("webhooks"),
+        description="folder of receivers (*.yaml) with their secrets, relative to `directory`; see docs/webhooks.md",
+    )
+    networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="where deliveries may go, e.g. 10.20.0.0/16; empty: nowhere"
+    )
+
+
+class MetricsSettings(_Section):
+    """Prometheus."""
+
+    token_file: Path | None = Field(
+        default=None,
+        description="file with the bearer token of /metrics, relative to `directory`; without: from this machine only",
+    )
+
+
 class FleetSettings(_Section):
     """The whole of fleet.yaml."""
 
@@ -88,6 +109,8 @@ class FleetSettings(_Section):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @model_validator(mode="after")
     def _has_database_for_workers(self) -> Self:

@@ -20,6 +20,7 @@ from gatehouse_fleet.api import (
     people,
     stream,
     users,
+    webhooks_api,
 )
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
@@ -43,6 +44,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     alarms.router,
     stream.router,
+    webhooks_api.router,
 )
 """Every router of the API, one line each."""
 _REFUSALS: Final[dict[int, str]] = {
