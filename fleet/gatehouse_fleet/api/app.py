@@ -16,6 +16,7 @@ from gatehouse_fleet.api import (
     coverage,
     enrolment,
     gateways,
+    metrics_api,
     org,
     people,
     stream,
@@ -90,6 +91,7 @@ def create_app(
     app.add_exception_handler(RequestValidationError, on_invalid)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
+    app.include_router(metrics_api.router)
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)
