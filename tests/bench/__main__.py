@@ -13,6 +13,8 @@ PARTS = (
     ("modbus_line.py", "RTU against the line's own bound, one dead unit"),
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),
+    ("fleet_ingest.py", "committed events a second at the fleet, beside the bare database"),
+    ("fleet_latency.py", "a thousand gateways posting, an alarm to a screen, a backlog beside news"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
 )
 

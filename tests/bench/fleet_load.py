@@ -12,9 +12,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+import psutil
 from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "fleet"))
@@ -43,13 +45,15 @@ class Source:
 
     number: int
     lane: Lane = Lane.TELEMETRY
+    age: timedelta = timedelta()
+    """How old its entries say they are."""
     head: Position = field(init=False)
 
     def __post_init__(self) -> None:
         self.head = Position(f"{self.number:032x}", 0, ZERO_HASH)
 
     def entries(self, count: int, *, kind: str = "reading", bodies: Sequence[bytes] = ()) -> list[Entry]:
-        stamp = Stamp(at=SystemClock().now(), boot="b" * 32, mono_ns=self.head.seq)
+        stamp = Stamp(at=SystemClock().now() - self.age, boot="b" * 32, mono_ns=self.head.seq)
         made = [
             canonical(
                 {"device": f"gas-{n % 50}", "value": n * 0.1, "unit": "%LEL", "q": "good", "fill": BODY_FILL}
@@ -89,13 +93,25 @@ async def prepare(url: str, count: int) -> None:
     await store.close()
 
 
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    port: int
+    process: psutil.Process
+
+    def cpu_s(self) -> float:
+        times = self.process.cpu_times()
+        return float(times.user + times.system)
+
+
 @contextlib.contextmanager
-def serving(url: str, *options: str) -> Iterator[int]:
-    """Run the server process; gives its port."""
+def serving(url: str, *options: str) -> Iterator[Served]:
+    """Run the server process."""
     with subprocess.Popen([sys.executable, str(SERVER), url, *options], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         try:
-            yield int(process.stdout.readline())
+            yield Served(port=int(process.stdout.readline()), process=psutil.Process(process.pid))
         finally:
             process.terminate()
             process.wait(20)

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "fleet" / "ingest"))
 from fleet_site import HeaderIdentity, no_downlink
 from server import known_gateways
 
-from gatehouse_events.chain import epoch_bytes, hash_in
+from gatehouse_events.chain import epoch_bytes, hashes_in
 from gatehouse_events.fleet_api import KEEP_ALIVE_S
 from gatehouse_events.replication import ReplicationBatch
 from gatehouse_fleet.api.app import create_app
@@ -48,7 +48,7 @@ def trusting(batch: ReplicationBatch, *, gateway_no: int, size_bytes: int) -> Se
     epoch, last = epoch_bytes(batch.epoch), batch.entries[-1]
     return Sealed(
         gateway_no=gateway_no, batch=batch, lane_no=LANE_NUMBERS[batch.lane], epoch=epoch,
-        hashes=(b"",) * (len(batch.entries) - 1) + (hash_in(epoch, batch.lane, last),),
+        hashes=(b"",) * (len(batch.entries) - 1) + tuple(hashes_in(epoch, batch.lane, [last])),
         altered=frozenset(), is_linked=True, has_checkpoints=False, size_bytes=size_bytes,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import msgspec
 import pytest
 import pytest_asyncio
@@ -36,7 +37,7 @@ from gatehouse_events.orders import (
 from gatehouse_events.replication import MessageError
 from gatehouse_fleet.clock import SystemClock
 from gatehouse_fleet.orders import IssuedOrder, issue, orders_topic
-from gatehouse_fleet.pki.enrolment import issue_code
+from gatehouse_fleet.pki.enrolment import issue_code, revoke_all
 from gatehouse_fleet.server.listen import bind
 from gatehouse_fleet.server.worker import open_services, run_worker
 from gatehouse_fleet.services import Services
@@ -297,6 +298,55 @@ async def test_what_is_not_understood_or_too_late_is_said(pair: Pair) -> None:
     assert (await pair.result(late))[0] == "expired"
 
 
+async def test_the_certificate_is_renewed_in_time_and_nothing_is_restarted(pair: Pair) -> None:
+    directory = pair.storage / "fleet"
+    before, starts = (directory / "identity.pem").read_bytes(), len(pair.entries("start"))
+    (directory / "enrolment.json").write_text('{"renew_at":"2026-01-01T00:00:00Z"}')
+    await pair.order(Command(name="report_status"))
+    await pair.until(lambda: (directory / "identity.pem").read_bytes() != before, "the next certificate")
+    assert (directory / "identity.pem").stat().st_mode & 0o777 == 0o600
+    assert (await pair.result(await pair.order(Command(name="report_status"))))[0] == "done"
+    assert len(pair.entries("start")) == starts
+
+
+async def test_everything_goes_through_a_proxy_that_a_reload_names(pair: Pair) -> None:
+    tunnels = 0
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tunnels
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"CONNECT 127.0.0.1:%d " % pair.port)
+        tunnels += 1
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", pair.port)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+
+        async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError):
+                while piece := await source.read(65536):
+                    sink.write(piece)
+                    await sink.drain()
+            sink.close()
+
+        async with asyncio.TaskGroup() as both:
+            both.create_task(carry(reader, far_writer), name="up")
+            both.create_task(carry(far_reader, writer), name="down")
+
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        direct = pair.config_path.read_bytes()
+        config = yaml.safe_load(direct)
+        config["fleet"]["proxy"] = f"http://127.0.0.1:{port}"
+        pair.write(config)
+        assert pair.gateway is not None
+        pair.gateway.send_signal(signal.SIGHUP)
+        await pair.until(lambda: tunnels >= 2, "it goes through the proxy")
+        assert (await pair.result(await pair.order(Command(name="report_status"))))[0] == "done"
+        await pair.until(pair.is_replicated)
+        pair.config_path.write_bytes(direct)
+        pair.gateway.send_signal(signal.SIGHUP)
+        await pair.until(lambda: len(pair.entries("config")) == 3)
+
+
 async def test_alarms_of_a_long_outage_arrive_in_order_afterwards(pair: Pair) -> None:
     await pair.stop_fleet()
     before = len(pair.entries())
@@ -379,6 +429,21 @@ async def test_a_configuration_that_cannot_be_had_is_answered_and_the_old_one_go
     result, detail = await pair.result(await pair.order(version_of("v-none", b"not there")))
     assert result == "failed"
     assert "fetched" in detail
+
+
+async def test_a_revoked_gateway_is_shut_out_at_once_and_says_so_at_its_own_console(pair: Pair) -> None:
+    async with pair.services.store.begin() as db:
+        await revoke_all(db, 1, "示例", at=CLOCK.now(), with_keys=True)
+    port = yaml.safe_load(pair.config_path.read_bytes())["console"]["port"]
+    await pair.order(Command(name="report_status"))
+
+    async def shown() -> str:
+        async with httpx.AsyncClient(trust_env=False, timeout=20) as web:
+            return (await web.get(f"http://127.0.0.1:{port}/metrics")).text
+
+    async with asyncio.timeout(LIMIT_S):
+        while 'gatehouse_fleet_link{state="refused"} 1.0' not in await shown():
+            await asyncio.sleep(0.2)
 
 
 async def test_an_orderly_end_leaves_everything_at_the_fleet(pair: Pair) -> None:

@@ -22,6 +22,7 @@ from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
 from gatehouse_fleet.orders.service import Orders
+from gatehouse_fleet.projection.retention import keep_to_retention
 from gatehouse_fleet.projection.service import Projector
 from gatehouse_fleet.server.gateway_gate import GatewayGate
 from gatehouse_fleet.server.housekeeping import keep_house, take_samples
@@ -73,6 +74,7 @@ def build(services: Services, desk: Desk) -> Built:
     parts = [
         Part(name="ingest", run=ingest.run),
         Part(name="projection", run=projector.run),
+        Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="clockwork of cases", run=partial(clockwork.run, office)),

@@ -14,20 +14,26 @@ from typing import Any
 
 import yaml
 from fleet_peer import FleetPeer
+from msgspec import Struct
 
 from gatehouse_config import load
 from gatehouse_edge.blueprint import plan_of
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.desk import restore
 from gatehouse_edge.ledger import Ledger
-from gatehouse_edge.uplink import Home, Link, Uplink
 from gatehouse_edge.uplink.config_trial import ConfigTrials
 from gatehouse_edge.uplink.evidence import EvidenceQueue
+from gatehouse_edge.uplink.link import Link
 from gatehouse_edge.uplink.status import ConfigOrigin
+from gatehouse_edge.uplink.uplink import Home, Uplink
 from gatehouse_events.chain import Entry, EntryKind, Lane, Stamp, canonical
 from gatehouse_journal import Journal, JournalError, Limits, NewEntry, Reader, Signer
 
 LIMIT_S = 60.0
+
+
+class Note(Struct, frozen=True):
+    what: str
 
 
 def settings(url: str, **changes: Any) -> dict[str, Any]:
@@ -90,13 +96,14 @@ class Parts:
         return [(entry.epoch, entry.seq) for entry in entries(self.directory, lane=lane)]
 
 
-class Note(__import__("msgspec").Struct, frozen=True):  # type: ignore[misc]
-    what: str
-
-
 @contextlib.asynccontextmanager
 async def running(
-    home: Path, peer: FleetPeer, *, before: Callable[[Journal, Stamp], None] | None = None, **fleet: Any
+    home: Path,
+    peer: FleetPeer,
+    *,
+    before: Callable[[Journal, Stamp], None] | None = None,
+    born: Stamp | None = None,
+    **fleet: Any,
 ) -> AsyncIterator[Parts]:
     """Run ledger and uplink against the peer."""
     write(home / "gateway.yaml", settings(peer.url, fleet={"url": peer.url, **fleet}))
@@ -107,7 +114,10 @@ async def running(
     now = clock.now()
     stamp = Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
     journal = Journal.open(
-        directory, limits=Limits(ballast_bytes=0), signer=Signer.load_or_create(directory), stamp=stamp
+        directory,
+        limits=Limits(ballast_bytes=0),
+        signer=Signer.load_or_create(directory),
+        stamp=born or stamp,
     )
     if before is not None:
         before(journal, stamp)

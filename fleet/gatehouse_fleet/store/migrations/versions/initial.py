@@ -126,6 +126,15 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("gateway_no", "lane", name=op.f("pk_lane_cursor")),
     )
     op.create_table(
+        "oidc_attempt",
+        sa.Column("state_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("nonce", sa.String(length=64), nullable=False),
+        sa.Column("verifier", sa.String(length=128), nullable=False),
+        sa.Column("redirect_uri", sa.String(length=512), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("state_hash", name=op.f("pk_oidc_attempt")),
+    )
+    op.create_table(
         "org_node",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=False),
