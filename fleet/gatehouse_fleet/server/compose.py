@@ -30,6 +30,8 @@ from gatehouse_fleet.server.housekeeping import keep_house, take_samples
 from gatehouse_fleet.server.keeper import Keeper
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.store.relay import relay_wakes
+from gatehouse_fleet.webhooks.courier import Courier
+from gatehouse_fleet.webhooks.hook import load_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,11 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
     parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]
+    hooks = load_all(services.settings.directory / services.settings.webhooks.folder)
+    if hooks:
+        networks = services.settings.webhooks.networks
+        courier = Courier(services.store, services.clock, services.wake, hooks, networks)
+        parts.append(Part(name="webhooks", run=courier.run))
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(

@@ -191,7 +191,7 @@ async def test_a_case_is_given_to_people_who_reach_it_only(api: Api) -> None:
     _, found = await api.scene.raise_alarm("lift-1", "lift.other_fault")
     assert found
     refused = await api.act(found.id, "dispatch", unit="示例", user_id=9999)
-    assert (refused.status_code, refused.json()["reason"]) == (422, "person")
+    assert (refused.status_code, refused.json()["reason"]) == (409, "person")
 
 
 async def test_a_photo_is_looked_at_only_with_a_trace(api: Api) -> None:
@@ -249,8 +249,7 @@ async def test_figures_tell_what_was_kept_and_what_was_missed(api: Api) -> None:
     late, _ = await api.scene.raise_alarm("sos-9", "sos.pressed")
     api.scene.move(minutes=9)
     await api.scene.acknowledge(late)
-    end = api.scene.clock.now() + timedelta(hours=1)
-    span = {"start": start.isoformat(), "end": end.isoformat()}
+    span = {"start": start.isoformat(), "days": 1}
     told = (await api.get("/cases/statistics", who="city", **span)).json()
     assert [(one["name"], one["opened"]) for one in told] == [("示例区", 2)]
     taking = next(one for one in told[0]["stages"] if one["stage"] == "taking")
@@ -258,9 +257,8 @@ async def test_figures_tell_what_was_kept_and_what_was_missed(api: Api) -> None:
     load = (await api.get("/cases/alarm-load", who="city", **span)).json()
     assert [(one["alarms"], one["by_priority"]["P1"], one["verdict"]) for one in load] == [(2, 2, "good")]
     assert (await api.get("/cases/statistics", who="guard", **span)).status_code == 403
-    assert (
-        await api.get("/cases/statistics", who="city", start="2026-01-01T00:00:00", end="2026-01-02T00:00:00")
-    ).status_code == 422
+    assert (await api.get("/cases/statistics", who="city", start="2026-01-01T00:00:00")).status_code == 422
+    assert (await api.get("/cases/statistics", who="city", start="0001-01-01T00:00:00Z")).json() == []
 
 
 async def test_the_export_opens_in_a_spreadsheet_and_runs_nothing(api: Api) -> None:

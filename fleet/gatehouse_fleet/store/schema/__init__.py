@@ -9,7 +9,19 @@ from gatehouse_fleet.store.schema import (
     orders,
     org,
     people,
+    webhooks,
 )
 from gatehouse_fleet.store.schema.metadata import METADATA
 
-__all__ = ["METADATA", "alarms", "cases", "city", "gateways", "journal", "orders", "org", "people"]
+__all__ = [
+    "METADATA",
+    "alarms",
+    "cases",
+    "city",
+    "gateways",
+    "journal",
+    "orders",
+    "org",
+    "people",
+    "webhooks",
+]

@@ -181,6 +181,20 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("reader", "gateway_no", "lane", name=op.f("pk_reader_cursor")),
     )
     op.create_table(
+        "webhook",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("position", NUMBER, nullable=False),
+        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.String(length=200), nullable=True),
+        sa.Column("parked_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=32), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_webhook")),
+    )
+    op.create_table(
         "case_holiday_year",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("city_id", NUMBER, nullable=True),
