@@ -16,6 +16,7 @@ from gatehouse_fleet.api.fields import Answer, Body, GatewayIdPath, Reason
 from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
 from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.city import parking, progress, switch, trace
+from gatehouse_fleet.city.courier import look_topic
 from gatehouse_fleet.city.switch import TargetState
 from gatehouse_fleet.city.trace import EntryTrace, Leg
 from gatehouse_fleet.people import audit
@@ -296,7 +297,7 @@ async def _turn(
             raise NOT_FOUND
         answer = await view(db, target_id)
         await audit.append(db, who.actor, f"city.{state}", target_id, at=now, detail={"reason": reason})
-    services.wake.notify(f"city:{target_id}")
+    services.wake.notify(look_topic(target_id))
     return answer
 
 
@@ -309,7 +310,7 @@ async def _retry(services: Services, who: Caller, target_id: str, event_id: str 
         await audit.append(
             db, who.actor, "city.retry", f"{target_id} {event_id or 'all'}", at=now, detail={"events": wanted}
         )
-    services.wake.notify(f"city:{target_id}")
+    services.wake.notify(look_topic(target_id))
     return wanted
 
 

@@ -67,6 +67,11 @@ _PAGES: Final = 2000
 _OVER: Final = frozenset({"cleared", "false_alarm"})
 
 
+def look_topic(target_id: str) -> str:
+    """Return the wake topic for "somebody has switched something at this target"."""
+    return f"city look:{target_id}"
+
+
 class Wait(Struct, frozen=True, kw_only=True):  # its patience counts
     """A gateway whose next event was answered with a failure."""
 
@@ -119,6 +124,7 @@ class Courier:
         self._trouble: str | None = None
         self._is_lost = False
         self._is_stopped = False
+        self._is_look_due = True
         self._asked_s: float | None = None
 
     async def run(self) -> None:
@@ -157,10 +163,12 @@ class Courier:
         self._trouble = standing.trouble
 
     async def _until_running(self, held: Lease) -> None:
+        topic = look_topic(self.target.id)
+        seen = self._wake.count(topic)
         while not await self._is_running():
-            seen = self._wake.count(self._topic)
             await held.check()
-            await self._wake.wait(self._topic, seen, timeout_s=self._look_every_s)
+            await self._wake.wait(topic, seen, timeout_s=self._look_every_s)
+            seen = self._wake.count(topic)
 
     async def _is_running(self) -> bool:
         async with self._store.read() as db:
@@ -174,23 +182,26 @@ class Courier:
         async with asyncio.TaskGroup() as tasks:
             for n in range(self.target.parallel):
                 tasks.create_task(self._work(session, queue, busy), name=f"{self._topic} {n}")
-            nudges = tasks.create_task(self._forward_wakes(), name=f"{self._topic} wakes")
+            nudges = [
+                tasks.create_task(self._forward_wakes(), name=f"{self._topic} wakes"),
+                tasks.create_task(self._look_around(), name=f"{self._topic} looks"),
+            ]
             try:
                 await self._dispatch(session, queue, busy, held)
             finally:
-                nudges.cancel()
+                for nudge in nudges:
+                    nudge.cancel()
                 for _ in range(self.target.parallel):
                     queue.put_nowait(None)
 
     async def _dispatch(
         self, session: Session, queue: asyncio.Queue[int | None], busy: set[int], held: Lease
     ) -> None:
-        looked_s = -_SLOW_LOOK_S
+        self._is_look_due = True
         while not self._is_lost:
             seen = self._wake.count(self._topic)
-            now_s = self._clock.elapsed_s()
-            if now_s - looked_s >= min(_SLOW_LOOK_S, self._look_every_s):
-                looked_s = now_s
+            if self._is_look_due:
+                self._is_look_due = False
                 if not await self._is_running():
                     return
                 await held.check()
@@ -206,6 +217,14 @@ class Courier:
             seen = self._wake.count(JOURNAL_TOPIC)
             if await self._wake.wait(JOURNAL_TOPIC, seen, timeout_s=self._look_every_s):
                 self._wake.notify(self._topic)
+
+    async def _look_around(self) -> None:
+        pause_s = min(_SLOW_LOOK_S, self._look_every_s)
+        topic = look_topic(self.target.id)
+        while True:
+            await self._wake.wait(topic, self._wake.count(topic), timeout_s=pause_s)
+            self._is_look_due = True
+            self._wake.notify(self._topic)
 
     def _pause_s(self) -> float:
         now_s = self._clock.elapsed_s()

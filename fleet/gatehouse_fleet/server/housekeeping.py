@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import delete
 
+from gatehouse_fleet.city import settling
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.pki.authority import GATEWAY_LIFE, RENEW_AFTER
 from gatehouse_fleet.pki.identity import expiries
@@ -53,6 +54,7 @@ async def clean(services: Services) -> None:
             delete(enrolment_code).where(enrolment_code.c.expires_at < now - audit.MIN_RETENTION)
         )
         await db.execute(delete(occurrence).where(occurrence.c.at < now - _OCCURRENCES))
+        await settling.forget(db, before=now - timedelta(days=services.settings.retention.alarm_days))
         gone = await audit.prune(db, before=now - timedelta(days=days), now=now)
     if gone:
         _log.info("%d audit entries older than %d days went", gone, days)

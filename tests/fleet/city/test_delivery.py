@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from delivering import QUICK, courier_for, delivering, received, until
 from gatehouse_events.ids import new_id
 from gatehouse_events.orders import CityReceipt, Order, orders_of
 from gatehouse_events.states import Kind
-from gatehouse_fleet.city import parking, switch
+from gatehouse_fleet.city import parking, settling, switch
 from gatehouse_fleet.city.switch import TargetState
 from gatehouse_fleet.city.target import Target, parse
 from gatehouse_fleet.clock import SystemClock
@@ -403,3 +404,35 @@ async def standing_of(fleet: Fleet) -> switch.Standing:
 async def turn(fleet: Fleet, state: TargetState) -> None:
     async with fleet.store.begin() as db:
         await switch.turn(db, "weihai", state, reason="a test", by="op", now=fleet.clock.now())
+
+
+async def test_an_event_taken_out_of_the_way_by_hand_lets_the_others_go_on(
+    fleet: Fleet, platform: CityProcess
+) -> None:
+    poison = new_id(fleet.clock.now())
+    await platform.behave(fail_alarms=[poison])
+    no = await fleet.gateway("gw-1")  # alone: nobody else's events can prove that the platform is well
+    await fleet.tell(no, fleet.change(), fleet.change(alarm_id=poison), fleet.change())
+    async with delivering(courier_for(fleet, http_target(platform))):
+        await received(fleet, "weihai", 1)
+        async with fleet.store.begin() as db:
+            now = fleet.clock.now()
+            aside = await parking.set_first_aside(db, "weihai", "city:weihai", no, by="op", now=now)
+        assert aside == f"{poison}-1"
+        await received(fleet, "weihai", 2)
+    assert [parked.reason for parked in await fleet.parked("weihai")] == ["by_hand"]
+
+
+async def test_receipts_are_kept_as_long_as_alarms_and_what_waits_for_a_person_for_ever(
+    fleet: Fleet, platform: CityProcess
+) -> None:
+    bad = new_id(fleet.clock.now())
+    await platform.behave(refuse_alarms=[bad])
+    no = await fleet.gateway("gw-1")
+    await fleet.tell(no, fleet.change(alarm_id=bad), fleet.change())
+    async with delivering(courier_for(fleet, http_target(platform))):
+        await received(fleet, "weihai", 1)
+    async with fleet.store.begin() as db:
+        assert await settling.forget(db, before=fleet.clock.now() - timedelta(days=1)) == 0
+        assert await settling.forget(db, before=fleet.clock.now() + timedelta(days=1)) == 1
+    assert len(await fleet.parked("weihai")) == 1
