@@ -68,6 +68,9 @@ def main(argv: list[str] | None = None) -> int:
                 return _bench(args, words)
     except BenchError as error:
         return _failed(error, words, as_json=args.json)
+    except KeyboardInterrupt:
+        print(f"gatehouse-bench: {words('out.stopped')}", file=sys.stderr)
+        return 1
 
 
 def _lang(given: list[str]) -> Lang:

@@ -6,7 +6,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatehouse_hil.bench.calibration import Bottle, check_bottle, load_bottle, load_floors
@@ -15,6 +15,8 @@ from gatehouse_hil.bench.fault import BenchError, Fault
 BOTTLE = Bottle(gas="CH4", percent_lel=50, bottle="示例-1", expires=date(2026, 6, 30))
 
 
+@example(date(2026, 6, 30))
+@example(date(2026, 7, 1))
 @given(st.dates(date(2020, 1, 1), date(2030, 1, 1)))
 def test_a_bottle_is_good_until_the_end_of_its_last_day(today: date) -> None:
     if today <= BOTTLE.expires:

@@ -17,6 +17,9 @@ from gatehouse_hil.bench.key_wrap import unwrap
 from gatehouse_hil.bench.rig_memory import RigMemory
 from gatehouse_hil.wire_trace import HEAD
 
+pytestmark = pytest.mark.timeout(400)
+"""Nine boards at once: a loaded machine takes its time."""
+
 STEPS = ["flash", "identify", "provision", "self_test", "test", "calibrate", "label"]
 
 

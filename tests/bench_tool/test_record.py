@@ -150,8 +150,14 @@ def test_the_key_of_the_bench_is_for_its_owner_only(tmp_path: Path) -> None:
     assert (tmp_path / "bench.key").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("folder", ["..", "../..", "a/b", "", ".hidden"])
+@pytest.mark.parametrize("folder", ["..", "../elsewhere", "GHG-02A0B1000001/../../elsewhere", "", ".hidden"])
 def test_a_serial_number_cannot_lead_out_of_the_archive(tmp_path: Path, folder: str) -> None:
+    archive = Archive(tmp_path)
+    content = archive.add(a_record()).content
+    for place in ("0001.json", "elsewhere/0001.json", "records/.hidden/0001.json", "records/0001.json"):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(content)
+    assert len(archive.history("GHG-02A0B1000001")) == 1
     with pytest.raises(BenchError) as caught:
-        Archive(tmp_path).history(folder)
+        archive.history(folder)
     assert caught.value.fault is Fault.NO_SUCH_FILE

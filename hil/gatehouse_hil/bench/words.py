@@ -263,6 +263,10 @@ CATALOGUE: Final[dict[str, Text]] = {
         "记录真实：{serial} 第 {number} 次，{verdict}，工位密钥 {key}",
         "The record is true: {serial}, run {number}, {verdict}, bench key {key}",
     ),
+    "out.stopped": Text(
+        "已中断。正在烧录的板子不能使用，请重新烧录；没有写记录。",
+        "Stopped. A board that was being written is unusable until it is flashed again; no record was made.",
+    ),
     "out.no_ports": Text("没有串口", "no serial ports"),
     "out.mended": Text("{part} 已恢复使用", "{part} is in use again"),
     "out.whole": Text("治具 {rig} 没有已知故障", "nothing known to be broken on rig {rig}"),
