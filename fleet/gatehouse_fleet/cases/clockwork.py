@@ -71,7 +71,7 @@ async def tick(office: Office) -> int:
                 await _look_at(work, case_id)
         except (SQLAlchemyError, OSError):
             raise
-        except Exception:  # whatever is wrong with one case, the others' time passes too
+        except Exception:  # noqa: BLE001  # whatever is wrong with one case, the others' time passes too
             _log.exception("case %d cannot be looked at; again in %s", case_id, _PUT_OFF)
             async with office.store.begin() as db:
                 await db.execute(
