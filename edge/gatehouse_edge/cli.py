@@ -115,8 +115,8 @@ def _bundle(args: argparse.Namespace) -> int:
 
 
 def _enrol(args: argparse.Namespace) -> int:
-    from gatehouse_edge.uplink import UplinkError
     from gatehouse_edge.uplink.enrolment import enrol, fetch_root
+    from gatehouse_edge.uplink.errors import UplinkError
     from gatehouse_journal import Signer
 
     config = load(args.config)

@@ -10,18 +10,21 @@ import logging
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.ledger import Ledger, LedgerError
-from gatehouse_edge.uplink import ConfigTrials, Home, Link, Uplink
-from gatehouse_edge.uplink.config_trial import ConfigHost, left_trial
+from gatehouse_edge.uplink.config_trial import ConfigHost, ConfigTrials, left_trial
 from gatehouse_edge.uplink.evidence import FOLDER, EvidenceQueue
+from gatehouse_edge.uplink.link import Link
 from gatehouse_edge.uplink.order_desk import RECEIPT_KEY, Receipt
 from gatehouse_journal import Reader
 from gatehouse_journal.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from gatehouse_edge.uplink.uplink import Uplink
 
 LOST: Final = "gateway.fleet_lost"
 _LOOK_EVERY_S: Final = 5.0
@@ -60,17 +63,8 @@ class FleetPart:
             clock=clock,
             left=left_trial(state),
         )
-        self._home: Final = Home(
-            ledger=ledger,
-            clock=clock,
-            link=self.link,
-            configs=self._trials,
-            evidence=self._evidence,
-            journal_directory=directory,
-            version=version("gatehouse"),
-            origin=lambda: host.origin,
-            reload_config=reload_config,
-        )
+        self._clock: Final = clock
+        self._reload_config: Final = reload_config
 
     async def run(self) -> None:
         """Speak with the configured fleet until cancelled."""
@@ -78,7 +72,21 @@ class FleetPart:
         if config.fleet is None:
             return
         self.link.configure(is_configured=True)
-        self._uplink = uplink = Uplink(config, config.fleet, self._home)
+        # Imported where there is a fleet: HTTP client and compression cost memory that a gateway by itself never needs.
+        from gatehouse_edge.uplink.uplink import Home, Uplink
+
+        home = Home(
+            ledger=self._ledger,
+            clock=self._clock,
+            link=self.link,
+            configs=self._trials,
+            evidence=self._evidence,
+            journal_directory=self._directory,
+            version=version("gatehouse"),
+            origin=lambda: self._host.origin,
+            reload_config=self._reload_config,
+        )
+        self._uplink = uplink = Uplink(config, config.fleet, home)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(uplink.run(), name="uplink")
@@ -109,7 +117,7 @@ class FleetPart:
     async def _watch(self, lost_after_s: float) -> None:
         told: bool | None = None
         while True:
-            is_lost = self.link.down_for_s() >= lost_after_s
+            is_lost = self.link.lost_for_s() >= lost_after_s
             if is_lost is not told:
                 await self._ledger.report(LOST, self.link.view().why, is_true=is_lost)
                 told = is_lost

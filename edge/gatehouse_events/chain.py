@@ -24,6 +24,7 @@ import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -34,7 +35,8 @@ MAX_BODY_BYTES: Final = 256 * 1024
 """Larger things are files beside the journal, named by their hash."""
 MAX_NAME_LENGTH: Final = 64
 """Longest kind or boot id; one length byte would carry 255."""
-ZERO_HASH: Final = bytes(32)
+_HASH_BYTES: Final = 32
+ZERO_HASH: Final = bytes(_HASH_BYTES)
 
 _MAGIC: Final = b"GHE1"
 _FIXED: Final = struct.Struct(">4s16sBQqQ32s32s")
@@ -196,13 +198,13 @@ def entry_hash(entry: Entry) -> bytes:
     return sha256(header_bytes(entry)).digest()
 
 
-def hash_in(epoch: bytes, lane: Lane, entry: HeaderFields) -> bytes:
-    """Return the hash of an entry whose epoch (16 bytes) and lane are known from what it came in.
+def hashes_in(epoch: bytes, lane: Lane, entries: Iterable[HeaderFields]) -> list[bytes]:
+    """Return the hashes of entries whose epoch (16 bytes) and lane are known from what they came in.
 
     Raises:
         ChainError: a field is too long, out of range or not ASCII.
     """
-    return sha256(_header(epoch, lane, entry)).digest()
+    return [sha256(_header(epoch, lane, entry)).digest() for entry in entries]
 
 
 def chain(previous: Position, lane: Lane, items: Iterable[tuple[str, bytes, Stamp]]) -> list[Entry]:
@@ -250,28 +252,20 @@ def epoch_bytes(epoch: str) -> bytes:
 
 
 def _header(epoch: bytes, lane: Lane, entry: HeaderFields) -> bytes:
+    # Once for every entry of a fleet: no call in here that can be saved.
+    body, previous = entry.body_hash, entry.prev_hash
+    if len(body) != _HASH_BYTES or len(previous) != _HASH_BYTES:
+        raise ChainError(f"a hash of entry {entry.seq} does not have {_HASH_BYTES} bytes")
     try:
         fixed = _FIXED.pack(
-            _MAGIC,
-            epoch,
-            _LANE_BYTES[lane],
-            entry.seq,
-            entry.at_us,
-            entry.mono_ns,
-            _digest(entry.body_hash),
-            _digest(entry.prev_hash),
+            _MAGIC, epoch, _LANE_BYTES[lane], entry.seq, entry.at_us, entry.mono_ns, body, previous
         )
     except struct.error as error:
         raise ChainError(f"entry {entry.seq} of lane {lane} does not fit its header: {error}") from error
     return fixed + _name(entry.boot) + _name(entry.kind)
 
 
-def _digest(value: bytes) -> bytes:
-    if len(value) != len(ZERO_HASH):
-        raise ChainError(f"a hash has {len(value)} bytes, not {len(ZERO_HASH)}")
-    return value
-
-
+@lru_cache(maxsize=256)
 def _name(text: str) -> bytes:
     if not text.isascii() or not 0 < len(text) <= MAX_NAME_LENGTH:
         raise ChainError(f"kind and boot id are 1 to {MAX_NAME_LENGTH} ASCII characters, not {text!r}")

@@ -14,6 +14,8 @@ PARTS = (
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),
     ("city_receipts.py", "from the fleet's commit to the city's receipt"),
+    ("fleet_ingest.py", "committed events a second at the fleet, beside the bare database"),
+    ("fleet_latency.py", "a thousand gateways posting, an alarm to a screen, a backlog beside news"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
 )
 

@@ -115,12 +115,15 @@ def live_server(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Liv
     """`async with live_server() as server:` runs a worker; keyword arguments are `ServerSettings`."""
 
     @contextlib.asynccontextmanager
-    async def live(database_url: str = "sqlite:///fleet.db", **server: object) -> AsyncIterator[LiveServer]:
+    async def live(
+        database_url: str = "sqlite:///fleet.db", *, oidc: object = None, **server: object
+    ) -> AsyncIterator[LiveServer]:
         settings = FleetSettings.model_validate(
             {
                 "directory": tmp_path / "fleet",
                 "server": {"port": 0} | server,
                 "database": {"url": database_url},
+                "oidc": oidc,
             }
         )
         clock = SetClock(SystemClock().now())  # OpenSSL goes by the machine's clock
@@ -132,16 +135,18 @@ def live_server(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Liv
         cheap = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
         desk = Desk.open(services, authority, passwords=cheap)
         stop = asyncio.Event()
-        with bind("127.0.0.1", 0) as listener:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(run_worker(services, desk, listener, stop), name="worker")
-                try:
-                    yield LiveServer(
-                        services=services, desk=desk, clock=clock, port=listener.getsockname()[1]
-                    )
-                finally:
-                    stop.set()
-        desk.identifier.close()
-        await store.close()
+        try:
+            with bind("127.0.0.1", 0) as listener:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(run_worker(services, desk, listener, stop), name="worker")
+                    try:
+                        yield LiveServer(
+                            services=services, desk=desk, clock=clock, port=listener.getsockname()[1]
+                        )
+                    finally:
+                        stop.set()
+        finally:
+            desk.identifier.close()
+            await store.close()
 
     return live

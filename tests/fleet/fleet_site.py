@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import uvicorn
 from sqlalchemy import insert, select
 
@@ -21,7 +22,7 @@ from gatehouse_events.chain import Entry, EntryKind, Lane, Stamp, canonical, mic
 from gatehouse_events.city import AssetCard, SiteCard
 from gatehouse_events.codes import CODES
 from gatehouse_events.event import Asset, EventSite
-from gatehouse_events.fleet_api import journal_path
+from gatehouse_events.fleet_api import Cursor, journal_path
 from gatehouse_events.replication import Answer, Gap, batch_of, decode_answer, encode
 from gatehouse_events.states import AlarmState, Label
 from gatehouse_fleet.clock import Clock
@@ -169,21 +170,21 @@ async def nothing_else(scope: Any, receive: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
+async def serving(app: Any, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an ASGI application with the real server on loopback; gives its address."""
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http="httptools", loop="none", lifespan="off", log_config=None,
+        app, host="127.0.0.1", port=port, http="httptools", loop="none", lifespan="off", log_config=None,
         access_log=False, ws="none", timeout_keep_alive=120, timeout_graceful_shutdown=1,
     )  # fmt: skip
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
     await server.startup()
-    port = server.servers[0].sockets[0].getsockname()[1]
+    taken = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with asyncio.TaskGroup() as tasks:
             loop = tasks.create_task(server.main_loop(), name="server")
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{taken}"
             server.should_exit = True
             await loop
     finally:
@@ -230,6 +231,49 @@ async def replicate(
         after = answer.wanted if isinstance(answer, Gap) else run[-1].seq
     assert answer is not None
     return answer
+
+
+class Acked:
+    """What the fleet has acknowledged of one lane, entry by entry."""
+
+    def __init__(self) -> None:
+        self.seqs: dict[str, int] = {}
+
+    def note(self, answer: Answer) -> None:
+        if not isinstance(answer, Gap):
+            self.seqs[answer.epoch] = max(self.seqs.get(answer.epoch, 0), answer.cursor)
+
+
+async def drain(
+    client: httpx.AsyncClient, one: Gateway, lane: Lane, acked: Acked, *, size: int = 20, goal: int
+) -> None:
+    """Send a lane up to entry `goal` as an uplink does, through everything: servers that die, databases that are away."""
+    after: int | None = None
+    while after is None or after < goal:
+        try:
+            if after is None:
+                raw = (await client.get(journal_path(one.id, lane), headers={GATEWAY_HEADER: one.id})).content
+                after = msgspec.json.decode(raw, type=Cursor).seq
+            entries = one.entries(lane, after=after, limit=size)
+            if not entries:
+                await asyncio.sleep(0.01)
+                continue
+            response = await client.post(
+                journal_path(one.id, lane),
+                content=one.batch(entries, holes=one.holes()),
+                headers={GATEWAY_HEADER: one.id},
+            )
+        except (httpx.TransportError, msgspec.DecodeError):
+            after = None
+            await asyncio.sleep(0.05)
+            continue
+        if response.status_code in {500, 503, 507}:
+            await asyncio.sleep(0.05)
+            continue
+        assert response.status_code == 200, response.text
+        answer = decode_answer(response.content)
+        acked.note(answer)
+        after = answer.wanted if isinstance(answer, Gap) else answer.cursor
 
 
 def a_card(gateway_id: str) -> SiteCard:

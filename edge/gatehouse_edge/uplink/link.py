@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -13,6 +15,8 @@ from gatehouse_edge.uplink.errors import NotEnrolledError, RefusedError, UplinkE
 from gatehouse_events.states import Label
 
 _MAX_WHY: Final = 120
+_FAILING: Final = 500
+"""From here on HTTP says that the server, or a proxy on the way to it, fails."""
 
 
 class LinkState(StrEnum):
@@ -65,11 +69,15 @@ class Link:
         """The configuration named in the status that the fleet took last."""
         self.status_s: float | None = None
         """Service time of that."""
+        self.outages = 0
+        """How often the way was lost: who idles asks anew where the fleet stands."""
+        self._resting: Final[set[asyncio.Future[None]]] = set()
         self._clock: Final = clock
         self._state = LinkState.CONNECTING if is_configured else LinkState.OFF
         self._since_s = clock.now().service_s
         self._why = ""
         self._contact_s: float | None = None
+        self._waiting_since_s: float | None = None
         self._fleet_at: datetime | None = None
         self._fleet_mono_ns = 0
 
@@ -80,8 +88,19 @@ class Link:
 
     def configure(self, *, is_configured: bool) -> None:
         """A configuration with or without a fleet is in force from here on."""
-        self._contact_s = None
+        self._contact_s = self._waiting_since_s = None
         self._enter(LinkState.CONNECTING if is_configured else LinkState.OFF, "")
+
+    async def rest(self, pause_s: float) -> None:
+        """Pause after a failure, shorter when somebody else reaches the fleet meanwhile."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._resting.add(waiter)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await waiter
+        finally:
+            self._resting.discard(waiter)
 
     def answered(self) -> None:
         """The fleet answered as it should."""
@@ -95,8 +114,8 @@ class Link:
                 state = LinkState.NOT_ENROLLED
             case RefusedError() if error.is_of_identity:
                 state = LinkState.REFUSED
-            case RefusedError():
-                return  # it answers: busy, or this one thing is not to its liking
+            case RefusedError() if error.status < _FAILING or error.reason == "busy":
+                return  # it answers: this one thing is not to its liking, or it asks for patience
             case _:
                 state = LinkState.DOWN
         self._enter(state, "".join(c if c.isprintable() else " " for c in str(error))[:_MAX_WHY])
@@ -114,12 +133,25 @@ class Link:
             return now.wall
         return self._fleet_at + timedelta(microseconds=(now.mono_ns - self._fleet_mono_ns) // 1000)
 
-    def down_for_s(self) -> float:
-        """Return for how long the fleet has not been reached; 0 while it is up or none is configured."""
-        if self._state in {LinkState.UP, LinkState.OFF}:
+    def alarms_wait(self) -> None:
+        """There are alarm entries to send."""
+        if self._waiting_since_s is None:
+            self._waiting_since_s = self._clock.now().service_s
+
+    def alarms_moved(self) -> None:
+        """The fleet took alarm entries, or there are none."""
+        self._waiting_since_s = None
+
+    def lost_for_s(self) -> float:
+        """Return for how long the fleet has not been reached, or has not taken the alarms that wait; 0: all is well."""
+        if self._state is LinkState.OFF:
             return 0.0
-        since_s = self._since_s if self._contact_s is None else self._contact_s
-        return self._clock.now().service_s - since_s
+        now_s = self._clock.now().service_s
+        unheard_s = 0.0
+        if self._state is not LinkState.UP:
+            unheard_s = now_s - (self._since_s if self._contact_s is None else self._contact_s)
+        stuck_s = 0.0 if self._waiting_since_s is None else now_s - self._waiting_since_s
+        return max(unheard_s, stuck_s)
 
     def view(self) -> LinkView:
         """Return what the console shows."""
@@ -135,5 +167,11 @@ class Link:
 
     def _enter(self, state: LinkState, why: str) -> None:
         if state is not self._state:
+            if self._state is LinkState.UP:
+                self.outages += 1
+            if state is LinkState.UP:
+                for waiter in self._resting:
+                    if not waiter.done():
+                        waiter.set_result(None)
             self._state, self._since_s = state, self._clock.now().service_s
         self._why = why

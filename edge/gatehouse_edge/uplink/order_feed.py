@@ -26,6 +26,8 @@ FIRST_BYTES_S: Final = 10.0
 """A stream says hello at once; nothing by then means that somebody on the way collects before passing on."""
 IDLE_S: Final = 50.0
 """Two heartbeats of 20 s missed."""
+_GRACE_S: Final = 2.0
+"""What a status knows and the stream has not brought by then, it will not bring."""
 _HASTY_S: Final = 1.0
 _HASTY_PAUSE_S: Final = 5.0
 """A server that does not hold a poll is asked every five seconds, not as fast as it answers."""
@@ -81,6 +83,8 @@ class OrderFeed:
         self._may_stream: Final = may_stream
         self._poll_until_s = float("-inf")
         self._limit: asyncio.Timeout | None = None
+        self._told: OrderPlace | None = None
+        """Where the lane stands according to a status, while the stream has not brought that far."""
 
     @property
     def is_polling(self) -> bool:
@@ -89,7 +93,7 @@ class OrderFeed:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        backoff = Backoff(rng=self._rng)
+        backoff = Backoff(rng=self._rng, most_s=20.0)
         while True:
             try:
                 await (self._poll() if self.is_polling else self._follow())
@@ -99,16 +103,19 @@ class OrderFeed:
             except UplinkError as error:
                 self._link.failed(error)
                 retry_s = error.retry_after_s if isinstance(error, RefusedError) else None
-                await asyncio.sleep(backoff.next_s(at_least_s=retry_s or 0.0))
+                await self._link.rest(backoff.next_s(at_least_s=retry_s or 0.0))
             else:
                 backoff.reset()
 
     def compare(self, epoch: str, head: int) -> None:
         """Hear from a status where the lane stands: if a stream did not bring that, it is dead and opened again."""
-        place = self._place()
-        is_behind = bool(epoch) and (epoch != place.epoch or head > place.seq)
-        if is_behind and self._limit is not None and not self._limit.expired():
-            self._limit.reschedule(asyncio.get_running_loop().time() + 1.0)
+        self._told = OrderPlace(epoch=epoch, seq=head) if epoch else None
+        if self._is_behind() and self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + _GRACE_S)
+
+    def _is_behind(self) -> bool:
+        told, place = self._told, self._place()
+        return told is not None and (told.epoch != place.epoch or told.seq > place.seq)
 
     async def _poll(self) -> None:
         place, began_s = self._place(), self._clock.now().service_s
@@ -137,16 +144,20 @@ class OrderFeed:
                         if not has_spoken:
                             self._link.answered()
                         has_spoken = True
-                        limit.reschedule(None)  # carrying orders out takes as long as the disk takes
                         for event in parser.feed(chunk):
+                            limit.reschedule(None)  # carrying orders out takes as long as the disk takes
                             await self._bring(_decoded(event.data))
-                        limit.reschedule(loop.time() + IDLE_S)
+                        # A heartbeat gives a stream that brings too little no longer life.
+                        if not self._is_behind():
+                            limit.reschedule(loop.time() + IDLE_S)
+                        elif limit.when() is None:
+                            limit.reschedule(loop.time() + _GRACE_S)
         except TimeoutError:
             if not has_spoken:
                 raise BufferedStreamError(f"no byte of the stream within {FIRST_BYTES_S:g} s") from None
             raise UnreachableError("the stream of orders fell silent") from None
         finally:
-            self._limit = None
+            self._limit = self._told = None
         if not has_spoken:
             raise BufferedStreamError("the stream ended without a byte")
         await asyncio.sleep(self._rng.uniform(0.0, _REOPEN_S))

@@ -32,8 +32,12 @@ EPOCH_PAUSE_S: Final = 600.0
 """Least time between two new epochs that the fleet's doubts lead to: a fault over there must not shred our history."""
 TELEMETRY_BYTES: Final = 256 * 1024
 """Small batches, so that an alarm that comes meanwhile shares a thin line for moments only."""
-_QUIET_S: Final = 30.0
+_QUIET_S: Final = 10.0
 """Look again after this even if nobody rang."""
+_AGREE_EVERY_S: Final = 300.0
+"""A fleet that was put back from a backup without an outage that we saw is found out within this."""
+_LONGEST_PAUSE_S: Final = {Lane.ALARM: 20.0, Lane.TELEMETRY: 60.0}
+_REFUSED_FOR_GOOD: Final = 3
 _STUCK_AFTER: Final = 5
 """Answers in a row that bring nothing forward until something is done about it."""
 
@@ -112,6 +116,8 @@ class Replicator:
         self._works: Final[dict[Lane, _LaneWork]] = {}
         self._agreeing: Final = asyncio.Lock()
         self._is_agreed = False
+        self._agreed_s = float("-inf")
+        self._outages = 0
         self._epoch_s = float("-inf")
         self._has_quiet_alarms: Final = asyncio.Event()
 
@@ -140,24 +146,25 @@ class Replicator:
                     tasks.create_task(self._run_lane(lane), name=f"uplink {lane}")
 
     async def _run_lane(self, lane: Lane) -> None:
-        backoff = Backoff(rng=self._rng)
+        backoff = Backoff(rng=self._rng, most_s=_LONGEST_PAUSE_S[lane])
         while True:
             try:
                 await self._agree()
-                while await self._step(lane):
+                while self._is_agreed:
+                    await self._step(lane)
                     backoff.reset()
             except UplinkError as error:
                 if not isinstance(error, RefusedError) or not error.is_of_content:
                     self._is_agreed = False
                 self._link.failed(error)
                 retry_s = error.retry_after_s if isinstance(error, RefusedError) else None
-                await asyncio.sleep(backoff.next_s(at_least_s=retry_s or 0.0))
+                await self._link.rest(backoff.next_s(at_least_s=retry_s or 0.0))
             except (JournalError, LedgerError) as error:
                 _log.warning("uplink waits for the journal: %s", error)
                 await asyncio.sleep(backoff.next_s(at_least_s=1.0))
 
-    async def _step(self, lane: Lane) -> bool:
-        """Send one batch, or wait for something to send. Always True, so that the caller may go on."""
+    async def _step(self, lane: Lane) -> None:
+        """Send one batch, or wait for something to send."""
         work = self._works[lane]
         if lane is Lane.TELEMETRY:
             await self._has_quiet_alarms.wait()
@@ -165,14 +172,15 @@ class Replicator:
         batch = await self._next(lane)
         if batch is None:
             await self._idle(lane, version)
-            return True
+            return
         if lane is Lane.ALARM:
             self._has_quiet_alarms.clear()
+            self._link.alarms_wait()
         try:
             answer = await self._fleet.post(batch)
         except RefusedError as error:
-            if error.is_of_content:
-                self._yield_to(work, batch, error)
+            if error.is_of_content and self._yields(work, batch, error):
+                return
             raise
         self._link.answered()
         before = work.position
@@ -180,7 +188,6 @@ class Replicator:
         await asyncio.to_thread(work.reader.set_cursor, CURSOR_NAME, work.position, lane)
         work.limit, work.refusals = min(BATCH_ENTRIES, work.limit * 2), 0
         self._judge_progress(work, before, answer)
-        return True
 
     async def _next(self, lane: Lane) -> ReplicationBatch | None:
         work = self._works[lane]
@@ -193,12 +200,16 @@ class Replicator:
         """Wait for the next commit. Numbers that were left out on purpose (a new epoch) are no backlog."""
         if lane is Lane.ALARM:
             self._has_quiet_alarms.set()
+            self._link.alarms_moved()
             self._link.queued_alarm = 0
         else:
             self._link.queued_telemetry = 0
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_QUIET_S):
                 await self._journal.changed(version)
+        is_old = self._clock.now().service_s - self._agreed_s > _AGREE_EVERY_S
+        if self._link.outages != self._outages or is_old:
+            self._is_agreed = False
 
     async def count(self) -> None:
         """Note how much waits, for the console."""
@@ -220,6 +231,7 @@ class Replicator:
         async with self._agreeing:
             if self._is_agreed:
                 return
+            self._outages, self._agreed_s = self._link.outages, self._clock.now().service_s
             cursors = {lane: await self._fleet.cursor(lane) for lane in Lane}
             self._link.answered()
             own = {lane: await self._own(lane) for lane in Lane}
@@ -286,24 +298,31 @@ class Replicator:
         """
         if work.position > before:
             work.standstills = 0
+            if answer.lane is Lane.ALARM:
+                self._link.alarms_moved()
             return
         work.standstills += 1
         # The first repeat is meant: a gap that comes again says that we cannot fill it.
         if work.standstills > 1:
             raise AnswerError(f"{type(answer).__name__} at {work.position}: nothing goes forward")
 
-    def _yield_to(self, work: _LaneWork, batch: ReplicationBatch, error: RefusedError) -> None:
+    def _yields(self, work: _LaneWork, batch: ReplicationBatch, error: RefusedError) -> bool:
         """A batch that is refused for what it holds is sent in smaller pieces; one entry alone is stepped over at last.
 
         The fleet sees the gap and stores what follows, unverified: one entry nobody can take must not stop all others.
+
+        Returns:
+            Whether to go on at once.
         """
         if len(batch.entries) > 1:
             work.limit = max(1, len(batch.entries) // 2)
-            return
+            return True
         work.refusals += 1
-        if work.refusals >= _STUCK_AFTER:
-            _log.error("entry %d is refused for good and left out: %s", batch.entries[0].seq, error)
-            work.position, work.refusals = batch.entries[0].seq, 0
+        if work.refusals < _REFUSED_FOR_GOOD:
+            return False
+        _log.error("entry %d is refused for good and left out: %s", batch.entries[0].seq, error)
+        work.position, work.refusals = batch.entries[0].seq, 0
+        return True
 
 
 def _start(cursor: Cursor, own: int, *, is_known: bool) -> int:

@@ -30,7 +30,7 @@ from gatehouse_events.fleet_api import STATUS_EVERY_S, GatewayStatus, RenewReque
 from gatehouse_journal.signer import public_keys
 
 _NOT_ENROLLED_PAUSE_S: Final = 15.0
-_RENEW_LOOK_S: Final = 60.0
+_RENEW_LOOK_S: Final = 10.0
 _COUNT_EVERY_S: Final = 10.0
 _GOODBYE_S: Final = 0.5
 """A stop takes 2 s in all; the fleet notices the silence anyhow."""

@@ -9,24 +9,43 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from gatehouse_fleet.api import audit, coverage, enrolment, gateways, org, people, users
+from gatehouse_fleet.api import (
+    alarms,
+    audit,
+    coverage,
+    enrolment,
+    gateways,
+    health,
+    oidc,
+    org,
+    people,
+    stream,
+    users,
+)
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
+from gatehouse_fleet.api.rates import Rates
+from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
+from gatehouse_fleet.projection.tail import FeedTail
 from gatehouse_fleet.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
+    oidc.router,
     users.router,
     org.router,
     enrolment.router,
     gateways.router,
     coverage.router,
     audit.router,
+    health.router,
+    alarms.router,
+    stream.router,
     orders_api.router,
     city_api.router,
 )
@@ -70,6 +89,7 @@ def create_app(
     app.state.services = services
     app.state.authenticate = authenticate
     app.state.desk = desk
+    app.state.feed_tail = FeedTail(services.store)
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
@@ -77,7 +97,8 @@ def create_app(
         app.include_router(router, prefix="/api/v1")
     for router in PAGES:
         app.include_router(router)
-    _describe_problem(app)
+    _complete_description(app, services)
+    app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)
     return app
 
@@ -87,17 +108,19 @@ def _refusal(words: str) -> dict[str, Any]:
     return {"description": words, "content": {MEDIA_TYPE: {"schema": reference}}}
 
 
-def _describe_problem(app: FastAPI) -> None:
-    """Put the one error shape into the description: the framework would call it application/json."""
+def _complete_description(app: FastAPI, services: Services) -> None:
+    """Put the one error shape and the cookie's name into the description; the framework knows neither."""
     inner = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             schema = inner()
-            schemas = schema.setdefault("components", {}).setdefault("schemas", {})
+            parts = schema.setdefault("components", {})
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas.update(problem.pop("$defs", {}))
-            schemas["Problem"] = problem
+            parts.setdefault("schemas", {}).update(problem.pop("$defs", {}))
+            parts["schemas"]["Problem"] = problem
+            # Over plain HTTP on loopback the cookie has another name.
+            parts["securitySchemes"]["session"]["name"] = cookie_name(services)
         found = app.openapi_schema
         assert found is not None  # noqa: S101  # made above
         return found

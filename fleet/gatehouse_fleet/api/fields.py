@@ -23,6 +23,7 @@ Reason = Annotated[
 Login = Annotated[
     str, StringConstraints(pattern="^[0-9A-Za-z\\u4e00-\\u9fff][0-9A-Za-z\\u4e00-\\u9fff._@-]{0,63}$")
 ]
+NewPassword = Annotated[str, StringConstraints(min_length=10, max_length=128)]
 Password = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 Code = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9-]{0,62}$")]
 """Our own short names."""

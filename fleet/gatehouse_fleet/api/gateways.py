@@ -45,7 +45,7 @@ FilterName = Annotated[
 
 _ID_TAKEN: Final = ProblemError(409, "id_taken", Label("编号已存在", "there is one of this id already"))
 _COMMUNITY: Final = ProblemError(
-    422, "community", Label("网关须属于小区", "a gateway belongs to a community")
+    409, "community", Label("网关须属于小区", "a gateway belongs to a community")
 )
 _LIFE: Final = Label("状态变更不允许", "this step is not possible")
 

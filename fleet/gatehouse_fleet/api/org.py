@@ -31,13 +31,13 @@ DivisionCode = Annotated[str, StringConstraints(pattern="^([0-9]{6}|[0-9]{9}|[0-
 
 _LABELS: Final[dict[str, tuple[int, Label]]] = {
     "parent": (
-        422,
+        409,
         Label("上级不存在或在其自身之下", "there is no such parent, or it stands below the place itself"),
     ),
-    "level": (422, Label("层级不符", "this level cannot stand there")),
+    "level": (409, Label("层级不符", "this level cannot stand there")),
     "code_taken": (409, Label("同级代码已存在", "there is a place of this code already")),
     "division": (
-        422,
+        409,
         Label("行政区划代码不完整", "a division code has 6, 9 or 12 digits and names its standard"),
     ),
     "too_deep": (409, Label("层级过深", "the tree is too deep")),

@@ -21,6 +21,9 @@ After = Annotated[
 ]
 
 
+_NO_PAGE: Final = ProblemError(404, "page", Label("没有这一页", "there is no such page; start again"))
+
+
 class Page(BaseModel, Generic[Item]):
     """One page of a list."""
 
@@ -41,7 +44,7 @@ def key_of(after: str | None, kind: type[Key]) -> Key | None:
     """Return the sort key behind `after`; None at the start.
 
     Raises:
-        ProblemError: 422 `page`: it is not one of ours.
+        ProblemError: 404 `page`: it is not one of ours.
     """
     if after is None:
         return None
@@ -49,9 +52,9 @@ def key_of(after: str | None, kind: type[Key]) -> Key | None:
         raw = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True)
         key = msgspec.json.decode(raw, type=kind)
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise ProblemError(422, "page", Label("翻页标记无效", "this page mark is not one of ours")) from error
+        raise _NO_PAGE from error
     if not all(_is_kept(step) for step in key):
-        raise ProblemError(422, "page", Label("翻页标记无效", "this page mark is not one of ours"))
+        raise _NO_PAGE
     return key
 
 

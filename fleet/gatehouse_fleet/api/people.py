@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.access import caller
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer, Body, Code, Done, Login, LongName, Name, Password
+from gatehouse_fleet.api.fields import Answer, Body, Code, Done, Login, LongName, Name, NewPassword, Password
 from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.api.session import (
     check_origin,
@@ -37,13 +37,13 @@ _LABELS: Final[dict[str, tuple[int, Label]]] = {
     "name_taken": (409, Label("该登录名已存在", "there is somebody of that login")),
     "subject_taken": (409, Label("该身份已绑定其他用户", "that identity is bound to another user")),
     "password": (
-        422,
+        409,
         Label(
             "密码至少10个字符，不得含登录名或过于单调",
             "a password has 10 characters or more, not the login, not all alike",
         ),
     ),
-    "scope": (422, Label("没有这个辖区", "there is no such place")),
+    "scope": (409, Label("没有这个辖区", "there is no such place")),
     "too_many": (409, Label("用户过多", "too many users")),
     "last_operator": (409, Label("不能停用最后一名市级值守", "the last operator of the whole city stays")),
 }
@@ -63,7 +63,7 @@ class SetupBody(Body):
     name: Login
     full_name: Name
     unit: LongName
-    password: Password
+    password: NewPassword
     city_code: Code
     city_name: LongName
 
@@ -79,7 +79,7 @@ class PasswordChange(Body):
     """One's own password."""
 
     old: Password
-    new: Password
+    new: NewPassword
 
 
 class Me(Answer):

@@ -11,7 +11,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_fleet.api.access import entitled, require_reach, within
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer, Body, Done, Login, LoginPath, LongName, Name, Number, Password
+from gatehouse_fleet.api.fields import (
+    Answer,
+    Body,
+    Done,
+    Login,
+    LoginPath,
+    LongName,
+    Name,
+    NewPassword,
+    Number,
+)
 from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
 from gatehouse_fleet.api.people import problem_of
 from gatehouse_fleet.api.problems import FORBIDDEN, NOT_FOUND
@@ -52,7 +62,7 @@ class NewUserBody(Body):
     unit: LongName
     role: Role
     scope_id: Number
-    password: Password | None = None
+    password: NewPassword | None = None
     is_contractor: bool = False
     oidc_subject: LongName | None = None
 
@@ -72,7 +82,7 @@ class UserChangeBody(Body):
 class PasswordBody(Body):
     """A new password for somebody else."""
 
-    password: Password
+    password: NewPassword
 
 
 class RoleRow(Answer):

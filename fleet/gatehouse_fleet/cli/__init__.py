@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import sys
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from gatehouse_fleet.cli import city, serve
+from gatehouse_fleet.cli import audit, ca, city, gateway, migrate, org, serve, user
 from gatehouse_fleet.cli.output import Output
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.settings import load
@@ -30,18 +30,31 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, city)
+COMMANDS: Final = (serve, user, gateway, org, ca, audit, city, migrate)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes `--config` and `--json` at every level: people type them last."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  # argparse's own
+        super().__init__(**options)
+        self.add_argument(
+            "--config",
+            type=Path,
+            default=argparse.SUPPRESS,
+            help="fleet.yaml; without: defaults, loopback only",
+        )
+        self.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns 0 done, 1 failed, 2 misuse."""
-    parser = argparse.ArgumentParser(prog="gatehouse-fleet", description="the fleet server of Gatehouse 守望")
+    parser = _Parser(prog="gatehouse-fleet", description="the fleet server of Gatehouse 守望")
+    parser.set_defaults(config=None, json=False)
     commands = parser.add_subparsers(dest="command", required=True)
     for module in COMMANDS:
         one = commands.add_parser(module.NAME, help=module.HELP, description=module.HELP)
-        one.add_argument("--config", type=Path, help="fleet.yaml; without: defaults, loopback only")
-        one.add_argument("--json", action="store_true", help="print JSON")
         module.arguments(one)
         one.set_defaults(run=module.run)
     try:

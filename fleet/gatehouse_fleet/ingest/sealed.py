@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_events.chain import ChainError, EntryKind, Lane, body_hash, epoch_bytes, hash_in, microseconds
+from gatehouse_events.chain import ChainError, EntryKind, Lane, epoch_bytes, hashes_in, microseconds
 from gatehouse_events.replication import MessageError, ReplicationBatch
 
 LANE_NUMBERS: Final[dict[Lane, int]] = {Lane.ALARM: 1, Lane.TELEMETRY: 2}
 """How the tables name a lane."""
 
+_CHECKPOINT: Final = EntryKind.CHECKPOINT.value
 _EARLIEST_US: Final = microseconds(datetime.min.replace(tzinfo=UTC))
 _LATEST_US: Final = microseconds(datetime.max.replace(tzinfo=UTC))
 
@@ -46,26 +48,25 @@ def seal(batch: ReplicationBatch, *, gateway_no: int, size_bytes: int) -> Sealed
         MessageError: they are not, or there are none.
     """
     epoch, lane = epoch_bytes(batch.epoch), batch.lane
-    hashes: list[bytes] = []
+    try:
+        hashes = hashes_in(epoch, lane, batch.entries)
+    except ChainError as error:
+        raise MessageError(str(error)) from error
     altered: list[int] = []
     last, previous, is_linked, has_checkpoints = 0, b"", True, False
     for index, entry in enumerate(batch.entries):
-        if entry.seq <= last:
-            raise MessageError(f"entry {entry.seq} stands behind entry {last}")
+        seq, body = entry.seq, entry.body
+        if seq <= last:
+            raise MessageError(f"entry {seq} stands behind entry {last}")
         if not _EARLIEST_US <= entry.at_us <= _LATEST_US:
             raise MessageError(f"{entry.at_us} us is not a time")
-        if index and (entry.seq != last + 1 or entry.prev_hash != previous):
+        if index and (seq != last + 1 or entry.prev_hash != previous):
             is_linked = False
-        if entry.body is not None and body_hash(entry.body) != entry.body_hash:
+        if body is not None and sha256(body).digest() != entry.body_hash:
             altered.append(index)
-        if entry.kind == EntryKind.CHECKPOINT:
+        if entry.kind == _CHECKPOINT:
             has_checkpoints = True
-        try:
-            previous = hash_in(epoch, lane, entry)
-        except ChainError as error:
-            raise MessageError(str(error)) from error
-        hashes.append(previous)
-        last = entry.seq
+        last, previous = seq, hashes[index]
     if not hashes:
         raise MessageError("a batch without entries")
     return Sealed(

@@ -67,7 +67,6 @@ class SqliteVault:
     async def close(self) -> None:
         """Close the connection behind whatever is being written."""
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
-        self._thread.shutdown(wait=False)
 
     def _commit(self, group: Sequence[Submission], at_us: int) -> list[Verdict]:
         try:

@@ -1,15 +1,18 @@
 """The one writer of a process: takes what waits, commits it together, then lets everybody go on.
 
-The alarm lane goes first. The queue is bounded in batches and bytes; telemetry may fill only half of it, so alarms
-find room when everything else has to wait.
+News of the alarm lane goes first, then what alarm lanes tell of the past (three days without a network), then telemetry.
+The queue is bounded in batches and bytes; telemetry may fill only half of it, so alarms find room when everything else
+has to wait.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -24,8 +27,12 @@ from gatehouse_fleet.ingest.verdict import GapTold, Verdict
 
 MAX_QUEUED_BATCHES: Final = 4000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
-_GROUP_ENTRIES: Final = 4000
-"""One commit; more gains nothing (measured) and keeps the next alarm waiting."""
+GROUP_ENTRIES: Final = 2000
+"""One commit; more gains little (measured) and keeps the next alarm waiting."""
+LIVE_WITHIN_S: Final = 60.0
+"""An entry younger than this (by its gateway's clock) is news."""
+FEW_ENTRIES: Final = 8
+"""A batch this small is news whatever its clock says."""
 _RETRY_AFTER_S: Final = 2.0
 _log = logging.getLogger(__name__)
 
@@ -40,8 +47,17 @@ class RejectedError(FleetError):
     """This one batch cannot be stored; a fault of this program. It is logged."""
 
 
+class _Rank(IntEnum):
+    """What goes first."""
+
+    NEWS = 0
+    BACKLOG = 1
+    TELEMETRY = 2
+
+
 class _Waiting(msgspec.Struct, frozen=True, kw_only=True):
     sealed: Sealed
+    rank: _Rank
     done: asyncio.Future[Answer]
 
 
@@ -50,9 +66,8 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
 
     gateway_no: int
     lane: Lane
-    entries: int
-    newest_us: int
-    """Time of the last entry, as the gateway's clock said."""
+    is_news: bool
+    """It tells of now, not of the past."""
 
 
 class Writer:
@@ -64,7 +79,7 @@ class Writer:
         self._vault: Final = vault
         self._clock: Final = clock
         self._on_committed: Final = on_committed
-        self._queues: Final[dict[Lane, deque[_Waiting]]] = {lane: deque() for lane in Lane}
+        self._queues: Final[dict[_Rank, deque[_Waiting]]] = {rank: deque() for rank in _Rank}
         self._queued_bytes = 0
         self._arrived: Final = asyncio.Event()
         self._told: Final[dict[tuple[int, int], GapTold]] = {}
@@ -78,13 +93,13 @@ class Writer:
             VaultLostError: the database is away, or the server is going down.
             RejectedError: only this batch failed.
         """
-        lane = sealed.batch.lane
-        share = 1 if lane is Lane.ALARM else 2
+        rank = self._rank(sealed)
+        share = 2 if rank is _Rank.TELEMETRY else 1
         batches = sum(len(queue) for queue in self._queues.values())
         if batches >= MAX_QUEUED_BATCHES // share or self._queued_bytes >= MAX_QUEUED_BYTES // share:
             raise BusyError("too many batches are waiting")
-        waiting = _Waiting(sealed=sealed, done=asyncio.get_running_loop().create_future())
-        self._queues[lane].append(waiting)
+        waiting = _Waiting(sealed=sealed, rank=rank, done=asyncio.get_running_loop().create_future())
+        self._queues[rank].append(waiting)
         self._queued_bytes += sealed.size_bytes
         self._arrived.set()
         return await waiting.done
@@ -101,17 +116,24 @@ class Writer:
                     self._arrived.clear()
                     await self._arrived.wait()
         finally:
-            for waiting in (*group, *self._queues[Lane.ALARM], *self._queues[Lane.TELEMETRY]):
+            for waiting in itertools.chain(group, *self._queues.values()):
                 _fail(waiting, VaultLostError("the server is going down"))
 
+    def _rank(self, sealed: Sealed) -> _Rank:
+        entries = sealed.batch.entries
+        if sealed.batch.lane is Lane.TELEMETRY:
+            return _Rank.TELEMETRY
+        age_s = self._clock.now().timestamp() - entries[-1].at_us / 1e6
+        return _Rank.NEWS if len(entries) <= FEW_ENTRIES or age_s <= LIVE_WITHIN_S else _Rank.BACKLOG
+
     def _take(self) -> list[_Waiting]:
-        """Take a group off the queues: alarm lane first, one batch of each lane of a gateway."""
+        """Take a group off the queues: news first, one batch of each lane of a gateway."""
         group: list[_Waiting] = []
         lanes: set[tuple[int, int]] = set()
         entries = 0
-        for queue in (self._queues[Lane.ALARM], self._queues[Lane.TELEMETRY]):
+        for queue in self._queues.values():
             held: list[_Waiting] = []
-            while queue and entries < _GROUP_ENTRIES:
+            while queue and entries < GROUP_ENTRIES:
                 waiting = queue.popleft()
                 lane = (waiting.sealed.gateway_no, waiting.sealed.lane_no)
                 if waiting.done.cancelled():
@@ -169,7 +191,9 @@ class Writer:
             self._remember(submission, verdict)
             if not waiting.done.done():
                 waiting.done.set_result(verdict.answer)
-        self._on_committed([_hint(submission) for submission, _ in _stored(submissions, verdicts)])
+        self._on_committed(
+            [_hint(waiting) for waiting, verdict in zip(group, verdicts, strict=True) if verdict.spans]
+        )
 
     def _remember(self, submission: Submission, verdict: Verdict) -> None:
         """Keep the gap a gateway was told of; one for each lane of a registered gateway, so bounded."""
@@ -183,20 +207,9 @@ class Writer:
             )
 
 
-def _stored(
-    submissions: Sequence[Submission], verdicts: Sequence[Verdict]
-) -> list[tuple[Submission, Verdict]]:
-    return [pair for pair in zip(submissions, verdicts, strict=True) if pair[1].spans]
-
-
-def _hint(submission: Submission) -> Committed:
-    batch = submission.sealed.batch
-    return Committed(
-        gateway_no=submission.sealed.gateway_no,
-        lane=batch.lane,
-        entries=len(batch.entries),
-        newest_us=batch.entries[-1].at_us,
-    )
+def _hint(waiting: _Waiting) -> Committed:
+    sealed = waiting.sealed
+    return Committed(gateway_no=sealed.gateway_no, lane=sealed.batch.lane, is_news=waiting.rank is _Rank.NEWS)
 
 
 def _fail(waiting: _Waiting, error: FleetError) -> None:

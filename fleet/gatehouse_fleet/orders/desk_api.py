@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select
 
@@ -21,7 +21,7 @@ from gatehouse_events.orders import (
 )
 from gatehouse_events.states import Disposition, Label
 from gatehouse_fleet.api.access import entitled, require_reach
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
 from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.orders import lane
 from gatehouse_fleet.people.roles import Actor, Caller, Right
@@ -124,11 +124,10 @@ async def order_history(
     gateway_id: GatewayId,
     services: Shared,
     who: Annotated[Caller, Depends(entitled(Right.READ_GATEWAYS))],
-    after: After = None,
-    limit: Limit = 100,
+    page: Annotated[PageQuery, Query()],
 ) -> Page[OrderView]:
     """Return what was ordered of a gateway and what became of it, newest first."""
-    start = key_of(after, tuple[int, str, int])
+    start, limit = key_of(page.after, tuple[int, str, int]), page.limit
     async with services.store.read() as db:
         found = (
             await db.execute(
@@ -184,7 +183,7 @@ def _before(start: tuple[int, str, int]) -> Any:  # noqa: ANN401  # a condition 
     try:
         at, epoch, seq = moment(start[0]), start[1], start[2]
     except ChainError:
-        raise ProblemError(422, "page", Label("翻页标记无效", "this page mark is not one of ours")) from None
+        raise ProblemError(404, "page", Label("翻页标记无效", "this page mark is not one of ours")) from None
     return (order.c.issued_at < at) | (
         (order.c.issued_at == at)
         & ((order.c.epoch < epoch) | ((order.c.epoch == epoch) & (order.c.seq < seq)))

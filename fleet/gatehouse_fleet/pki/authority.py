@@ -237,19 +237,20 @@ class Authority:
         write_file(private, _key_pem(key), PRIVATE)
         write_file(chain, (_pem(cert) + _pem(self._intermediate.cert)).encode(), PUBLIC)
 
-    def take_root_key(self) -> bytes:
-        """Remove the root's key from this machine and return it (PEM); keep it offline.
+    def read_root_key(self) -> bytes:
+        """Return the root's key (PEM).
 
         Raises:
             PkiError: `root_key`: it is not here.
         """
-        path = self.directory / "root.key"
         try:
-            pem = path.read_bytes()
+            return (self.directory / "root.key").read_bytes()
         except FileNotFoundError:
             raise PkiError("root_key", "the root's key has been taken away already") from None
-        path.unlink()
-        return pem
+
+    def drop_root_key(self) -> None:
+        """Remove the root's key from this machine; the server works on until the intermediate must be renewed."""
+        (self.directory / "root.key").unlink()
 
 
 def public_key_hash(holder: x509.Certificate | x509.CertificateSigningRequest) -> bytes:

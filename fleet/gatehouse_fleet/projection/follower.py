@@ -76,11 +76,9 @@ class Follower:
 
     def arrived(self, commits: Sequence[Committed]) -> None:
         """Take hints of what was committed."""
-        now_us = self._clock.now().timestamp() * 1e6
         for commit in commits:
             if commit.lane is self._lane:
-                age_s = (now_us - commit.newest_us) / 1e6
-                self._turns.arrived(commit.gateway_no, entries=commit.entries, age_s=age_s)
+                self._turns.arrived(commit.gateway_no, is_news=commit.is_news)
         if self._turns:
             self._wake.notify(self._topic)
 

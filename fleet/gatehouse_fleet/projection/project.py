@@ -32,6 +32,7 @@ from gatehouse_fleet.projection.reading import (
 )
 from gatehouse_fleet.projection.step import AlarmContext, Step
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
+from gatehouse_fleet.store.schema.alarms import alarm_revision
 from gatehouse_fleet.store.schema.gateways import device, gateway
 
 READER: Final = "projection"
@@ -171,6 +172,18 @@ async def _take_alarms(db: AsyncConnection, source: Source, told: Sequence[_Told
             }
         elif not one.is_verified:
             before["is_verified"] = False
+    await db.execute(
+        insert(alarm_revision),
+        [
+            {
+                "alarm_id": one.change.alarm.alarm_id,
+                "epoch_number": one.read.mark.number,
+                "entry_seq": one.read.mark.seq,
+                "gateway_no": source.no,
+            }
+            for one in told
+        ],
+    )
     new = [standing[key] for key in fresh]
     old = [row for key, row in standing.items() if key not in fresh]
     if new:

@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-LIVE_WITHIN_S: Final = 60.0
-"""An entry younger than this (by its gateway's clock) is news."""
-FEW_ENTRIES: Final = 8
-"""A batch this small is news whatever its clock says."""
 _NEWS_IN_A_ROW: Final = 4
 
 
@@ -27,9 +23,9 @@ class Turns:
     def __len__(self) -> int:
         return len(self._news) + len(self._backlog)
 
-    def arrived(self, gateway_no: int, *, entries: int, age_s: float) -> None:
-        """Note that a batch of so many entries was committed, whose newest is `age_s` old."""
-        if entries <= FEW_ENTRIES or age_s <= LIVE_WITHIN_S:
+    def arrived(self, gateway_no: int, *, is_news: bool) -> None:
+        """Note that a batch of this gateway was committed."""
+        if is_news:
             self._backlog.pop(gateway_no, None)
             self._news[gateway_no] = None
         else:

@@ -19,6 +19,7 @@ from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
 from gatehouse_fleet.orders.service import Orders
+from gatehouse_fleet.projection.retention import keep_to_retention
 from gatehouse_fleet.projection.service import Projector
 from gatehouse_fleet.server.gateway_gate import GatewayGate
 from gatehouse_fleet.server.housekeeping import keep_house, take_samples
@@ -42,6 +43,8 @@ class Built:
     app: ASGIApp
     parts: tuple[Part, ...]
     keeper: Keeper
+    close: Callable[[], None]
+    """Ends what would stand open for ever; called when the server is to stop, before it stops listening."""
 
 
 def build(services: Services, desk: Desk) -> Built:
@@ -63,6 +66,7 @@ def build(services: Services, desk: Desk) -> Built:
     parts = [
         Part(name="ingest", run=ingest.run),
         Part(name="projection", run=projector.run),
+        Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="coverage samples", run=partial(take_samples, services)),
@@ -70,4 +74,9 @@ def build(services: Services, desk: Desk) -> Built:
     parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
-    return Built(app=front(ingest.app, orders.front(api)), parts=tuple(parts), keeper=keeper)
+    return Built(
+        app=front(ingest.app, orders.front(api)),
+        parts=tuple(parts),
+        keeper=keeper,
+        close=orders.downlink.close,
+    )

@@ -82,6 +82,7 @@ async def run_worker(services: Services, desk: Desk, sock: socket.socket, stop: 
 async def _serve(listener: Listener, built: Built, stop: asyncio.Event) -> None:
     async def stop_listener() -> None:
         await stop.wait()
+        built.close()
         listener.stop()
 
     async with asyncio.TaskGroup() as tasks:
