@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -71,7 +70,7 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         out.fault(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "))
         return 1
-    except (KeyboardInterrupt, asyncio.CancelledError):
+    except KeyboardInterrupt:
         return 1
 
 
