@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyNetwork, ValidationError, model_validator
 
 from gatehouse_fleet.errors import FleetError
 
@@ -106,6 +106,27 @@ class CitySettings(_Section):
     )
 
 
+class WebhookSettings(_Section):
+    """Who else is told of what happens."""
+
+    folder: Path = Field(
+        default=Path("webhooks"),
+        description="folder of receivers (*.yaml) with their secrets, relative to `directory`; see docs/webhooks.md",
+    )
+    networks: tuple[IPvAnyNetwork, ...] = Field(
+        default=(), description="where deliveries may go, e.g. 10.20.0.0/16; empty: nowhere"
+    )
+
+
+class MetricsSettings(_Section):
+    """Prometheus."""
+
+    token_file: Path | None = Field(
+        default=None,
+        description="file with the bearer token of /metrics, relative to `directory`; without: from this machine only",
+    )
+
+
 class FleetSettings(_Section):
     """The whole of fleet.yaml."""
 
@@ -117,6 +138,8 @@ class FleetSettings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
     city: CitySettings = CitySettings()
+    webhooks: WebhookSettings = WebhookSettings()
+    metrics: MetricsSettings = MetricsSettings()
     oidc: OidcSettings | None = None
 
     @model_validator(mode="after")

@@ -12,15 +12,18 @@ from starlette.exceptions import HTTPException
 from gatehouse_fleet.api import (
     alarms,
     audit,
+    cases_api,
     coverage,
     enrolment,
     gateways,
     health,
+    metrics_api,
     oidc,
     org,
     people,
     stream,
     users,
+    webhooks_api,
 )
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
@@ -40,14 +43,16 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     users.router,
     org.router,
     enrolment.router,
+    orders_api.router,
+    cases_api.router,
     gateways.router,
     coverage.router,
     audit.router,
     health.router,
     alarms.router,
     stream.router,
-    orders_api.router,
     city_api.router,
+    webhooks_api.router,
 )
 """Every router of the API, one line each."""
 PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)
@@ -97,6 +102,7 @@ def create_app(
         app.include_router(router, prefix="/api/v1")
     for router in PAGES:
         app.include_router(router)
+    app.include_router(metrics_api.router)
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)

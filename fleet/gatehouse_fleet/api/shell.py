@@ -9,9 +9,13 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatehouse_fleet.cases import photos
+
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
-LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = ()
+LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
+    (re.compile(r"/api/v1/cases/\d{1,16}/photos"), photos.MAX_BYTES),
+)
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
 CSP: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; font-src 'self'; "

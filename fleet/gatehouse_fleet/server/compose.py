@@ -14,6 +14,10 @@ from starlette.types import ASGIApp
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.session import session_gate
+from gatehouse_fleet.cases import clockwork
+from gatehouse_fleet.cases.intake import CaseSteps
+from gatehouse_fleet.cases.office import Office
+from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.city.service import couriers
 from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
@@ -26,6 +30,8 @@ from gatehouse_fleet.server.housekeeping import keep_house, take_samples
 from gatehouse_fleet.server.keeper import Keeper
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.store.relay import relay_wakes
+from gatehouse_fleet.webhooks.courier import Courier
+from gatehouse_fleet.webhooks.hook import load_all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +57,10 @@ def build(services: Services, desk: Desk) -> Built:
     """Return the worker; nothing has started yet."""
     keeper = Keeper()
     gate = GatewayGate(desk)
-    projector = Projector(services, steps=())
-    orders = Orders(services, gate.require)
+    office = Office.of(services, Shelf())
+    cases = CaseSteps(office.shelf, services.clock)
+    projector = Projector(services, steps=(cases,))
+    orders = Orders(services, gate.require, on_outcome=cases.on_outcome)
 
     def committed(commits: Sequence[Committed]) -> None:
         projector.committed(commits)
@@ -63,15 +71,22 @@ def build(services: Services, desk: Desk) -> Built:
     )
     api = create_app(services, session_gate(services), desk=desk)
     api.state.keeper = keeper
+    api.state.office = office
     parts = [
         Part(name="ingest", run=ingest.run),
         Part(name="projection", run=projector.run),
         Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
+        Part(name="clockwork of cases", run=partial(clockwork.run, office)),
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
     parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]
+    hooks = load_all(services.settings.directory / services.settings.webhooks.folder)
+    if hooks:
+        networks = services.settings.webhooks.networks
+        courier = Courier(services.store, services.clock, services.wake, hooks, networks)
+        parts.append(Part(name="webhooks", run=courier.run))
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(

@@ -1,6 +1,17 @@
 """Every table, by area. One `MetaData`; the Alembic migrations are checked against it on both databases."""
 
-from gatehouse_fleet.store.schema import alarms, city, gateways, journal, orders, org, people
+from gatehouse_fleet.store.schema import alarms, cases, city, gateways, journal, orders, org, people, webhooks
 from gatehouse_fleet.store.schema.metadata import METADATA
 
-__all__ = ["METADATA", "alarms", "city", "gateways", "journal", "orders", "org", "people"]
+__all__ = [
+    "METADATA",
+    "alarms",
+    "cases",
+    "city",
+    "gateways",
+    "journal",
+    "orders",
+    "org",
+    "people",
+    "webhooks",
+]

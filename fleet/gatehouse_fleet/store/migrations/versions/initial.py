@@ -10,7 +10,7 @@ down_revision = None
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def upgrade() -> None:
+def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each table and index
     """Make every table."""
     op.create_table(
         "alarm_revision",
@@ -45,6 +45,26 @@ def upgrade() -> None:
         sa.Column("seq", NUMBER, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("one", name=op.f("pk_audit_anchor")),
+    )
+    op.create_table(
+        "case_document",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_case_document")),
+    )
+    op.create_table(
+        "case_occurrence",
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("gateway_no", NUMBER, nullable=False),
+        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("count", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("alarm_id", "seq", name=op.f("pk_case_occurrence")),
+    )
+    op.create_index(
+        "ix_case_occurrence_cause", "case_occurrence", ["gateway_no", "device_id", "code", "at"], unique=False
     )
     op.create_table(
         "entry",
@@ -146,6 +166,48 @@ def upgrade() -> None:
         sa.Column("seq", NUMBER, nullable=False),
         sa.PrimaryKeyConstraint("reader", "gateway_no", "lane", name=op.f("pk_reader_cursor")),
     )
+    op.create_table(
+        "webhook",
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("position", NUMBER, nullable=False),
+        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("failing_since", sa.BigInteger(), nullable=True),
+        sa.Column("next_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_error", sa.String(length=200), nullable=True),
+        sa.Column("parked_at", sa.BigInteger(), nullable=True),
+        sa.Column("lease_owner", sa.String(length=32), nullable=True),
+        sa.Column("lease_until", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_webhook")),
+    )
+    op.create_table(
+        "case_holiday_year",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("city_id", NUMBER, nullable=True),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["city_id"], ["org_node.id"], name=op.f("fk_case_holiday_year_city_id_org_node")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_case_holiday_year")),
+    )
+    op.create_index(op.f("ix_case_holiday_year_city_id"), "case_holiday_year", ["city_id"], unique=False)
+    op.create_table(
+        "case_policy",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("city_id", NUMBER, nullable=True),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("imported_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["city_id"], ["org_node.id"], name=op.f("fk_case_policy_city_id_org_node")),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["case_document.sha256"], name=op.f("fk_case_policy_sha256_case_document")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_case_policy")),
+    )
+    op.create_index(op.f("ix_case_policy_city_id"), "case_policy", ["city_id"], unique=False)
     op.create_table(
         "coverage_day",
         sa.Column("node_id", NUMBER, autoincrement=False, nullable=False),
@@ -280,6 +342,43 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_enrolment_code_gateway_no"), "enrolment_code", ["gateway_no"], unique=False)
     op.create_table(
+        "fleet_case",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("priority", sa.String(length=2), nullable=False),
+        sa.Column("step", sa.String(length=16), nullable=False),
+        sa.Column("revision", NUMBER, nullable=False),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("step_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("merged_into", NUMBER, nullable=True),
+        sa.Column("unit", sa.String(length=128), server_default="", nullable=False),
+        sa.Column("user_id", NUMBER, nullable=True),
+        sa.Column("handlers", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("photos", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("rounds", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("is_injury", sa.Boolean(), server_default="0", nullable=False),
+        sa.Column("score", sa.Integer(), nullable=True),
+        sa.Column("gateway_no", NUMBER, nullable=True),
+        sa.Column("device_id", sa.String(length=64), nullable=True),
+        sa.Column("cause_code", sa.String(length=64), nullable=True),
+        sa.Column("chain", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["merged_into"], ["fleet_case.id"], name=op.f("fk_fleet_case_merged_into_fleet_case")
+        ),
+        sa.ForeignKeyConstraint(["node_id"], ["org_node.id"], name=op.f("fk_fleet_case_node_id_org_node")),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["fleet_user.id"], name=op.f("fk_fleet_case_user_id_fleet_user")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_fleet_case")),
+    )
+    op.create_index(op.f("ix_fleet_case_node_id"), "fleet_case", ["node_id"], unique=False)
+    op.create_index("ix_fleet_case_open", "fleet_case", ["is_open", "node_id"], unique=False)
+    op.create_table(
         "gateway_key",
         sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
         sa.Column("gateway_no", NUMBER, nullable=False),
@@ -362,6 +461,130 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_session")),
     )
     op.create_index(op.f("ix_session_user_id"), "session", ["user_id"], unique=False)
+    op.create_table(
+        "case_alarm",
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("case_id", NUMBER, nullable=False),
+        sa.Column("gateway_no", NUMBER, nullable=False),
+        sa.Column("device_id", sa.String(length=64), nullable=False),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("priority", sa.String(length=2), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("incident_id", sa.String(length=64), nullable=True),
+        sa.Column("building", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("unit", sa.String(length=32), server_default="", nullable=False),
+        sa.Column("raised_at", sa.BigInteger(), nullable=False),
+        sa.Column("joined_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=16), nullable=False),
+        sa.Column("is_open", sa.Boolean(), nullable=False),
+        sa.Column("acked_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("disposition", sa.String(length=16), nullable=True),
+        sa.Column("repeats", NUMBER, nullable=False),
+        sa.Column("deal_status", sa.String(length=2), nullable=True),
+        sa.Column("responded_at", sa.BigInteger(), nullable=True),
+        sa.Column("arrived_at", sa.BigInteger(), nullable=True),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["fleet_case.id"], name=op.f("fk_case_alarm_case_id_fleet_case")
+        ),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_case_alarm_gateway_no_gateway")
+        ),
+        sa.PrimaryKeyConstraint("alarm_id", name=op.f("pk_case_alarm")),
+    )
+    op.create_index(op.f("ix_case_alarm_case_id"), "case_alarm", ["case_id"], unique=False)
+    op.create_index("ix_case_alarm_cause", "case_alarm", ["gateway_no", "device_id", "code"], unique=False)
+    op.create_table(
+        "case_deadline",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("case_id", NUMBER, nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=True),
+        sa.Column("code", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("yellow_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("policy", sa.String(length=64), nullable=False),
+        sa.Column("explanation", sa.Text(), nullable=False),
+        sa.Column("is_provisional", sa.Boolean(), nullable=False),
+        sa.Column("met_at", sa.BigInteger(), nullable=True),
+        sa.Column("voided_at", sa.BigInteger(), nullable=True),
+        sa.Column("void_reason", sa.String(length=64), nullable=True),
+        sa.Column("told", sa.String(length=8), nullable=False),
+        sa.Column("rungs", sa.Integer(), nullable=False),
+        sa.Column("look_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["fleet_case.id"], name=op.f("fk_case_deadline_case_id_fleet_case")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_case_deadline")),
+    )
+    op.create_index(op.f("ix_case_deadline_case_id"), "case_deadline", ["case_id"], unique=False)
+    op.create_index(op.f("ix_case_deadline_look_at"), "case_deadline", ["look_at"], unique=False)
+    op.create_table(
+        "case_photo",
+        sa.Column("case_id", NUMBER, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("media_type", sa.String(length=32), nullable=False),
+        sa.Column("size_bytes", NUMBER, nullable=False),
+        sa.Column("added_at", sa.BigInteger(), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("round", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["fleet_case.id"], name=op.f("fk_case_photo_case_id_fleet_case")
+        ),
+        sa.PrimaryKeyConstraint("case_id", "sha256", name=op.f("pk_case_photo")),
+    )
+    op.create_table(
+        "case_timeline",
+        sa.Column("case_id", NUMBER, nullable=False),
+        sa.Column("n", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("what", sa.String(length=24), nullable=False),
+        sa.Column("actor", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("unit", sa.String(length=128), nullable=False),
+        sa.Column("station", sa.String(length=64), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case_id"], ["fleet_case.id"], name=op.f("fk_case_timeline_case_id_fleet_case")
+        ),
+        sa.PrimaryKeyConstraint("case_id", "n", name=op.f("pk_case_timeline")),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("case_id", NUMBER, nullable=False),
+        sa.Column("audience", sa.String(length=32), nullable=False),
+        sa.Column("user_id", NUMBER, nullable=True),
+        sa.Column("node_path", sa.String(length=512), nullable=False),
+        sa.Column("light", sa.String(length=8), nullable=False),
+        sa.Column("stage", sa.String(length=16), nullable=False),
+        sa.Column("text_zh", sa.String(length=256), nullable=False),
+        sa.Column("text_en", sa.String(length=256), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["fleet_case.id"], name=op.f("fk_inbox_case_id_fleet_case")),
+        sa.ForeignKeyConstraint(["user_id"], ["fleet_user.id"], name=op.f("fk_inbox_user_id_fleet_user")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_inbox")),
+    )
+    op.create_index(op.f("ix_inbox_case_id"), "inbox", ["case_id"], unique=False)
+    op.create_index(op.f("ix_inbox_user_id"), "inbox", ["user_id"], unique=False)
+    op.create_table(
+        "inbox_read",
+        sa.Column("inbox_id", NUMBER, nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["inbox_id"], ["inbox.id"], name=op.f("fk_inbox_read_inbox_id_inbox"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"], ["fleet_user.id"], name=op.f("fk_inbox_read_user_id_fleet_user"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("inbox_id", "user_id", name=op.f("pk_inbox_read")),
+        sa.UniqueConstraint("user_id", "inbox_id", name=op.f("uq_inbox_read_user_id_inbox_id")),
+    )
 
 
 def downgrade() -> None:
