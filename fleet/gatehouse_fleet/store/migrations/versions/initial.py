@@ -67,6 +67,20 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         "ix_case_occurrence_cause", "case_occurrence", ["gateway_no", "device_id", "code", "at"], unique=False
     )
     op.create_table(
+        "city_target",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("title", sa.String(length=128), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("state_reason", sa.String(length=512), server_default="", nullable=False),
+        sa.Column("state_by", sa.String(length=64), nullable=False),
+        sa.Column("state_at", sa.BigInteger(), nullable=False),
+        sa.Column("refusals", NUMBER, server_default="0", nullable=False),
+        sa.Column("trouble", sa.String(length=512), nullable=True),
+        sa.Column("trouble_since", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_city_target")),
+    )
+    op.create_table(
         "entry",
         sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
         sa.Column("lane", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -307,6 +321,53 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     )
     op.create_index(op.f("ix_certificate_gateway_no"), "certificate", ["gateway_no"], unique=False)
     op.create_index(op.f("ix_certificate_public_key"), "certificate", ["public_key"], unique=False)
+    op.create_table(
+        "city_parked",
+        sa.Column("target", sa.String(length=40), nullable=False),
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("alarm_seq", NUMBER, nullable=False),
+        sa.Column("epoch", sa.String(length=32), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("epoch_number", NUMBER, nullable=False),
+        sa.Column("parked_at", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(length=32), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("tries", NUMBER, nullable=False),
+        sa.Column("retry_wanted", sa.Boolean(), server_default="0", nullable=False),
+        sa.Column("resolved_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolution", sa.String(length=16), nullable=True),
+        sa.Column("resolved_by", sa.String(length=64), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_city_parked_gateway_no_gateway")
+        ),
+        sa.PrimaryKeyConstraint("target", "gateway_no", "event_id", name=op.f("pk_city_parked")),
+    )
+    op.create_index("ix_city_parked_entry", "city_parked", ["gateway_no", "epoch", "seq"], unique=False)
+    op.create_index("ix_city_parked_open", "city_parked", ["target", "resolved_at"], unique=False)
+    op.create_table(
+        "city_receipt",
+        sa.Column("target", sa.String(length=40), nullable=False),
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("alarm_seq", NUMBER, nullable=False),
+        sa.Column("epoch", sa.String(length=32), nullable=False),
+        sa.Column("seq", NUMBER, nullable=False),
+        sa.Column("sent_at", sa.BigInteger(), nullable=False),
+        sa.Column("receipt_at", sa.BigInteger(), nullable=False),
+        sa.Column("receipt", sa.LargeBinary(), nullable=False),
+        sa.Column("receipt_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("tries", NUMBER, nullable=False),
+        sa.Column("is_verified", sa.Boolean(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_city_receipt_gateway_no_gateway")
+        ),
+        sa.PrimaryKeyConstraint("target", "gateway_no", "event_id", name=op.f("pk_city_receipt")),
+    )
+    op.create_index("ix_city_receipt_alarm", "city_receipt", ["alarm_id"], unique=False)
+    op.create_index("ix_city_receipt_entry", "city_receipt", ["gateway_no", "epoch", "seq"], unique=False)
     op.create_table(
         "device",
         sa.Column("no", NUMBER, autoincrement=True, nullable=False),
