@@ -109,6 +109,7 @@ async def test_under_noise_it_answers_rightly_or_not_at_all(tmp_path: Path, roun
     async with node_of(tmp_path / "node", NodeKind.GAS) as node:
         with Line(baud=9600, directory=tmp_path, seed=5) as line:
             line.join(node.uart_port)
+            node.sense("de_pin", 5)  # nothing is on the wire unless the driver is enabled
             node.sense("adc2", steps(55))
             await node.power_on()
             async with bus_on(line.port, poll_ms=60) as inbox:
