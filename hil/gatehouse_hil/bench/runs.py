@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -235,16 +233,14 @@ def _runtime(place: Workplace, wish: Wish, *, is_simulated: bool) -> Path | None
 
 
 def _applications(place: Workplace, kinds: frozenset[Kind]) -> dict[Kind, Application]:
-    """Build the programs, side by side: mpy-cross is a process for each file."""
-
-    def made(kind: Kind) -> Application:
+    """Build the programs, one after the other: CPython 3.11 must not parse in two threads at once (cpython #106905)."""
+    made = {}
+    for kind in sorted(kinds):
         folder = place.directory / "application" / kind
         _empty(folder)
         node_build.build(node_build.NodeKind[kind.name]).write(folder)
-        return application.read(folder)
-
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as workers:
-        return dict(zip(kinds, workers.map(made, kinds), strict=True))
+        made[kind] = application.read(folder)
+    return made
 
 
 def _empty(folder: Path) -> None:
