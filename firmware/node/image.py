@@ -63,6 +63,10 @@ class Files:
         """Return a new, empty file for writing."""
         return open(path, "wb")
 
+    def rename(self, path, to):
+        """Rename a file, replacing what is there; whole or not at all."""
+        os.rename(path, to)
+
     def remove(self, path):
         """Remove a file; harmless when it is not there."""
         try:

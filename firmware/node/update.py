@@ -66,10 +66,13 @@ class Intake:
         self.close()
         for name in self._stale:
             self._files.remove(self._target + "/" + name)
-        sink = self._files.open(self._target + "/" + boot_slots.MANIFEST)
+        # Under another name first: half a manifest must never make a slot look whole.
+        fresh = self._target + "/manifest.new"
+        sink = self._files.open(fresh)
         sink.write(self.offer.head)
         sink.write(self._table)
         sink.close()
+        self._files.rename(fresh, self._target + "/" + boot_slots.MANIFEST)
 
     def close(self):
         """Close the file that is being written."""

@@ -136,9 +136,9 @@ async def answers(node: SimNode) -> bool:
         port.close()
 
 
-WRITES = 12
-"""Manifest of the target slot removed, one stale file removed, `app.py` made and written in three pieces, manifest made and written in
-two, boot state switched, first start counted, confirmed: the flash writes of an update from offer to confirmation."""
+WRITES = 13
+"""Manifest of the target slot removed, one stale file removed, `app.py` made and written in three pieces, manifest made, written in
+two and named, boot state switched, first start counted, confirmed: the flash writes of an update from offer to confirmation."""
 
 
 def points(step: int) -> list[tuple[int, Cut]]:

@@ -338,6 +338,9 @@ class Flash:
     def make_folder(self, path):
         pass
 
+    def rename(self, path, to):
+        self.files[to] = self.files.pop(path)
+
     def remove(self, path):
         self.files.pop(path, None)
 

@@ -64,6 +64,9 @@ class Flash:
         self.write(lambda: self.files.update({path: b""}))
         return Sink(self, path)
 
+    def rename(self, path, to):
+        self.write(lambda: self.files.update({to: self.files.pop(path)}))
+
     def remove(self, path):
         if path in self.files:
             self.write(lambda: self.files.pop(path))
@@ -210,11 +213,15 @@ def cut_updates(image, every):
     bad = [] if verdict == node_update.DONE else ["the update itself: %d" % verdict]
     points = 0
     ends = {"a": 0, "b": 0}
-    for n in range(total, 0, -every):  # from the end: the last write is always among them
+    # Every write in turn cut before, torn or after; where manifests and boot state change, at all times in all three ways.
+    wanted = [(n, (BEFORE, TORN, AFTER)[n // every % 3]) for n in range(5, total - 8, every)]
+    for n in list(range(1, 5)) + list(range(total - 8, total + 1)):
+        wanted += [(n, how) for how in (BEFORE, TORN, AFTER)]
+    for n, how in wanted:
         points += 1
         flash = stored(old, older)
         slots, _ = boot(flash)
-        flash.power_on(n, (BEFORE, TORN, AFTER)[n // every % 3])
+        flash.power_on(n, how)
         try:
             update(flash, slots, image, chunks)
             slots, _ = boot(flash)
@@ -228,6 +235,9 @@ def cut_updates(image, every):
         if (slot, version) not in (("a", (1, 0, 0)), ("b", node_update.parse_head(image).version)):
             bad.append("%d: slot %s version %s" % (n, slot, version))
             continue
+        other = boot_slots.other_than(slot)
+        if flash.has(other) and whole_version(flash, other) is None:
+            bad.append("%d: slot %s has a manifest and is not whole" % (n, other))
         ends[slot] += 1
         slots.confirm()
         if slot == "a" and points % 6 == 0:
