@@ -1,6 +1,17 @@
 """Every table, by area. One `MetaData`; the Alembic migrations are checked against it on both databases."""
 
-from gatehouse_fleet.store.schema import alarms, cases, city, gateways, journal, orders, org, people, webhooks
+from gatehouse_fleet.store.schema import (
+    alarms,
+    cases,
+    city,
+    evidence,
+    gateways,
+    journal,
+    orders,
+    org,
+    people,
+    webhooks,
+)
 from gatehouse_fleet.store.schema.metadata import METADATA
 
 __all__ = [
@@ -8,6 +19,7 @@ __all__ = [
     "alarms",
     "cases",
     "city",
+    "evidence",
     "gateways",
     "journal",
     "orders",
