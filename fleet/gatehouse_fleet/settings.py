@@ -127,6 +127,35 @@ class MetricsSettings(_Section):
     )
 
 
+class S3Settings(_Section):
+    """An S3-compatible store for evidence; inside the country (domain row 50)."""
+
+    endpoint: str = Field(description="host:port, no scheme")
+    bucket: str
+    prefix: str = "clips/"
+    region: str | None = None
+    tls: bool = True
+    access_key_file: Path = Field(description="relative to `directory`")
+    secret_key_file: Path = Field(description="relative to `directory`")
+
+    @model_validator(mode="after")
+    def _plain_only_nearby(self) -> Self:
+        if not self.tls and not is_loopback(self.endpoint.rpartition(":")[0]):
+            raise ValueError("clips show people: use tls (without only to this machine)")
+        return self
+
+
+class EvidenceSettings(_Section):
+    """Clips and pictures of alarms."""
+
+    fetch_categories: tuple[Literal["gas", "lift", "sos", "throw", "gateway"], ...] = Field(
+        default=("throw",), description="alarms whose evidence comes up by itself; the rest on demand"
+    )
+    max_wanted: Annotated[int, Field(ge=1, le=64, description="files asked of one gateway at a time")] = 16
+    max_file_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+    s3: S3Settings | None = Field(default=None, description="absent: the folder `evidence` of `directory`")
+
+
 class FleetSettings(_Section):
     """The whole of fleet.yaml."""
 
@@ -138,6 +167,7 @@ class FleetSettings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
     city: CitySettings = CitySettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     webhooks: WebhookSettings = WebhookSettings()
     metrics: MetricsSettings = MetricsSettings()
     oidc: OidcSettings | None = None

@@ -19,6 +19,8 @@ from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.city.service import couriers
+from gatehouse_fleet.evidence.service import Evidence
+from gatehouse_fleet.evidence.step import EvidenceStep
 from gatehouse_fleet.ingest.app import front
 from gatehouse_fleet.ingest.service import Ingest
 from gatehouse_fleet.ingest.writer import Committed
@@ -59,15 +61,19 @@ def build(services: Services, desk: Desk) -> Built:
     gate = GatewayGate(desk)
     office = Office.of(services, Shelf())
     cases = CaseSteps(office.shelf, services.clock)
-    projector = Projector(services, steps=(cases,))
+    projector = Projector(services, steps=(cases, EvidenceStep(services.settings)))
     orders = Orders(services, gate.require, on_outcome=cases.on_outcome)
+    evidence = Evidence(services, gate.require)
 
     def committed(commits: Sequence[Committed]) -> None:
         projector.committed(commits)
         orders.committed(commits)
 
     ingest = Ingest(
-        services, identify=gate.identify, find_downlink=orders.find_downlink, on_committed=committed
+        services,
+        identify=gate.identify,
+        find_downlink=evidence.asking(orders.find_downlink),
+        on_committed=committed,
     )
     api = create_app(services, session_gate(services), desk=desk)
     api.state.keeper = keeper
@@ -77,6 +83,7 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="projection", run=projector.run),
         Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
+        Part(name="retention of evidence", run=evidence.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="clockwork of cases", run=partial(clockwork.run, office)),
         Part(name="coverage samples", run=partial(take_samples, services)),
@@ -90,7 +97,7 @@ def build(services: Services, desk: Desk) -> Built:
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(
-        app=front(ingest.app, orders.front(api)),
+        app=front(ingest.app, orders.front(evidence.front(api))),
         parts=tuple(parts),
         keeper=keeper,
         close=orders.downlink.close,

@@ -111,6 +111,43 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     )
     op.create_index("ix_epoch_value", "epoch", ["gateway_no", "lane", "epoch"], unique=False)
     op.create_table(
+        "evidence_hold",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("gateway_no", NUMBER, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("reason", sa.String(length=256), nullable=False),
+        sa.Column("held_by", sa.String(length=64), nullable=False),
+        sa.Column("held_at", sa.BigInteger(), nullable=False),
+        sa.Column("released_by", sa.String(length=64), nullable=True),
+        sa.Column("released_at", sa.BigInteger(), nullable=True),
+        sa.Column("release_reason", sa.String(length=256), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_hold")),
+    )
+    op.create_index("ix_evidence_hold_clip", "evidence_hold", ["gateway_no", "sha256"], unique=False)
+    op.create_table(
+        "evidence_view",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("gateway_no", NUMBER, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("purpose", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.String(length=256), nullable=False),
+        sa.Column("viewer", sa.String(length=64), nullable=False),
+        sa.Column("role", sa.String(length=32), nullable=False),
+        sa.Column("unit", sa.String(length=128), nullable=False),
+        sa.Column("station", sa.String(length=64), nullable=False),
+        sa.Column("handed_to", sa.String(length=256), server_default="", nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("first_opened_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_evidence_view")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_evidence_view_token_hash")),
+    )
+    op.create_index(op.f("ix_evidence_view_at"), "evidence_view", ["at"], unique=False)
+    op.create_index(op.f("ix_evidence_view_node_id"), "evidence_view", ["node_id"], unique=False)
+    op.create_table(
         "feed",
         sa.Column("position", NUMBER, autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
@@ -402,6 +439,30 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("code_hash", name=op.f("pk_enrolment_code")),
     )
     op.create_index(op.f("ix_enrolment_code_gateway_no"), "enrolment_code", ["gateway_no"], unique=False)
+    op.create_table(
+        "evidence",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("is_masked", sa.Boolean(), nullable=False),
+        sa.Column("captured_at", sa.BigInteger(), nullable=False),
+        sa.Column("keep_until", sa.BigInteger(), nullable=False),
+        sa.Column("named_at", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("wanted_at", sa.BigInteger(), nullable=True),
+        sa.Column("wanted_by", sa.String(length=64), nullable=True),
+        sa.Column("size_bytes", NUMBER, nullable=True),
+        sa.Column("received_at", sa.BigInteger(), nullable=True),
+        sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["gateway_no"], ["gateway.no"], name=op.f("fk_evidence_gateway_no_gateway")),
+        sa.PrimaryKeyConstraint("gateway_no", "sha256", name=op.f("pk_evidence")),
+    )
+    op.create_index(op.f("ix_evidence_alarm_id"), "evidence", ["alarm_id"], unique=False)
+    op.create_index(op.f("ix_evidence_keep_until"), "evidence", ["keep_until"], unique=False)
+    op.create_index(op.f("ix_evidence_node_id"), "evidence", ["node_id"], unique=False)
+    op.create_index("ix_evidence_wanted", "evidence", ["gateway_no", "state"], unique=False)
     op.create_table(
         "fleet_case",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),

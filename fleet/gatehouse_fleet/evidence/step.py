@@ -1,0 +1,42 @@
+"""Each alarm's evidence is put on the list in the transaction that first shows the alarm."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gatehouse_events.states import Kind
+from gatehouse_fleet.evidence import clips
+from gatehouse_fleet.evidence.policy import comes_up, keep_until, named_in
+from gatehouse_fleet.projection.step import AlarmContext
+from gatehouse_fleet.settings import FleetSettings
+
+
+class EvidenceStep:
+    """A step of the projection."""
+
+    def __init__(self, settings: FleetSettings) -> None:
+        self._settings: Final = settings
+
+    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
+        """See `projection.step.Step`."""
+        alarm = context.change.alarm
+        is_wanted = comes_up(
+            self._settings.evidence,
+            category=alarm.code.partition(".")[0],
+            is_test=alarm.kind is Kind.TEST,
+        )
+        for named in named_in(alarm.evidence):
+            await clips.name(
+                db,
+                named,
+                gateway_no=context.gateway_no,
+                node_id=context.node_id,
+                alarm_id=alarm.alarm_id,
+                keep_until=keep_until(
+                    named.captured_at, context.committed_at, days=self._settings.retention.clip_days
+                ),
+                is_wanted=is_wanted,
+                now=context.committed_at,
+            )

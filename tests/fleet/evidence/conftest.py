@@ -1,0 +1,9 @@
+"""A whole worker, a gateway that has enrolled with the gateway's own code, and alarms with clips."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "city"))
