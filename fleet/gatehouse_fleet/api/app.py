@@ -13,6 +13,8 @@ from gatehouse_fleet.api import (
     alarms,
     audit,
     cases_api,
+    config_rollouts,
+    configs,
     coverage,
     enrolment,
     gateways,
@@ -53,6 +55,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     stream.router,
     city_api.router,
     webhooks_api.router,
+    configs.router,
+    config_rollouts.router,
 )
 """Every router of the API, one line each."""
 PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)

@@ -24,7 +24,9 @@ class FaultyTextError(ConfigsError):
     """A configuration or a template has faults; every one is named with its place."""
 
     def __init__(self, faults: tuple[Fault, ...]) -> None:
-        super().__init__("faulty", Label("配置有错误，未保存", "the configuration has faults; nothing was kept"))
+        super().__init__(
+            "faulty", Label("配置有错误，未保存", "the configuration has faults; nothing was kept")
+        )
         self.faults: Final = faults
 
     @override

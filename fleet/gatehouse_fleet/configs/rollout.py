@@ -32,6 +32,8 @@ MAX_RETURNS: Final = 3
 RETURN_WITHIN: Final = timedelta(days=7)
 """An order back waits so long for a gateway that is silent."""
 MAX_MEMBERS: Final = 5000
+MAX_GIVES: Final = 100
+"""Orders of one step: they are one transaction, and alarms are written between two."""
 MAX_STAGES: Final = 50
 
 
@@ -84,7 +86,8 @@ class Why(StrEnum):
 REASONS: Final[dict[Why, Label]] = {
     Why.NEXT_STAGE: Label("等待前一批全部确认", "its stage has not come"),
     Why.ALARM_OPEN: Label(
-        "小区有未结束的紧急或重要报警，暂不变更", "its community has an open P1 or P2 alarm: nothing is changed now"
+        "小区有未结束的紧急或重要报警，暂不变更",
+        "its community has an open P1 or P2 alarm: nothing is changed now",
     ),
     Why.NOT_ANSWERED: Label("已下发，等待网关答复", "ordered; the gateway has not answered yet"),
     Why.NOT_REPORTED: Label(
@@ -92,7 +95,9 @@ REASONS: Final[dict[Why, Label]] = {
     ),
     Why.ALREADY: Label("已是该版本，无需下发", "it ran this version already; nothing was ordered"),
     Why.TAKEN: Label("已采用并上报", "taken, and its status says so"),
-    Why.NOT_TAKEN: Label("网关未采用，仍运行原版本", "the gateway did not keep it; the one before is in force"),
+    Why.NOT_TAKEN: Label(
+        "网关未采用，仍运行原版本", "the gateway did not keep it; the one before is in force"
+    ),
     Why.SILENT: Label("超时未答复", "it has not answered in time"),
     Why.NEVER_REPORTED: Label("已答复采用，但状态始终未上报", "it said done, and its status never did"),
     Why.BACK_BY_ITSELF: Label("未采用，已自行恢复原版本", "it never kept it: it went back by itself"),
@@ -178,6 +183,8 @@ class Sight(Struct, frozen=True, kw_only=True):
     sha256: str = ""
     """Of the configuration it says it runs; empty: its local file."""
     version: str = ""
+    is_heard: bool = True
+    """Not silent now: what a silent gateway said last is no proof of what it runs."""
     has_urgent_alarm: bool = False
     """P1 or P2, open, in its community."""
 
@@ -213,9 +220,7 @@ def staged(count: int, steps: Sequence[tuple[int | None, int | None]]) -> tuple[
     return (*sizes, left) if left else tuple(sizes)
 
 
-def advance(
-    rollout: Rollout, sights: Mapping[int, Sight], now: datetime
-) -> tuple[Rollout, tuple[Give, ...]]:
+def advance(rollout: Rollout, sights: Mapping[int, Sight], now: datetime) -> tuple[Rollout, tuple[Give, ...]]:
     """Take in what is known of every gateway and return how the rollout stands now, and what to order."""
     if rollout.phase in {Phase.DONE, Phase.ROLLED_BACK, Phase.ENDED}:
         return rollout, ()
@@ -258,9 +263,7 @@ def roll_back(rollout: Rollout) -> Rollout:
     """
     _require(rollout, Phase.RUNNING, Phase.PAUSED, Phase.STOPPED, Phase.DONE)
     members = tuple(
-        replace(one, standing=Standing.SPARED, why=Why.UNTOUCHED)
-        if one.standing is Standing.WAITING
-        else one
+        replace(one, standing=Standing.SPARED, why=Why.UNTOUCHED) if one.standing is Standing.WAITING else one
         for one in rollout.members
     )
     return replace(rollout, phase=Phase.ROLLING_BACK, members=members)
@@ -274,13 +277,17 @@ def end(rollout: Rollout) -> Rollout:
     """
     _require(rollout, Phase.PAUSED, Phase.STOPPED)
     if any(one.standing is Standing.ORDERED for one in rollout.members):
-        raise ConfigsError("in_flight", Label("仍有网关正在试用，请稍候", "a gateway is just trying it; wait"))
+        raise ConfigsError(
+            "in_flight", Label("仍有网关正在试用，请稍候", "a gateway is just trying it; wait")
+        )
     return replace(rollout, phase=Phase.ENDED)
 
 
 def _require(rollout: Rollout, *phases: Phase) -> None:
     if rollout.phase not in phases:
-        text = Label(f"当前状态不允许：{rollout.phase.value}", f"not possible while it is {rollout.phase.value}")
+        text = Label(
+            f"当前状态不允许：{rollout.phase.value}", f"not possible while it is {rollout.phase.value}"
+        )
         raise ConfigsError("phase", text)
 
 
@@ -343,10 +350,12 @@ def _forward(
         if one.standing is not Standing.WAITING or one.stage != stage:
             return one
         sight = sights[one.gateway_no]
-        if sight.runs(one.wanted):
+        if sight.is_heard and sight.runs(one.wanted):
             return replace(one, standing=Standing.CONFIRMED, why=Why.ALREADY)
         if sight.has_urgent_alarm:
             return replace(one, why=Why.ALARM_OPEN)
+        if len(gives) >= MAX_GIVES:
+            return one
         gives.append(Give(gateway_no=one.gateway_no, target=one.wanted, within=within))
         return replace(one, standing=Standing.ORDERED, why=Why.NOT_ANSWERED, ordered_at=now)
 
@@ -359,12 +368,19 @@ def _forward(
 
 
 def _back(rollout: Rollout, sights: Mapping[int, Sight], now: datetime) -> tuple[Rollout, tuple[Give, ...]]:
-    moved = [_turned(one, sights[one.gateway_no], rollout.plan, now) for one in rollout.members]
-    members = tuple(member for member, _ in moved)
-    rollout = replace(rollout, members=members)
+    gives: list[Give] = []
+    members: list[Member] = []
+    for one in rollout.members:
+        moved, give = _turned(one, sights[one.gateway_no], rollout.plan, now)
+        if give is not None and len(gives) >= MAX_GIVES:
+            moved, give = replace(one, standing=Standing.TO_RETURN), None
+        members.append(moved)
+        if give is not None:
+            gives.append(give)
+    rollout = replace(rollout, members=tuple(members))
     if not any(_is_on_the_way(one) for one in members):
         rollout = replace(rollout, phase=Phase.ROLLED_BACK)
-    return rollout, tuple(give for _, give in moved if give is not None)
+    return rollout, tuple(gives)
 
 
 def _turned(member: Member, sight: Sight, plan: Plan, now: datetime) -> tuple[Member, Give | None]:

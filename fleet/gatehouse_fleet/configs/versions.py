@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Row, Select, insert, select
+from sqlalchemy import ColumnElement, Row, Select, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +21,7 @@ from gatehouse_fleet.configs.errors import ConfigsError
 from gatehouse_fleet.configs.rollout import Target
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.registry.gateways import Gateway
+from gatehouse_fleet.store import Store
 from gatehouse_fleet.store.schema.configs import config_hold, config_text, config_version
 from gatehouse_fleet.store.schema.gateways import gateway
 
@@ -62,36 +63,61 @@ class Draft(Struct, frozen=True, kw_only=True):
     template_revision: int | None = None
 
 
-async def put(db: AsyncConnection, owner: Gateway, draft: Draft, *, now: datetime) -> tuple[Version, bool]:
-    """Check a text and keep it as the gateway's next version, in the caller's transaction.
+class Checked(Struct, frozen=True, kw_only=True):
+    """A draft that has no fault, and the version it was checked against."""
+
+    owner: Gateway
+    draft: Draft
+    last: int
+    files: tuple[NamedFile, ...]
+
+
+async def checked(store: Store, owner: Gateway, draft: Draft) -> Checked:
+    """Return a draft without faults. Outside of any writing transaction: a large text takes seconds, and alarms do not wait for it.
+
+    Raises:
+        FaultyTextError: with every fault.
+    """
+    async with store.read() as db:
+        last = await latest(db, owner.no)
+        before = None if last is None else await text_of(db, last.sha256)
+    files = await asyncio.to_thread(check, draft.text, owner.id, before=before)
+    return Checked(owner=owner, draft=draft, last=0 if last is None else last.number, files=files)
+
+
+async def keep(db: AsyncConnection, new: Checked, *, now: datetime) -> tuple[Version, bool]:
+    """Keep a draft as the gateway's next version, in the caller's transaction.
 
     Returns:
         The version, and whether it is new: the same text as the latest version is that version.
 
     Raises:
-        FaultyTextError: with every fault.
+        ConfigsError: `changed`: somebody else made a version meanwhile.
     """
     # Whoever numbers a gateway's versions holds its row.
-    await db.execute(select(gateway.c.no).where(gateway.c.no == owner.no).with_for_update())
-    last = await latest(db, owner.no)
-    raw = draft.text.encode()
+    await db.execute(select(gateway.c.no).where(gateway.c.no == new.owner.no).with_for_update())
+    last = await latest(db, new.owner.no)
+    raw = new.draft.text.encode()
     digest = sha256(raw).hexdigest()
     if last is not None and last.sha256 == digest:
         return last, False
-    before = None if last is None else await text_of(db, last.sha256)
-    files = await asyncio.to_thread(check, draft.text, owner.id, before=before)
-    await keep_text(db, draft.text)
+    number = 0 if last is None else last.number
+    if number != new.last:
+        raise ConfigsError(
+            "changed", Label("期间已有新版本，请重新查看", "there is a newer version; look again")
+        )
+    await keep_text(db, new.draft.text)
     made = Version(
-        gateway_no=owner.no,
-        number=1 if last is None else last.number + 1,
+        gateway_no=new.owner.no,
+        number=number + 1,
         sha256=digest,
         size_bytes=len(raw),
         made_at=now,
-        author=draft.author,
-        reason=draft.reason,
-        template_id=draft.template_id,
-        template_revision=draft.template_revision,
-        files=files,
+        author=new.draft.author,
+        reason=new.draft.reason,
+        template_id=new.draft.template_id,
+        template_revision=new.draft.template_revision,
+        files=new.files,
     )
     values = msgspec.structs.asdict(made)
     values["author"] = msgspec.json.encode(made.author).decode()
@@ -110,7 +136,21 @@ async def keep_text(db: AsyncConnection, text: str) -> str:
 
 async def text_of(db: AsyncConnection, digest: str) -> str:
     """Return a text that a version names."""
-    return str((await db.execute(select(config_text.c.text).where(config_text.c.sha256 == digest))).scalar_one())
+    return str(
+        (await db.execute(select(config_text.c.text).where(config_text.c.sha256 == digest))).scalar_one()
+    )
+
+
+async def bytes_of(db: AsyncConnection, version: Version) -> bytes:
+    """Return a version as it travels.
+
+    Raises:
+        ConfigsError: `damaged`: the database holds something else under this hash; nobody is to run that.
+    """
+    raw = (await text_of(db, version.sha256)).encode()
+    if sha256(raw).hexdigest() != version.sha256:
+        raise ConfigsError("damaged", Label("存储的配置已损坏", "the stored text is not what was kept"))
+    return raw
 
 
 async def latest(db: AsyncConnection, gateway_no: int) -> Version | None:
@@ -134,9 +174,7 @@ async def named(db: AsyncConnection, gateway_no: int, name: str) -> Version | No
     return found if found is not None and found.name == name else None
 
 
-async def page(
-    db: AsyncConnection, gateway_no: int, *, below: int | None, limit: int
-) -> Sequence[Version]:
+async def page(db: AsyncConnection, gateway_no: int, *, below: int | None, limit: int) -> Sequence[Version]:
     """Return versions, newest first; `below` is the number that stood last on the page before."""
     query = _of(gateway_no).order_by(config_version.c.number.desc()).limit(limit)
     if below is not None:
@@ -162,10 +200,9 @@ async def by_hash(db: AsyncConnection, gateway_no: int, digest: str) -> Version 
     return None if row is None else version_of(row)
 
 
-
-def missing(number: int) -> ConfigsError:
-    """Return how it is said that a gateway has no such version."""
-    return ConfigsError("version", Label(f"没有版本 {number}", f"there is no version {number}"))
+def newest_number() -> ColumnElement[int]:
+    """Return the column `number` of each gateway's newest version, for a query that groups by gateway."""
+    return func.max(config_version.c.number).label("number")
 
 
 def version_of(row: Row[Any]) -> Version:

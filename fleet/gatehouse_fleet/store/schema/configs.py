@@ -57,7 +57,9 @@ config_rollout: Final = Table(
     "config_rollout",
     METADATA,
     Column("id", Number, primary_key=True, autoincrement=True),
-    Column("node_id", Number, ForeignKey("org_node.id"), nullable=False, index=True),  # its gateways lie below
+    Column(
+        "node_id", Number, ForeignKey("org_node.id"), nullable=False, index=True
+    ),  # its gateways lie below
     Column("phase", String(16), nullable=False, index=True),  # configs.rollout.Phase
     Column("plan", Text, nullable=False),  # JSON of configs.rollout.Plan
     Column("made_at", Moment, nullable=False),
