@@ -23,9 +23,12 @@ from gatehouse_config.yaml_source import Step
 
 
 def cross_faults(
-    draft: Draft, profiles: Mapping[str, Profile], directory: Path
+    draft: Draft, profiles: Mapping[str, Profile], directory: Path | None
 ) -> tuple[list[Found], dict[str, bytes]]:
-    """Return every fault between parts, and the keys that were read (file name as in the yaml -> 16 bytes)."""
+    """Return every fault between parts, and the keys that were read (file name as in the yaml -> 16 bytes).
+
+    Without a `directory` no key and no secret is read: their files are somewhere else.
+    """
     keys: dict[str, bytes] = {}
     found = [
         *_ids(draft),
