@@ -134,7 +134,7 @@ def _bench(args: argparse.Namespace, words: Words) -> int:
 
 
 def _wish(args: argparse.Namespace, steps: tuple[str, ...]) -> runs.Wish:
-    from gatehouse_hil.bench.record import StepName
+    from gatehouse_events.bench_record import StepName
     from gatehouse_hil.bench.runs import Wish
 
     given = {

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from gatehouse_hil.bench import record
-from gatehouse_hil.bench.key_wrap import unwrap
+from gatehouse_events import bench_record
+from gatehouse_events.key_wrap import unwrap
 from gatehouse_hil.bench.rig_memory import RigMemory
 from gatehouse_hil.wire_trace import HEAD
 
@@ -144,7 +144,7 @@ def test_a_gas_detector_reads_the_bottle_after_calibration(day: Any) -> None:
 
 
 def test_every_record_is_valid_by_the_published_schema(day: Any) -> None:
-    schema = json.loads(record.json_schema())
+    schema = json.loads(bench_record.json_schema())
     files = list((day.directory / "records").rglob("*.json"))
     assert len(files) >= 9
     for file in files:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from gatehouse_events.bench_record import Measurement, Verdict
 from gatehouse_hil.bench.measuring import figure, limits
-from gatehouse_hil.bench.record import Measurement, Verdict
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from gatehouse_events.bench_api import DEVICES, RECORDS
 from gatehouse_hil.bench.fault import Fault
-from gatehouse_hil.bench.outbox import DEVICES, RECORDS, Outbox, Post
+from gatehouse_hil.bench.outbox import Outbox, Post
 from gatehouse_hil.webhook_server import WebhookServer
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 
+from gatehouse_events.bench_record import StepName, Verdict
 from gatehouse_hil.bench.progress import Bars, Lines, Shown, Silent
-from gatehouse_hil.bench.record import StepName, Verdict
 from gatehouse_hil.bench.words import Lang, Words
 
 

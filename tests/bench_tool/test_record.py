@@ -16,13 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gatehouse_events import bench_record
+from gatehouse_events.bench_record import Firmware, Record, Step, StepName, Verdict, Where
 from gatehouse_hil.bench import record
 from gatehouse_hil.bench.archive import Archive
 from gatehouse_hil.bench.fault import BenchError, Fault
-from gatehouse_hil.bench.record import Firmware, Record, Step, StepName, Verdict, Where
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
-KNOWN = frozenset({record.public_bytes(KEY.public_key())})
+KNOWN = frozenset({bench_record.public_bytes(KEY.public_key())})
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 WHERE = Where(
     bench="pi-1", operator="示例 Zhang", rig="pi-1", station="left", backend="local", is_simulated=False,
@@ -40,12 +41,12 @@ def a_record(**changes: Any) -> Record:
 
 
 def test_a_signed_record_is_true() -> None:
-    assert record.verify(record.sign(a_record(), KEY), KNOWN).record == a_record()
+    assert record.verify(bench_record.sign(a_record(), KEY), KNOWN).record == a_record()
 
 
 def test_hash_and_signature_are_what_the_documents_say() -> None:
     # Computed with json and hashlib alone: sorted keys, no blanks, UTF-8; Ed25519 over the domain and the hash.
-    whole = json.loads(record.sign(a_record(), KEY))
+    whole = json.loads(bench_record.sign(a_record(), KEY))
     plain = json.dumps(whole["record"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     digest = hashlib.sha256(plain).digest()
     assert whole["hash"] == digest.hex()
@@ -66,7 +67,7 @@ def test_hash_and_signature_are_what_the_documents_say() -> None:
     ],
 )
 def test_a_changed_record_is_refused(change: Any) -> None:
-    whole = json.loads(record.sign(a_record(), KEY))
+    whole = json.loads(bench_record.sign(a_record(), KEY))
     change(whole)
     with pytest.raises(BenchError) as caught:
         record.verify(json.dumps(whole).encode(), KNOWN)
@@ -82,7 +83,7 @@ def test_a_record_of_a_later_version_keeps_its_hash() -> None:
         "record": plain,
         "hash": digest.hex(),
         "key": base64.b64encode(next(iter(KNOWN))).decode(),
-        "signature": base64.b64encode(KEY.sign(record.DOMAIN + digest)).decode(),
+        "signature": base64.b64encode(KEY.sign(bench_record.DOMAIN + digest)).decode(),
     }
     assert record.verify(json.dumps(whole).encode(), KNOWN).record == a_record()
 
@@ -90,9 +91,11 @@ def test_a_record_of_a_later_version_keeps_its_hash() -> None:
 def test_a_record_by_an_unknown_bench_is_whole_but_not_believed() -> None:
     stranger = Ed25519PrivateKey.generate()
     with pytest.raises(BenchError) as caught:
-        record.verify(record.sign(a_record(), stranger), KNOWN)
+        record.verify(bench_record.sign(a_record(), stranger), KNOWN)
     assert caught.value.fault is Fault.RECORD_STRANGER
-    assert caught.value.facts["key"] == record.fingerprint(record.public_bytes(stranger.public_key()))
+    assert caught.value.facts["key"] == bench_record.fingerprint(
+        bench_record.public_bytes(stranger.public_key())
+    )
 
 
 @given(
@@ -104,9 +107,9 @@ def test_any_file_is_a_true_record_or_a_named_fault(content: bytes) -> None:
         record.verify(content, KNOWN)
 
 
-@given(st.integers(0, len(record.sign(a_record(), KEY)) - 1), st.integers(1, 255))
+@given(st.integers(0, len(bench_record.sign(a_record(), KEY)) - 1), st.integers(1, 255))
 def test_no_octet_of_a_record_can_change_what_it_says(at: int, change: int) -> None:
-    content = bytearray(record.sign(a_record(), KEY))
+    content = bytearray(bench_record.sign(a_record(), KEY))
     content[at] ^= change
     try:
         assert record.verify(bytes(content), KNOWN).record == a_record()
@@ -114,10 +117,10 @@ def test_no_octet_of_a_record_can_change_what_it_says(at: int, change: int) -> N
         assert error.fault in (Fault.RECORD_DAMAGED, Fault.RECORD_STRANGER)  # noqa: PT017  # a blank changes nothing
 
 
-def test_the_schema_beside_the_module_is_the_one_of_the_program() -> None:
-    path = Path(record.__file__).with_name("record.schema.json")
-    assert path.read_bytes() == record.json_schema()
-    jsonschema.validate(json.loads(record.sign(a_record(), KEY)), json.loads(path.read_bytes()))
+def test_the_published_schema_is_the_one_of_the_program() -> None:
+    path = Path(bench_record.__file__).parent / "schema/bench_record.schema.json"
+    assert path.read_bytes() == bench_record.json_schema()
+    jsonschema.validate(json.loads(bench_record.sign(a_record(), KEY)), json.loads(path.read_bytes()))
 
 
 def test_records_of_one_board_are_chained_and_a_missing_one_is_found(tmp_path: Path) -> None:

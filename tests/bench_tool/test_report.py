@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gatehouse_hil.bench import junit, record, report
-from gatehouse_hil.bench.record import Measurement, Record, SignedRecord, Step, StepName, Verdict, Where
+from gatehouse_events import bench_record
+from gatehouse_events.bench_record import Measurement, Record, SignedRecord, Step, StepName, Verdict, Where
+from gatehouse_hil.bench import junit, report
 
 AT = datetime(2026, 3, 1, 9, 30, tzinfo=UTC)
 NASTY = '<script>alert("x")</script>\x07&'
@@ -32,7 +33,7 @@ def signed(**changes: object) -> SignedRecord:
             Measurement(name="key", zh="密钥", en="Key", unit="", value=1, equals=1, instrument="node", verdict=Verdict.PASSED, at=AT),
         ),
     )  # fmt: skip
-    return record.verify(record.sign(made, key), frozenset({record.public_bytes(key.public_key())}))
+    return bench_record.verify(bench_record.sign(made, key))
 
 
 class Words(HTMLParser):

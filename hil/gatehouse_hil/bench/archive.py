@@ -17,21 +17,19 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
+from gatehouse_events.bench_record import (
+    MAX_FILE_BYTES,
+    NAMELESS,
+    Record,
+    SignedRecord,
+    chain_name,
+    public_bytes,
+    sign,
+)
 from gatehouse_hil.bench import junit, report
 from gatehouse_hil.bench.disk_file import replace_file
 from gatehouse_hil.bench.fault import BenchError, Fault
-from gatehouse_hil.bench.record import (
-    MAX_FILE_BYTES,
-    Record,
-    SignedRecord,
-    check_history,
-    public_bytes,
-    sign,
-    verify,
-)
-
-_NAMELESS: Final = "unknown-"
-"""Folder of boards that never said who they are, with the name of their place."""
+from gatehouse_hil.bench.record import check_history, verify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +107,12 @@ class Archive:
     @staticmethod
     def folder_of(record: Record) -> str:
         """Return the folder a record belongs in."""
-        return record.serial or Archive.nameless(record.where.station)
+        return chain_name(record)
 
     @staticmethod
     def nameless(station: str) -> str:
         """Return the folder of boards that failed in this place before they said who they are."""
-        return _NAMELESS + station
+        return NAMELESS + station
 
     def _files(self, folder: str) -> list[Path]:
         if not folder or "/" in folder or folder.startswith("."):

@@ -16,9 +16,9 @@ from typing import Annotated, Final, TypeVar
 import yaml
 from pydantic import Field, ValidationError
 
+from gatehouse_events.bench_record import Calibration, CalibrationPoint, GasUsed
 from gatehouse_hil.bench import bus, node
 from gatehouse_hil.bench.fault import BenchError, Fault
-from gatehouse_hil.bench.record import Calibration, CalibrationPoint, GasUsed
 from gatehouse_hil.bench.rig import Part
 from gatehouse_hil.bench.station import HandTask, Station
 from gatehouse_wire import gas_registers

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gatehouse_events.bench_record import SignedRecord, Verdict, fingerprint_of
 from gatehouse_hil.bench import backend_local, identity, label, node, record, replaying
 from gatehouse_hil.bench.archive import read_file, read_public_key
 from gatehouse_hil.bench.bus import BAUD
@@ -14,7 +15,6 @@ from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.identity import Identity
 from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.label import Label
-from gatehouse_hil.bench.record import SignedRecord, Verdict
 from gatehouse_hil.bench.rig import LabgridBoard, LocalBoard, SimulatedBoard
 from gatehouse_hil.bench.station import Station
 from gatehouse_hil.bench.workplace import Workplace
@@ -204,5 +204,5 @@ def _verified(signed: SignedRecord) -> Verified:
         number=signed.record.number,
         verdict=signed.record.verdict,
         hash=signed.hash,
-        key=record.fingerprint_of(signed),
+        key=fingerprint_of(signed),
     )

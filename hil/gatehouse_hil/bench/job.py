@@ -14,6 +14,8 @@ from typing import Final, Protocol
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
+from gatehouse_events.bench_api import DeviceRegistration
+from gatehouse_events.bench_record import Calibration, Firmware, Measurement, Step, StepName, Verdict
 from gatehouse_hil import rom_image
 from gatehouse_hil.bench import calibration, esptool_cli, identity, mpremote_cli, node, power, provision
 from gatehouse_hil.bench.application import Application
@@ -25,7 +27,6 @@ from gatehouse_hil.bench.kind import Kind, serial_number
 from gatehouse_hil.bench.label import Label, svg
 from gatehouse_hil.bench.measuring import Measuring
 from gatehouse_hil.bench.plan import LoadedPlan
-from gatehouse_hil.bench.record import Calibration, Firmware, Measurement, Step, StepName, Verdict
 from gatehouse_hil.bench.rig_memory import RigMemory
 from gatehouse_hil.bench.station import Station
 from gatehouse_hil.bench.words import Lang, Words
@@ -80,7 +81,7 @@ class Job:
     memory: RigMemory
     progress: Progress
     labels: Path
-    register: Callable[[provision.Registration], None]
+    register: Callable[[DeviceRegistration], None]
     """Hands a new device to the fleet's outbox."""
     made_before: Callable[[str], tuple[str, ...]]
     """Serial numbers under which this bench has already given a board with that MAC a key."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from gatehouse_events.bench_record import Measurement, SignedRecord, Step, Verdict
 from gatehouse_hil.bench.measuring import figure, limits
-from gatehouse_hil.bench.record import Measurement, SignedRecord, Step, Verdict
 
 _ILLEGAL: Final = dict.fromkeys(number for number in range(32) if number not in (9, 10, 13))
 """Control characters that XML 1.0 cannot carry."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, assert_never
 
+from gatehouse_events.bench_record import Measurement, Verdict
 from gatehouse_hil.bench import bus, node, power
 from gatehouse_hil.bench.clock import Clock
 from gatehouse_hil.bench.fault import BenchError, Fault
@@ -20,7 +21,6 @@ from gatehouse_hil.bench.plan import (
     OfSelfTestValue,
     Plan,
 )
-from gatehouse_hil.bench.record import Measurement, Verdict
 from gatehouse_hil.bench.station import Station
 
 _START_S: Final = 40.0

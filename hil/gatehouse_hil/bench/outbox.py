@@ -19,8 +19,6 @@ from msgspec import Struct
 from gatehouse_hil.bench.disk_file import replace_file
 from gatehouse_hil.bench.fault import BenchError, Fault
 
-RECORDS: Final = "/api/v1/bench/records"
-DEVICES: Final = "/api/v1/bench/devices"
 MAX_PENDING: Final = 10_000
 """A bench that has been alone for so many boards has other troubles; refuse to fill the disk."""
 _TIMEOUT_S: Final = 10.0

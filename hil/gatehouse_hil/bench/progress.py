@@ -9,7 +9,7 @@ from typing import Final, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from gatehouse_hil.bench.record import StepName, Verdict
+from gatehouse_events.bench_record import StepName, Verdict
 from gatehouse_hil.bench.words import Words
 
 

@@ -7,34 +7,20 @@ HMAC-SHA256, `firmware/node/README.md`), which the node computes by itself, so t
 
 from __future__ import annotations
 
-import hmac
 import secrets
 from dataclasses import dataclass
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
-from msgspec import Struct
 
+from gatehouse_events.bench_api import DeviceRegistration
+from gatehouse_events.key_wrap import key_check, wrap
 from gatehouse_hil.bench import node
 from gatehouse_hil.bench.fault import BenchError, Fault
-from gatehouse_hil.bench.key_wrap import wrap
 from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.station import Station
 
 KEY_BYTES: Final = 16
-_CHECK_TEXT: Final = b"gatehouse key check 1"
-
-
-class Registration(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the fleet is told of a new device: body of `POST /api/v1/bench/devices`."""
-
-    serial: str
-    kind: str
-    mac: str
-    key_check: str
-    key_id: int = 1
-    wrapped_key: str | None = None
-    """See `key_wrap`. None only for simulated boards without a fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +35,7 @@ class Request:
     key_id: int = 1
 
 
-def key_check(key: bytes) -> str:
-    """Return the 8 hex digits by which a key may be named."""
-    return hmac.digest(key, _CHECK_TEXT, "sha256")[:4].hex()
-
-
-async def provision(station: Station, request: Request, fleet: X25519PublicKey | None) -> Registration:
+async def provision(station: Station, request: Request, fleet: X25519PublicKey | None) -> DeviceRegistration:
     """Make a key, write it, compare the node's check value with ours, and return what the fleet must be told.
 
     Raises:
@@ -74,7 +55,7 @@ async def provision(station: Station, request: Request, fleet: X25519PublicKey |
     )
     if not said.ok or said.serial != request.serial or said.key_check != key_check(key):
         raise BenchError(Fault.KEY_CHECK_DIFFERS, serial=request.serial)
-    return Registration(
+    return DeviceRegistration(
         serial=request.serial,
         kind=request.kind.value,
         mac=request.mac,

@@ -6,11 +6,7 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from gatehouse_hil.bench import label
-from gatehouse_hil.bench.kind import Kind
-from gatehouse_hil.bench.label import Label
-from gatehouse_hil.bench.measuring import figure, limits
-from gatehouse_hil.bench.record import (
+from gatehouse_events.bench_record import (
     Calibration,
     Measurement,
     Record,
@@ -19,6 +15,10 @@ from gatehouse_hil.bench.record import (
     Verdict,
     fingerprint_of,
 )
+from gatehouse_hil.bench import label
+from gatehouse_hil.bench.kind import Kind
+from gatehouse_hil.bench.label import Label
+from gatehouse_hil.bench.measuring import figure, limits
 
 _STEPS: Final = {
     "flash": ("烧录", "Flash"),

@@ -10,8 +10,11 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from gatehouse_events import bench_api
+from gatehouse_events.bench_api import DeviceRegistration
+from gatehouse_events.bench_record import Record, StepName, Verdict
 from gatehouse_hil import node_build, rom_image
-from gatehouse_hil.bench import application, calibration, label, outbox, plan
+from gatehouse_hil.bench import application, calibration, label, plan
 from gatehouse_hil.bench.application import Application
 from gatehouse_hil.bench.archive import Archive, Filed
 from gatehouse_hil.bench.fault import BenchError, Fault
@@ -20,8 +23,6 @@ from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.outbox import Sent
 from gatehouse_hil.bench.plan import LoadedPlan
 from gatehouse_hil.bench.progress import Shown
-from gatehouse_hil.bench.provision import Registration
-from gatehouse_hil.bench.record import Record, StepName, Verdict
 from gatehouse_hil.bench.rig import SimulatedRig
 from gatehouse_hil.bench.station import Station
 from gatehouse_hil.bench.workplace import DEFAULT_GAS, Workplace, fleet_key, post_for
@@ -142,8 +143,8 @@ async def upload(place: Workplace) -> Sent:
 
 
 def _job(place: Workplace, station: Station, order: Order, shown: Shown, archive: Archive) -> Job:
-    def register(registration: Registration) -> None:
-        place.outbox.put(outbox.DEVICES, msgspec.json.encode(registration))
+    def register(registration: DeviceRegistration) -> None:
+        place.outbox.put(bench_api.DEVICES, msgspec.json.encode(registration))
 
     return Job(
         station=station,
@@ -185,7 +186,7 @@ def _record(place: Workplace, archive: Archive, job: Job) -> Record:
 
 def _file(place: Workplace, archive: Archive, job: Job) -> Filed:
     filed = archive.add(_record(place, archive, job))
-    place.outbox.put(outbox.RECORDS, filed.content)
+    place.outbox.put(bench_api.RECORDS, filed.content)
     return filed
 
 

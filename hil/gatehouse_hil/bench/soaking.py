@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from gatehouse_events.bench_record import StepName
 from gatehouse_hil.bench import runs
 from gatehouse_hil.bench.progress import Silent
-from gatehouse_hil.bench.record import StepName
 from gatehouse_hil.bench.runs import BoardDone, Wish
 from gatehouse_hil.bench.workplace import Workplace
 

@@ -12,12 +12,12 @@ from typing import Final, assert_never
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from gatehouse_events.bench_record import Where
 from gatehouse_hil.bench import backend_labgrid, backend_local, backend_simulated
 from gatehouse_hil.bench.archive import Archive
 from gatehouse_hil.bench.clock import Clock
 from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.outbox import Outbox, Post
-from gatehouse_hil.bench.record import Where
 from gatehouse_hil.bench.rig import Fleet, LabgridRig, LocalRig, Rig, SimulatedRig
 from gatehouse_hil.bench.rig_memory import RigMemory
 from gatehouse_hil.bench.station import Station

@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehouse_hil.bench.key_wrap import UnwrapError, unwrap, wrap
-from gatehouse_hil.bench.provision import key_check
+from gatehouse_events.key_wrap import UnwrapError, key_check, unwrap, wrap
 
 FLEET = X25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
 KEY = bytes(range(16))

@@ -13,6 +13,7 @@ X25519 between a key made for this one message and the fleet's, HKDF-SHA256 (sal
 from __future__ import annotations
 
 import base64
+import hmac
 import secrets
 from typing import Final
 
@@ -23,11 +24,17 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 INFO: Final = b"gatehouse device key 1"
-_WRAPPED_BYTES: Final = 32 + 12 + 16 + 16
+WRAPPED_BYTES: Final = 32 + 12 + 16 + 16
+_CHECK_TEXT: Final = b"gatehouse key check 1"
 
 
 class UnwrapError(ValueError):
     """These bytes are no device key for us and for this serial number."""
+
+
+def key_check(key: bytes) -> str:
+    """Return the 8 hex digits by which a device key may be named: the first 4 bytes of an HMAC-SHA256 (`firmware/node/README.md`)."""
+    return hmac.digest(key, _CHECK_TEXT, "sha256")[:4].hex()
 
 
 def wrap(key: bytes, *, serial: str, fleet: X25519PublicKey) -> str:
@@ -40,15 +47,15 @@ def wrap(key: bytes, *, serial: str, fleet: X25519PublicKey) -> str:
 
 
 def unwrap(wrapped: str, *, serial: str, fleet: X25519PrivateKey) -> bytes:
-    """Return the device key; the fleet's half, here so that both halves are proved in one place.
+    """Return the device key; the fleet's half.
 
     Raises:
         UnwrapError: not for this key, not for this serial number, or damaged.
     """
     try:
         raw = base64.b64decode(wrapped, validate=True)
-        if len(raw) != _WRAPPED_BYTES:
-            raise UnwrapError(f"{len(raw)} bytes; a wrapped key has {_WRAPPED_BYTES}")
+        if len(raw) != WRAPPED_BYTES:
+            raise UnwrapError(f"{len(raw)} bytes; a wrapped key has {WRAPPED_BYTES}")
         public = X25519PublicKey.from_public_bytes(raw[:32])
         salt = raw[:32] + fleet.public_key().public_bytes_raw()
         return AESGCM(_derive(fleet.exchange(public), salt)).decrypt(raw[32:44], raw[44:], serial.encode())
