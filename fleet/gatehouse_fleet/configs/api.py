@@ -34,7 +34,7 @@ from gatehouse_fleet.configs.errors import FaultyTextError, RolloutError
 from gatehouse_fleet.configs.groups import Group
 from gatehouse_fleet.configs.plan import RolloutState, StepState
 from gatehouse_fleet.configs.rollout import MAX_GATEWAYS, Wish
-from gatehouse_fleet.configs.template import MAX_VALUE_CHARS, MAX_VARIABLES, variables_of
+from gatehouse_fleet.configs.template import MAX_VALUE_CHARS, MAX_VARIABLES, Value, variables_of
 from gatehouse_fleet.configs.versions import Version
 from gatehouse_fleet.orders.service import OUTCOMES_TOPIC
 from gatehouse_fleet.people import audit
@@ -53,10 +53,26 @@ Variable = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_]{0,63}$")]
 Text = Annotated[str, StringConstraints(max_length=MAX_VALUE_CHARS, pattern="^[^\\x00-\\x1f\\x7f]*$")]
 Small = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 Whole = Annotated[int, Field(ge=-(2**53), le=2**53)]
-Variables = Annotated[dict[Variable, bool | Whole | Small | Text], Field(max_length=MAX_VARIABLES)]
 GroupPath = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="the group's name")]
 TemplatePath = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{0,62}$", description="the template's name")]
 GatewayId = Annotated[str, StringConstraints(pattern="^[a-z0-9][a-z0-9-]{2,62}$")]
+
+
+class VariableBody(Body):
+    """What a template's variable is."""
+
+    name: Variable
+    value: bool | Whole | Small | Text
+
+
+Variables = Annotated[tuple[VariableBody, ...], Field(max_length=MAX_VARIABLES)]
+
+
+class VariableView(Answer):
+    """What a template's variable is."""
+
+    name: str
+    value: str | int | float | bool
 
 
 class FaultView(Answer):
@@ -139,21 +155,21 @@ class GroupBody(Body):
 
     node_id: Number
     template: Code
-    variables: Variables = Field(default_factory=dict)
+    variables: Variables = ()
 
 
 class MemberBody(Body):
     """A gateway's place in a group."""
 
     group: Code
-    variables: Variables = Field(default_factory=dict)
+    variables: Variables = ()
 
 
 class MemberView(Answer):
     """One gateway of a group."""
 
     gateway_id: str
-    variables: dict[str, str | int | float | bool]
+    variables: list[VariableView]
 
 
 class GroupView(Answer):
@@ -162,7 +178,7 @@ class GroupView(Answer):
     name: str
     node_id: int
     template: str
-    variables: dict[str, str | int | float | bool]
+    variables: list[VariableView]
     members: list[MemberView]
 
 
@@ -339,7 +355,9 @@ async def put_group(name: GroupPath, body: GroupBody, services: Shared, who: Man
         known = await groups.get_group(db, name)
         for node_id in {body.node_id, body.node_id if known is None else known.node_id}:
             await _reach_node(db, who, node_id)
-        group = Group(name=name, node_id=body.node_id, template=body.template, variables=dict(body.variables))
+        group = Group(
+            name=name, node_id=body.node_id, template=body.template, variables=_values(body.variables)
+        )
         await groups.put_group(db, group)
         await _audit(db, services, who, "config.group", name, body.node_id)
         return await _group_view(db, group)
@@ -358,7 +376,7 @@ async def join_group(gateway_id: GatewayIdPath, body: MemberBody, services: Shar
     async with services.store.begin() as db:
         source = await _reached(db, who, gateway_id)
         group = await _group(db, who, body.group)
-        await groups.join(db, source.no, group.name, dict(body.variables))
+        await groups.join(db, source.no, group.name, _values(body.variables))
         await _audit(db, services, who, "config.join", f"{gateway_id} {body.group}", source.node_id)
     return Done()
 
@@ -542,12 +560,20 @@ async def _group_view(db: AsyncConnection, group: Group) -> GroupView:
         name=group.name,
         node_id=group.node_id,
         template=group.template,
-        variables=group.variables,
+        variables=_variables(group.variables),
         members=[
-            MemberView(gateway_id=member.gateway_id, variables=member.variables)
+            MemberView(gateway_id=member.gateway_id, variables=_variables(member.variables))
             for member in await groups.members(db, group.name)
         ],
     )
+
+
+def _values(variables: tuple[VariableBody, ...]) -> dict[str, Value]:
+    return {one.name: one.value for one in variables}
+
+
+def _variables(values: dict[str, Value]) -> list[VariableView]:
+    return [VariableView(name=name, value=value) for name, value in sorted(values.items())]
 
 
 async def _audit(

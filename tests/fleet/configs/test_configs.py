@@ -349,6 +349,32 @@ def test_whatever_stands_a_rollout_never_touches_who_must_be_left_alone(
     assert not decided.bring_back or state is RolloutState.ROLLING_BACK
 
 
+async def test_a_group_is_brought_out_by_its_template_over_http(
+    live_server: LiveServer, tmp_path: Path
+) -> None:
+    async with site(live_server, tmp_path / "gw") as found:
+        made = await found.people.post("/api/v1/config-templates/std", json={"text": TEMPLATE})
+        assert made.json()["variables"] == ["community_id", "estate", "gateway_id", "lon"]
+        group = {
+            "node_id": found.community,
+            "template": "std",
+            "variables": [{"name": "estate", "value": "示例花园"}, {"name": "lon", "value": 122.0}],
+        }
+        assert (await found.people.put("/api/v1/config-groups/g", json=group)).status_code == 200
+        joined = {"group": "g", "variables": [{"name": "lon", "value": 122.5}]}
+        assert (
+            await found.people.put(f"/api/v1/gateways/{GATEWAY}/config-group", json=joined)
+        ).status_code == 200
+        (member,) = (await found.people.get("/api/v1/config-groups/g")).json()["members"]
+        assert member == {"gateway_id": GATEWAY, "variables": [{"name": "lon", "value": 122.5}]}
+        run = await found.people.post("/api/v1/config-rollouts", json={"title": "示例", "group": "g"})
+        assert run.status_code == 201, run.text
+        text = (await found.people.get(f"/api/v1/gateways/{GATEWAY}/config-versions/1")).json()["text"]
+        assert "lon: 122.5" in text
+        again = await found.people.post("/api/v1/config-rollouts", json={"title": "示例", "group": "g"})
+        assert (again.status_code, again.json()["reason"]) == (409, "busy")
+
+
 async def test_a_gateway_fetches_its_version_and_nobody_else_s(
     live_server: LiveServer, tmp_path: Path
 ) -> None:
