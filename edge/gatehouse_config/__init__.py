@@ -6,7 +6,7 @@ A leaf beside the journal: it reads files and nothing else, and knows neither dr
 from gatehouse_config.changes import Changes, diff
 from gatehouse_config.fault import ConfigError, Fault, FaultyConfigError, ProfileError
 from gatehouse_config.gas_profile import GasSample, decode
-from gatehouse_config.load import check, examine, load
+from gatehouse_config.load import check, load
 from gatehouse_config.model import GatewayConfig
 
 __all__ = [
@@ -20,6 +20,5 @@ __all__ = [
     "check",
     "decode",
     "diff",
-    "examine",
     "load",
 ]

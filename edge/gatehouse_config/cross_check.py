@@ -23,12 +23,9 @@ from gatehouse_config.yaml_source import Step
 
 
 def cross_faults(
-    draft: Draft, profiles: Mapping[str, Profile], directory: Path | None
+    draft: Draft, profiles: Mapping[str, Profile], directory: Path
 ) -> tuple[list[Found], dict[str, bytes]]:
-    """Return every fault between parts, and the keys that were read (file name as in the yaml -> 16 bytes).
-
-    Without a directory the files that the configuration names are elsewhere: nothing is said of them.
-    """
+    """Return every fault between parts, and the keys that were read (file name as in the yaml -> 16 bytes)."""
     keys: dict[str, bytes] = {}
     found = [
         *_ids(draft),
@@ -40,9 +37,9 @@ def cross_faults(
         *_radios(draft),
         *_outputs(draft, profiles),
         *contact_faults(draft),
+        *key_faults(draft, directory, keys),
+        *secret_faults(draft, directory),
     ]
-    if directory is not None:
-        found += [*key_faults(draft, directory, keys), *secret_faults(draft, directory)]
     return found, keys
 
 

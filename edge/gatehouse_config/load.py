@@ -59,16 +59,6 @@ def check(path: Path | str) -> list[Fault]:
     return _examined(Path(path), Path(path).parent)[1]
 
 
-def examine(text: str) -> tuple[GatewayConfig | None, list[Fault]]:
-    """Return the configuration in a text and everything that is wrong with it, as far as the text alone tells.
-
-    For whoever does not sit at the gateway (the fleet): key files, secrets and profiles of its own are not looked for, so
-    a configuration that is right here may still be refused there. Good for reading and comparing, not for running.
-    """
-    config, faults = _judged(text, None)
-    return (None if faults else config), faults
-
-
 def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Fault]]:
     try:
         with path.open("rb") as file:
@@ -76,11 +66,7 @@ def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Faul
         text = data.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         return None, [Fault(path="", message=f"{path} cannot be read: {error}")]
-    return _judged(text, folder)
-
-
-def _judged(text: str, folder: Path | None) -> tuple[GatewayConfig | None, list[Fault]]:
-    if len(text.encode("utf-8", errors="replace")) > yaml_source.MAX_BYTES:
+    if len(data) > yaml_source.MAX_BYTES:
         return None, [Fault(path="", message=f"larger than {yaml_source.MAX_BYTES} bytes")]
     source = yaml_source.parse(text)
     if not isinstance(source.data, dict):
@@ -95,8 +81,6 @@ def _judged(text: str, folder: Path | None) -> tuple[GatewayConfig | None, list[
     except ValidationError as error:
         faults.extend(_model_faults(error, source))
     crossed, keys = cross_faults(_draft(source.data), profiles, folder)
-    if folder is None and source.data.get("profiles_directory") is not None:
-        crossed = [(place, message) for place, message in crossed if place[-1] != "profile"]
     faults.extend(source.faults)
     faults.extend(
         Fault(path=written(place), message=message, line=source.line(place)) for place, message in crossed
@@ -104,13 +88,13 @@ def _judged(text: str, folder: Path | None) -> tuple[GatewayConfig | None, list[
     ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.path))[:_MAX_FAULTS]
     if config is None or ordered:
         return None, ordered
-    return (config if folder is None else config.placed(folder.absolute(), profiles=profiles, keys=keys)), []
+    return config.placed(folder.absolute(), profiles=profiles, keys=keys), []
 
 
-def _profiles(data: dict[str, object], directory: Path | None) -> tuple[dict[str, Profile], list[Fault]]:
+def _profiles(data: dict[str, object], directory: Path) -> tuple[dict[str, Profile], list[Fault]]:
     profiles = shipped()
     named = data.get("profiles_directory")
-    if directory is None or not isinstance(named, str) or "\0" in named:
+    if not isinstance(named, str) or "\0" in named:
         return profiles, []
     own, wrong = load_directory(directory / named)
     doubled = [

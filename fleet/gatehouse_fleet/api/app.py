@@ -32,7 +32,6 @@ from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
-from gatehouse_fleet.configs import api as configs_api
 from gatehouse_fleet.evidence import api as evidence_api
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
@@ -55,7 +54,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     stream.router,
     city_api.router,
     evidence_api.router,
-    configs_api.router,
     webhooks_api.router,
 )
 """Every router of the API, one line each."""

@@ -9,20 +9,12 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse_config import yaml_source
 from gatehouse_fleet.cases import photos
 
-MAX_CONFIG: Final = yaml_source.MAX_BYTES
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
 LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"/api/v1/cases/\d{1,16}/photos"), photos.MAX_BYTES),
-    (
-        re.compile(
-            r"/api/v1/(gateways/[a-z0-9-]{3,63}/config-versions|config-templates/[a-z0-9-]{1,63}|config-check)"
-        ),
-        2 * MAX_CONFIG,
-    ),
 )
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
 CSP: Final = (

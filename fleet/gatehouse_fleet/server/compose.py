@@ -19,7 +19,6 @@ from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.city.service import couriers
-from gatehouse_fleet.configs.service import Configs
 from gatehouse_fleet.evidence.service import Evidence
 from gatehouse_fleet.evidence.step import EvidenceStep
 from gatehouse_fleet.ingest.app import front
@@ -65,7 +64,6 @@ def build(services: Services, desk: Desk) -> Built:
     projector = Projector(services, steps=(cases, EvidenceStep(services.settings)))
     orders = Orders(services, gate.require, on_outcome=cases.on_outcome)
     evidence = Evidence(services, gate.require)
-    configs = Configs(services, gate.require)
 
     def committed(commits: Sequence[Committed]) -> None:
         projector.committed(commits)
@@ -85,7 +83,6 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="projection", run=projector.run),
         Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
-        Part(name="rollouts of configurations", run=configs.run),
         Part(name="retention of evidence", run=evidence.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="clockwork of cases", run=partial(clockwork.run, office)),
@@ -100,7 +97,7 @@ def build(services: Services, desk: Desk) -> Built:
     if not services.store.is_sqlite:
         parts.append(Part(name="wakes between workers", run=partial(relay_wakes, services)))
     return Built(
-        app=front(ingest.app, orders.front(evidence.front(configs.front(api)))),
+        app=front(ingest.app, orders.front(evidence.front(api))),
         parts=tuple(parts),
         keeper=keeper,
         close=orders.downlink.close,

@@ -81,42 +81,6 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("id", name=op.f("pk_city_target")),
     )
     op.create_table(
-        "config_group",
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("node_id", NUMBER, nullable=False),
-        sa.Column("template", sa.String(length=64), nullable=False),
-        sa.Column("variables", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_config_group")),
-    )
-    op.create_table(
-        "config_rollout",
-        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("title", sa.String(length=128), nullable=False),
-        sa.Column("node_id", NUMBER, nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("why", sa.String(length=512), server_default="", nullable=False),
-        sa.Column("pilots", NUMBER, nullable=False),
-        sa.Column("batch", NUMBER, nullable=False),
-        sa.Column("max_failures", NUMBER, nullable=False),
-        sa.Column("soak_s", sa.Float(), nullable=False),
-        sa.Column("confirm_within_s", sa.Float(), nullable=False),
-        sa.Column("made_by", sa.String(length=64), nullable=False),
-        sa.Column("made_at", sa.BigInteger(), nullable=False),
-        sa.Column("changed_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_config_rollout")),
-    )
-    op.create_index(op.f("ix_config_rollout_state"), "config_rollout", ["state"], unique=False)
-    op.create_table(
-        "config_template",
-        sa.Column("name", sa.String(length=64), nullable=False),
-        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("note", sa.String(length=256), server_default="", nullable=False),
-        sa.Column("made_by", sa.String(length=64), nullable=False),
-        sa.Column("made_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("name", "number", name=op.f("pk_config_template")),
-    )
-    op.create_table(
         "entry",
         sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
         sa.Column("lane", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -441,62 +405,6 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     )
     op.create_index("ix_city_receipt_alarm", "city_receipt", ["alarm_id"], unique=False)
     op.create_index("ix_city_receipt_entry", "city_receipt", ["gateway_no", "epoch", "seq"], unique=False)
-    op.create_table(
-        "config_member",
-        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("group_name", sa.String(length=64), nullable=False),
-        sa.Column("variables", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_member_gateway_no_gateway")
-        ),
-        sa.ForeignKeyConstraint(
-            ["group_name"], ["config_group.name"], name=op.f("fk_config_member_group_name_config_group")
-        ),
-        sa.PrimaryKeyConstraint("gateway_no", name=op.f("pk_config_member")),
-    )
-    op.create_index(op.f("ix_config_member_group_name"), "config_member", ["group_name"], unique=False)
-    op.create_table(
-        "config_step",
-        sa.Column("rollout_id", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("position", NUMBER, nullable=False),
-        sa.Column("is_pilot", sa.Boolean(), nullable=False),
-        sa.Column("number", NUMBER, nullable=False),
-        sa.Column("before", NUMBER, nullable=True),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("order_epoch", sa.String(length=32), nullable=True),
-        sa.Column("order_seq", NUMBER, nullable=True),
-        sa.Column("ordered_at", sa.BigInteger(), nullable=True),
-        sa.Column("expires_at", sa.BigInteger(), nullable=True),
-        sa.Column("settled_at", sa.BigInteger(), nullable=True),
-        sa.Column("detail", sa.Text(), server_default="", nullable=False),
-        sa.ForeignKeyConstraint(
-            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_step_gateway_no_gateway")
-        ),
-        sa.ForeignKeyConstraint(
-            ["rollout_id"], ["config_rollout.id"], name=op.f("fk_config_step_rollout_id_config_rollout")
-        ),
-        sa.PrimaryKeyConstraint("rollout_id", "gateway_no", name=op.f("pk_config_step")),
-    )
-    op.create_index(
-        "ix_config_step_order", "config_step", ["gateway_no", "order_epoch", "order_seq"], unique=False
-    )
-    op.create_table(
-        "config_version",
-        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("version", sa.String(length=128), nullable=False),
-        sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
-        sa.Column("origin", sa.String(length=160), server_default="", nullable=False),
-        sa.Column("note", sa.String(length=256), server_default="", nullable=False),
-        sa.Column("made_by", sa.String(length=64), nullable=False),
-        sa.Column("made_at", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_version_gateway_no_gateway")
-        ),
-        sa.PrimaryKeyConstraint("gateway_no", "number", name=op.f("pk_config_version")),
-    )
     op.create_table(
         "device",
         sa.Column("no", NUMBER, autoincrement=True, nullable=False),

@@ -1,1 +1,0 @@
-"""Configurations of the gateways: versions with differences, templates, and rollouts that begin with a few and confirm themselves."""
