@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup run test nightly bench check fix docs lock clean
+.PHONY: help setup run test nightly bench hil check fix docs lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -10,7 +10,7 @@ help:            ## this list
 setup:           ## virtual environment, locked packages, Debian packages when missing
 	@.ci/setup
 
-run: setup       ## the whole gateway on a simulated estate; prints the console's address and the scenarios
+run: setup       ## a district: gateway on simulated wires, fleet server, twenty light communities, a city platform
 	@$(PY) -m gatehouse_hil estate
 
 test: setup check  ## formats, types, import contracts, then every test (a fifth of the fault rounds)
@@ -22,6 +22,9 @@ nightly: setup check  ## every fault round, long property tests
 bench: setup     ## measured figures beside a named peer's, ratios in one run
 	@$(PY) tests/bench
 
+hil: setup       ## the tests of nodes on real boards: make hil RIG=file
+	$(PY) -m pytest -q tests/hil/test_gas_interop.py tests/hil/test_button_interop.py tests/hil/test_node_and_gateway.py --rig $(RIG)
+
 check:           ## lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }
 	@.venv/bin/ruff check --quiet .
@@ -32,12 +35,14 @@ fix:             ## format and mend what a machine can
 	@.venv/bin/ruff check --fix --quiet . || true
 	@.venv/bin/ruff format --quiet .
 
-docs: setup      ## write the generated reference of gateway.yaml
+docs: setup      ## write what is generated: the reference of gateway.yaml, the fleet's first migration
 	@$(PY) -m gatehouse_config.reference > build-docs.tmp && mv build-docs.tmp docs/configuration.md
+	@$(PY) -m gatehouse_fleet.store.migrations.renew
 
 lock:            ## renew the hashed requirement files (needs uv)
-	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-package gatehouse requirements/edge.in -o requirements/edge.txt
-	uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-package gatehouse requirements/dev.in -o requirements/dev.txt
+	@for role in edge fleet dev; do \
+	  uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	    --no-emit-package gatehouse requirements/$$role.in -o requirements/$$role.txt; done
 
 clean:           ## remove everything that is not in git
 	rm -rf .venv .mypy_cache .ruff_cache .hypothesis node_modules var

@@ -77,7 +77,7 @@ def _devices(config: GatewayConfig) -> dict[str, tuple[object, ...]]:
             if isinstance(device, GasDevice | LiftDevice | IoDevice)
             else None
         )
-        keys = device.keys if isinstance(device, LiftDevice | ButtonDevice | BeaconDevice) else ()
+        keys = device.keys if isinstance(device, GasDevice | LiftDevice | ButtonDevice | BeaconDevice) else ()
         found[device.id] = (device, profile, tuple(config.key(key) for key in keys))
     return found
 

@@ -1,10 +1,15 @@
-"""Read gateway.yaml: either a whole, cross-checked configuration or every fault at once."""
+"""Read gateway.yaml: either a whole, cross-checked configuration or every fault at once.
+
+`load` and `check` stand on the gateway and read what the file names; `examine` stands elsewhere (at the fleet server) and
+asks only what the text itself can answer: keys and secrets do not travel, so it says which files must be there.
+"""
 
 from __future__ import annotations
 
 import difflib
 import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
@@ -17,6 +22,7 @@ from gatehouse_config.devices import Device
 from gatehouse_config.draft import Draft
 from gatehouse_config.fault import Fault, FaultyConfigError
 from gatehouse_config.model import GatewayConfig
+from gatehouse_config.named_files import NamedFile, named_files
 from gatehouse_config.notifiers import Notifiers
 from gatehouse_config.outputs import Output
 from gatehouse_config.profiles import Profile, load_directory, shipped
@@ -36,6 +42,18 @@ _SECTIONS: Final[dict[str, TypeAdapter[Any]]] = {
 }
 _MAX_FAULTS: Final = 500
 """Nobody corrects more in one sitting; bounds the answer to a hostile file."""
+_TOO_LARGE: Final = Fault(path="", message=f"larger than {yaml_source.MAX_BYTES} bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What a text says, seen away from its gateway."""
+
+    config: GatewayConfig | None
+    """Without keys and profiles; None: it has faults."""
+    faults: tuple[Fault, ...]
+    files: tuple[NamedFile, ...]
+    """What it names and nobody has read: these must lie on the gateway."""
 
 
 def load(path: Path | str, *, folder: Path | None = None) -> GatewayConfig:
@@ -59,6 +77,18 @@ def check(path: Path | str) -> list[Fault]:
     return _examined(Path(path), Path(path).parent)[1]
 
 
+def examine(text: str) -> Examined:
+    """Return what can be said of a configuration away from its gateway: no file is read.
+
+    Whether the files it names are there and good is said by the gateway when it tries the configuration; a device with a profile
+    that is not shipped is let pass when the text has a `profiles_directory`.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > yaml_source.MAX_BYTES:
+        return Examined(config=None, faults=(_TOO_LARGE,), files=())
+    config, faults = _examined_text(text, None)
+    return Examined(config=config, faults=tuple(faults), files=() if config is None else named_files(config))
+
+
 def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Fault]]:
     try:
         with path.open("rb") as file:
@@ -67,20 +97,27 @@ def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Faul
     except (OSError, UnicodeDecodeError) as error:
         return None, [Fault(path="", message=f"{path} cannot be read: {error}")]
     if len(data) > yaml_source.MAX_BYTES:
-        return None, [Fault(path="", message=f"larger than {yaml_source.MAX_BYTES} bytes")]
+        return None, [_TOO_LARGE]
+    return _examined_text(text, folder)
+
+
+def _examined_text(text: str, folder: Path | None) -> tuple[GatewayConfig | None, list[Fault]]:
     source = yaml_source.parse(text)
     if not isinstance(source.data, dict):
         faults = list(source.faults) or [
             Fault(path="", message="the file must hold sections such as gateway: and site:", line=1)
         ]
         return None, faults
-    profiles, faults = _profiles(source.data, folder)
+    profiles, faults = (shipped(), []) if folder is None else _profiles(source.data, folder)
     config: GatewayConfig | None = None
     try:
         config = GatewayConfig.model_validate(source.data)
     except ValidationError as error:
         faults.extend(_model_faults(error, source))
-    crossed, keys = cross_faults(_draft(source.data), profiles, folder)
+    draft = _draft(source.data)
+    crossed, keys = cross_faults(draft, profiles, folder)
+    if folder is None and "profiles_directory" in source.data:
+        crossed = [(place, said) for place, said in crossed if not _is_own_profile(place, draft, profiles)]
     faults.extend(source.faults)
     faults.extend(
         Fault(path=written(place), message=message, line=source.line(place)) for place, message in crossed
@@ -88,7 +125,18 @@ def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Faul
     ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.path))[:_MAX_FAULTS]
     if config is None or ordered:
         return None, ordered
+    if folder is None:
+        return config, []
     return config.placed(folder.absolute(), profiles=profiles, keys=keys), []
+
+
+def _is_own_profile(place: tuple[Step, ...], draft: Draft, profiles: dict[str, Profile]) -> bool:
+    """Return whether a fault is about a profile that only the gateway can have."""
+    match place:
+        case ("devices", int() as index, "profile"):
+            return getattr(draft.devices.get(index), "profile", None) not in profiles
+        case _:
+            return False
 
 
 def _profiles(data: dict[str, object], directory: Path) -> tuple[dict[str, Profile], list[Fault]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
 import sys
+import time
 from collections.abc import Callable
-from getpass import getpass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from gatehouse_config import ConfigError, check, load
 from gatehouse_journal import JournalError
 from gatehouse_journal import cli as journal_cli
 
+_LOOK_EVERY_S: Final = 0.5
 _MARKS: Final = {"ok": " ok ", "warn": "warn", "fail": "FAIL"}
 
 
@@ -41,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     bundle = commands.add_parser("bundle", help="write a diagnostics bundle without secrets or names")
     _config(bundle)
     bundle.add_argument("--output", type=Path, default=Path("gatehouse-bundle.tar.gz"), help="file to write")
+    _add_node(commands)
     enrol = commands.add_parser(
         "enrol", help="trade a one-time code for this gateway's certificate at its fleet server"
     )
@@ -63,6 +66,23 @@ def _parser() -> argparse.ArgumentParser:
     journal_cli.add_parser(commands)
     _json(commands.add_parser("version", help="print the version"))
     return parser
+
+
+def _add_node(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    node = commands.add_parser("node", help="look after the sensor nodes of our own")
+    verbs = node.add_subparsers(dest="verb", required=True, metavar="VERB")
+    update = verbs.add_parser(
+        "update", help="send new firmware to a gas or lift node over its own bus, through the running gateway"
+    )
+    _config(update)
+    update.add_argument("device", help="id of the device in gateway.yaml")
+    update.add_argument("image", type=Path, help="firmware image")
+    update.add_argument("--permit-older", action="store_true", help="also when the node runs a newer version")
+    update.add_argument(
+        "--by", default=getpass.getuser(), help="who asks, for the journal (default: this user)"
+    )
+    update.add_argument("--wait", type=float, default=1800, metavar="S", help="how long to wait for the end")
+    _json(update)
 
 
 def _config(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +134,36 @@ def _bundle(args: argparse.Namespace) -> int:
     return 0
 
 
+def _node(args: argparse.Namespace) -> int:
+    from gatehouse_config import load
+    from gatehouse_edge.drivers.node_update import NodeUpdateError, Result
+    from gatehouse_edge.node_updates import place_order, read_result
+
+    config = load(args.config)
+    try:
+        order_id = place_order(
+            config, args.device, args.image.read_bytes(), by=args.by, permits_older=args.permit_older
+        )
+    except NodeUpdateError as error:
+        print(f"gatehouse-edge: {error}", file=sys.stderr)
+        return 1
+    left_s = args.wait
+    while (outcome := read_result(config, order_id)) is None:
+        if left_s <= 0:
+            print(
+                f"gatehouse-edge: order {order_id} has not ended; the journal will say how", file=sys.stderr
+            )
+            return 1
+        left_s -= _LOOK_EVERY_S
+        time.sleep(_LOOK_EVERY_S)
+    if args.json:
+        print(msgspec.json.encode(outcome).decode())
+    else:
+        versions = f"{outcome.from_version or '?'} -> {outcome.to_version or '?'}"
+        print(f"{args.device}: {outcome.result} ({versions}) {outcome.detail}".rstrip())
+    return 0 if outcome.result is Result.CONFIRMED else 1
+
+
 def _enrol(args: argparse.Namespace) -> int:
     from gatehouse_edge.uplink.enrolment import enrol, fetch_root
     from gatehouse_edge.uplink.errors import UplinkError
@@ -130,7 +180,7 @@ def _enrol(args: argparse.Namespace) -> int:
             root = args.ca.read_text(encoding="ascii")
         else:
             root = asyncio.run(fetch_root(url, args.fingerprint, proxy=proxy))
-        code = getpass("one-time code 一次性登记码: ") if sys.stdin.isatty() else sys.stdin.readline()
+        code = getpass.getpass("one-time code 一次性登记码: ") if sys.stdin.isatty() else sys.stdin.readline()
         asyncio.run(
             enrol(
                 config.fleet_directory,
@@ -178,6 +228,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "enrol": _enrol,
     "local-config": _local_config,
     "journal": journal_cli.run,
+    "node": _node,
     "version": _version,
 }
 

@@ -20,7 +20,7 @@ from gatehouse_edge.uplink.config_trial import ConfigHost, ConfigTrials, left_tr
 from gatehouse_edge.uplink.evidence import FOLDER, EvidenceQueue
 from gatehouse_edge.uplink.link import Link
 from gatehouse_edge.uplink.order_desk import RECEIPT_KEY, Receipt
-from gatehouse_journal import Reader
+from gatehouse_journal import JournalError, Reader
 from gatehouse_journal.outgoing import Outgoing
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class FleetPart:
                 seq = await asyncio.to_thread(self._received, gateway_id)
                 while seq and await self._ledger.prune(seq):  # noqa: ASYNC110  # one piece, then a pause for alarms
                     await asyncio.sleep(_PRUNE_PAUSE_S)
-            except LedgerError as error:
+            except (LedgerError, JournalError) as error:
                 _log.warning("old entries stay for now: %s", error)
             await asyncio.sleep(_PRUNE_EVERY_S)
 
@@ -139,6 +139,9 @@ class FleetPart:
         value = self._ledger.kept(RECEIPT_KEY)
         if value is None:
             return 0
-        receipt = msgspec.json.decode(value, type=Receipt)
+        try:
+            receipt = msgspec.json.decode(value, type=Receipt)
+        except msgspec.DecodeError:
+            return 0  # another version's; the next receipt puts it right
         with Reader.open(self._directory) as reader:
             return receipt.seq if Outgoing(reader, gateway_id).knows(receipt.epoch) else 0

@@ -40,6 +40,7 @@ from gatehouse_edge.fleet_part import FleetPart
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
+from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
@@ -171,6 +172,7 @@ class Gateway:
                 "notifier's bell": self._ring,
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
+                "node updates": self._node_updates().run,
                 "reload": self._reload,
                 "configuration trial": self._fleet.try_configs,
             }
@@ -192,6 +194,14 @@ class Gateway:
             await crew.dismiss_all(_DISMISS_LIMIT_S)
             self._ledger.stop()
             await asyncio.wait({ledger})
+
+    def _node_updates(self) -> NodeUpdates:
+        return NodeUpdates(
+            lambda: self._config,
+            carriers=lambda: self._drivers,
+            has_alarm=lambda device_id: any(alarm.device_id == device_id for alarm in self._ledger.alarms()),
+            journal=self._ledger,
+        )
 
     def want_reload(self) -> None:
         """Read the configuration again; called by SIGHUP."""

@@ -17,6 +17,7 @@ PARTS = (
     ("fleet_ingest.py", "committed events a second at the fleet, beside the bare database"),
     ("fleet_latency.py", "a thousand gateways posting, an alarm to a screen, a backlog beside news"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
+    ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )
 
 

@@ -21,7 +21,7 @@ from gatehouse_edge.alarms.commands import (
     CommandResult,
     StartTest,
 )
-from gatehouse_edge.ledger import OrderPlace, Settlement
+from gatehouse_edge.ledger import LedgerClosedError, LedgerError, OrderPlace, Settlement
 from gatehouse_edge.uplink.evidence import EvidenceQueue
 from gatehouse_events.alarm import Actor
 from gatehouse_events.orders import (
@@ -109,6 +109,16 @@ class OrderDesk:
         Raises:
             LedgerClosedError: the gateway is stopping; the order comes again.
         """
+        try:
+            await self._carry(found)
+        except LedgerClosedError:
+            raise
+        except LedgerError as error:
+            # Whatever one order does to us, those behind it must be carried out.
+            _log.exception("order %d cannot be carried out", found.seq)
+            await self._say(found, OrderResult.FAILED, str(error))
+
+    async def _carry(self, found: Order | UnknownOrder) -> None:
         if isinstance(found, UnknownOrder):
             await self._say(found, OrderResult.NOT_UNDERSTOOD, "this version does not know such an order")
             return

@@ -27,6 +27,7 @@ from gatehouse_edge.uplink.order_feed import OrderFeed
 from gatehouse_edge.uplink.replicator import Replicator
 from gatehouse_edge.uplink.status import ConfigOrigin, status_of
 from gatehouse_events.fleet_api import STATUS_EVERY_S, GatewayStatus, RenewRequest
+from gatehouse_journal import JournalError
 from gatehouse_journal.signer import public_keys
 
 _NOT_ENROLLED_PAUSE_S: Final = 15.0
@@ -186,7 +187,10 @@ class Uplink:
     async def _count(self, replicator: Replicator) -> None:
         while True:
             await asyncio.sleep(_COUNT_EVERY_S)
-            await replicator.count()
+            try:
+                await replicator.count()
+            except JournalError as error:
+                _log.warning("the backlog cannot be counted: %s", error)
 
     async def _renew(self, client: FleetClient, replicator: Replicator) -> None:
         """Ask for the next certificate when it is time, or when the fleet has to hear of a new journal key.

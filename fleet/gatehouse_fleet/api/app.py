@@ -13,6 +13,8 @@ from gatehouse_fleet.api import (
     alarms,
     audit,
     cases_api,
+    config_rollouts,
+    configs,
     coverage,
     enrolment,
     gateways,
@@ -55,6 +57,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     city_api.router,
     evidence_api.router,
     webhooks_api.router,
+    configs.router,
+    config_rollouts.router,
 )
 """Every router of the API, one line each."""
 PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)

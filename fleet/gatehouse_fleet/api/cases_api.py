@@ -201,7 +201,10 @@ async def case_statistics(
     start, end = _span(start, days)
     async with office.store.read() as db:
         path = await _place(db, who, node_id)
-        found = await statistics.districts(db, path, start, end, office.clock.now())
+        try:
+            found = await statistics.districts(db, path, start, end, office.clock.now())
+        except RefusedError as refused:
+            raise _problem(refused) from refused
     return [district_of(one) for one in found]
 
 
@@ -217,7 +220,10 @@ async def alarm_load(
     start, end = _span(start, days)
     async with office.store.read() as db:
         path = await _place(db, who, node_id)
-        found = await statistics.desks(db, path, start, end, office.clock.now())
+        try:
+            found = await statistics.desks(db, path, start, end, office.clock.now())
+        except RefusedError as refused:
+            raise _problem(refused) from refused
     return [load_of(one) for one in found]
 
 

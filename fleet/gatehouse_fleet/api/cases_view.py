@@ -136,6 +136,8 @@ class CaseDetail(Answer):
 
     case: CaseSummary
     alarms: list[CaseAlarm]
+    """Newest first, at most 1000."""
+    alarm_count: int
     deadlines: list[CaseDeadline]
     timeline: list[CaseLine]
     photos: list[CasePhoto]
@@ -230,6 +232,7 @@ def detail_of(one: Opened, now: datetime, *, hides_words: bool) -> CaseDetail:
     return CaseDetail(
         case=summary_of(one.listed),
         alarms=[_alarm(row) for row in one.alarms],
+        alarm_count=one.alarm_count,
         deadlines=[_deadline(row, now) for row in one.deadlines],
         timeline=[_line(row, hides_words=hides_words) for row in one.lines],
         photos=[CasePhoto.model_validate(_columns(row, CasePhoto)) for row in one.photos],

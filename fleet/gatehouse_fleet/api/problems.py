@@ -32,6 +32,8 @@ class FieldFault(BaseModel):
 
     at: str
     message: str
+    line: int | None = None
+    """Of a text that was sent, from 1."""
 
 
 class Problem(BaseModel):
@@ -57,8 +59,10 @@ class ProblemError(FleetError):
         *,
         detail: str | None = None,
         retry_after_s: float | None = None,
+        errors: list[FieldFault] | None = None,
     ) -> None:
         super().__init__(f"{status} {reason}")
+        self.errors: Final = errors
         self.status: Final = status
         self.reason: Final = reason
         self.text: Final = text
@@ -95,7 +99,7 @@ def problem_response(problem: ProblemError, *, errors: list[FieldFault] | None =
 async def on_problem(_: Request, error: Exception) -> Response:
     """Answer a `ProblemError`."""
     assert isinstance(error, ProblemError)  # noqa: S101  # registered for that class only
-    return problem_response(error)
+    return problem_response(error, errors=error.errors)
 
 
 async def on_http(_: Request, error: Exception) -> Response:

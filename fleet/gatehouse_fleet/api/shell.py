@@ -13,8 +13,12 @@ from gatehouse_fleet.cases import photos
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
+MAX_CONFIG_BYTES: Final = 3 * 1024 * 1024
+"""A configuration of 1 MiB as a JSON string: line ends and quotes take two bytes."""
 LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"/api/v1/cases/\d{1,16}/photos"), photos.MAX_BYTES),
+    (re.compile(r"/api/v1/gateways/[a-z0-9-]{3,63}/config-(versions|check)"), MAX_CONFIG_BYTES),
+    (re.compile(r"/api/v1/config-templates/[a-z0-9-]{1,63}"), MAX_CONFIG_BYTES),
 )
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
 CSP: Final = (

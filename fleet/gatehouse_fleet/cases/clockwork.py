@@ -6,9 +6,12 @@ meanwhile is taken at the first look, in order, once.
 
 from __future__ import annotations
 
+import logging
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.cases import inbox, lights, limits
@@ -24,6 +27,8 @@ from gatehouse_fleet.store.schema.cases import deadline
 MAX_CASES: Final = 200
 """Looked at in one go; the rest follows at once."""
 TOPIC: Final = "cases"
+_PUT_OFF: Final = timedelta(minutes=1)
+_log = logging.getLogger(__name__)
 _STAGES: Final[dict[Stage, Label]] = {
     Stage.FILING: Label("立案", "filing"),
     Stage.DISPATCHING: Label("派遣", "dispatching"),
@@ -45,7 +50,11 @@ async def run(office: Office, *, period_s: float = 5.0) -> None:
 
 
 async def tick(office: Office) -> int:
-    """Look at every case whose time has come, each in a transaction of its own; return how many there were."""
+    """Look at every case whose time has come, each in a transaction of its own; return how many there were.
+
+    Raises:
+        SQLAlchemyError: the database is away.
+    """
     now = office.clock.now()
     async with office.store.read() as db:
         waiting = (
@@ -56,10 +65,20 @@ async def tick(office: Office) -> int:
                 .limit(MAX_CASES)
             )
         ).all()
-    case_ids = list(dict.fromkeys(row.case_id for row in waiting))
-    for case_id in case_ids:
-        async with office.work() as work:
-            await _look_at(work, case_id)
+    for case_id in dict.fromkeys(row.case_id for row in waiting):
+        try:
+            async with office.work() as work:
+                await _look_at(work, case_id)
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception:  # noqa: BLE001  # whatever is wrong with one case, the others' time passes too
+            _log.exception("case %d cannot be looked at; again in %s", case_id, _PUT_OFF)
+            async with office.store.begin() as db:
+                await db.execute(
+                    update(deadline)
+                    .where(deadline.c.case_id == case_id, deadline.c.look_at <= now)
+                    .values(look_at=now + _PUT_OFF)
+                )
     return len(waiting)
 
 

@@ -25,11 +25,14 @@ from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.cases.steps import CaseStep, Progress
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic
+from gatehouse_fleet.registry.life import LifeState
 from gatehouse_fleet.store.schema.cases import case, case_alarm, timeline
+from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
 
 MAX_DETAIL: Final = 8192
 _MAX_HANDLERS: Final = 100
+_GONE: Final = (LifeState.LOST.value, LifeState.SCRAPPED.value)
 _Detail = dict[str, str | int | float | bool | None]
 
 
@@ -276,7 +279,13 @@ async def refuse_stale(work: Work, found: Case, seen: int) -> None:
 
 async def progress_of(work: Work, found: Case, *, needs_photo: bool = True) -> Progress:
     """Return what the rules of the steps need to know."""
-    count = select(func.count()).where(case_alarm.c.case_id == found.id, case_alarm.c.is_open)
+    # A gateway that is gone for good will never tell that its alarm ended; its last word must not keep the case open for ever.
+    count = (
+        select(func.count())
+        .select_from(case_alarm)
+        .join(gateway, gateway.c.no == case_alarm.c.gateway_no)
+        .where(case_alarm.c.case_id == found.id, case_alarm.c.is_open, gateway.c.state.notin_(_GONE))
+    )
     return Progress(
         step=found.step,
         handlers=found.handlers,

@@ -286,7 +286,7 @@ async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case | None:
     is_back = alarm.is_open and not known.is_open
     if alarm.seq < known.seq or (alarm.seq == known.seq and not is_back):
         return found
-    if is_back and not found.is_open:
+    if alarm.is_open and not found.is_open:
         return await _leave(work, told, found)
     if alarm.repeats > known.repeats:
         await _count(work, told, alarm.repeats - known.repeats)
@@ -294,7 +294,7 @@ async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case | None:
 
 
 async def _leave(work: Work, told: AlarmTold, closed: Case) -> Case | None:
-    """An alarm that was told as closed is open after all (two stories of one journal): a closed case must not hide it."""
+    """An alarm of a closed case is open: told otherwise before, or its gateway was given up and is back. A case of its own."""
     alarm_id = told.change.alarm.alarm_id
     await append(work, closed, Happened.ALARM_LEFT, actor=SYSTEM, detail={"alarm": alarm_id})
     await work.db.execute(delete(case_alarm).where(case_alarm.c.alarm_id == alarm_id))

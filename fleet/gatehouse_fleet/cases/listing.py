@@ -20,6 +20,8 @@ from gatehouse_fleet.store.schema.org import org_node
 
 NEVER: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Sorts cases without a running deadline behind all others."""
+MAX_ROWS: Final = 1000
+"""Alarms or deadlines shown of one case."""
 MAX_LINES: Final = 500
 """Of the time line, newest kept; older ones come page by page."""
 
@@ -72,6 +74,8 @@ class Opened(Struct, frozen=True, kw_only=True):
 
     listed: Listed
     alarms: list[Row[Any]]
+    """The newest, at most `MAX_ROWS`."""
+    alarm_count: int
     deadlines: list[Row[Any]]
     lines: list[Row[Any]]
     photos: list[Row[Any]]
@@ -97,11 +101,13 @@ async def open_one(db: AsyncConnection, case_id: int, now: datetime) -> Opened |
     lines = (
         select(timeline).where(timeline.c.case_id == case_id).order_by(timeline.c.n.desc()).limit(MAX_LINES)
     )
+    alarms = select(func.count()).where(case_alarm.c.case_id == case_id)
     return Opened(
         listed=_listed(row, now),
         alarms=await _all(
-            db, select(case_alarm).where(case_alarm.c.case_id == case_id), case_alarm.c.raised_at
+            db, select(case_alarm).where(case_alarm.c.case_id == case_id), case_alarm.c.raised_at.desc()
         ),
+        alarm_count=(await db.execute(alarms)).scalar_one(),
         deadlines=await _all(db, select(deadline).where(deadline.c.case_id == case_id), deadline.c.id),
         lines=list(reversed((await db.execute(lines)).all())),
         photos=await _all(db, select(photo).where(photo.c.case_id == case_id), photo.c.added_at),
@@ -196,4 +202,4 @@ def _listed(row: Row[Any], now: datetime) -> Listed:
 
 
 async def _all(db: AsyncConnection, query: Select[Any], order: ColumnElement[Any]) -> list[Row[Any]]:
-    return list((await db.execute(query.order_by(order).limit(1000))).all())
+    return list((await db.execute(query.order_by(order).limit(MAX_ROWS))).all())

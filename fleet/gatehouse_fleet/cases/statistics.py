@@ -15,7 +15,8 @@ from msgspec import Struct
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.states import Disposition, Kind, Priority
+from gatehouse_events.states import Disposition, Kind, Label, Priority
+from gatehouse_fleet.cases.errors import RefusedError
 from gatehouse_fleet.cases.policy import Stage
 from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.cases import case, deadline
@@ -99,7 +100,11 @@ def load_of(raised: Sequence[datetime], start: datetime, end: datetime) -> tuple
 async def districts(
     db: AsyncConnection, scope_path: str, start: datetime, end: datetime, now: datetime
 ) -> list[DistrictFigures]:
-    """Return the figures of each district within reach for cases opened in [start, end)."""
+    """Return the figures of each district within reach for cases opened in [start, end).
+
+    Raises:
+        RefusedError: `too_many`: more than `MAX_ROWS` of anything.
+    """
     opened = (
         await db.execute(
             select(
@@ -111,12 +116,18 @@ async def districts(
                 case.c.opened_at >= start,
                 case.c.opened_at < end,
             )
-            .limit(MAX_ROWS)
+            .limit(MAX_ROWS + 1)
         )
     ).all()
     limits = (
         await db.execute(
-            select(deadline, org_node.c.path)
+            select(
+                deadline.c.stage,
+                deadline.c.started_at,
+                deadline.c.due_at,
+                deadline.c.met_at,
+                org_node.c.path,
+            )
             .join(case, case.c.id == deadline.c.case_id)
             .join(org_node, org_node.c.id == case.c.node_id)
             .where(
@@ -125,9 +136,10 @@ async def districts(
                 case.c.opened_at < end,
                 deadline.c.voided_at.is_(None),
             )
-            .limit(MAX_ROWS)
+            .limit(MAX_ROWS + 1)
         )
     ).all()
+    _check(opened, limits)
     names = await _groups(db, scope_path)
     return [
         DistrictFigures(
@@ -147,7 +159,11 @@ async def districts(
 async def desks(
     db: AsyncConnection, scope_path: str, start: datetime, end: datetime, now: datetime
 ) -> list[DeskLoad]:
-    """Return the alarm load of each community's desk, worst first; drills do not count."""
+    """Return the alarm load of each community's desk, worst first; drills do not count.
+
+    Raises:
+        RefusedError: `too_many`: more than `MAX_ROWS` alarms.
+    """
     rows = (
         await db.execute(
             select(
@@ -165,14 +181,22 @@ async def desks(
                 alarm.c.kind != Kind.TEST.value,
             )
             .order_by(alarm.c.raised_at)
-            .limit(MAX_ROWS)
+            .limit(MAX_ROWS + 1)
         )
     ).all()
+    _check(rows)
     by_desk: dict[int, list[Any]] = {}
     for row in rows:
         by_desk.setdefault(row.node_id, []).append(row)
     found = [_desk(node_id, mine, start, end, now) for node_id, mine in by_desk.items()]
     return sorted(found, key=lambda one: (-one.per_hour, one.node_id))
+
+
+def _check(*found: Sequence[object]) -> None:
+    if any(len(rows) > MAX_ROWS for rows in found):
+        raise RefusedError(
+            "too_many", Label("数据过多，请缩短时间范围", "too much for one answer: ask for a shorter span")
+        )
 
 
 def _desk(node_id: int, mine: Sequence[Row[Any]], start: datetime, end: datetime, now: datetime) -> DeskLoad:
@@ -204,14 +228,14 @@ async def _groups(db: AsyncConnection, scope_path: str) -> dict[str, tuple[int, 
     return {}
 
 
-def _stages(rows: Iterable[Row[Any]], now: datetime) -> tuple[StageFigures, ...]:
-    found: dict[str, list[Row[Any]]] = {}
+def _stages(rows: Iterable[Any], now: datetime) -> tuple[StageFigures, ...]:
+    found: dict[str, list[Any]] = {}
     for row in rows:
         found.setdefault(row.stage, []).append(row)
     return tuple(_stage(stage, found[stage.value], now) for stage in Stage if stage.value in found)
 
 
-def _stage(stage: Stage, rows: Sequence[Row[Any]], now: datetime) -> StageFigures:
+def _stage(stage: Stage, rows: Sequence[Any], now: datetime) -> StageFigures:
     took = [(row.met_at - row.started_at).total_seconds() for row in rows if row.met_at is not None]
     return StageFigures(
         stage=stage,

@@ -16,7 +16,7 @@ from gatehouse_fleet.orders.downlink import Authenticate, OrderDownlink
 from gatehouse_fleet.orders.outcomes import take_outcome
 from gatehouse_fleet.projection.feed import FEED_TOPIC, FeedItem, publish
 from gatehouse_fleet.projection.follower import Follower
-from gatehouse_fleet.projection.readers import Source, StoredEntry
+from gatehouse_fleet.projection.readers import Portion
 from gatehouse_fleet.services import Services
 
 READER: Final = "orders"
@@ -77,17 +77,18 @@ class Orders:
     async def _take_outcomes(
         self,
         db: AsyncConnection,
-        source: Source,
-        entries: Sequence[StoredEntry],
+        read: Sequence[Portion],
         *,
         is_careful: bool,  # noqa: ARG002  # nothing here depends on the content
     ) -> None:
         lines: list[FeedItem] = []
-        for read in entries:
-            # An outcome in doubt still says what the gateway did; that it is doubted stands with the entry.
-            if read.entry.kind != EntryKind.OUTCOME:
-                continue
-            outcome = await take_outcome(db, source.no, read.entry.body)
-            if outcome is not None and self._on_outcome is not None:
-                lines += await self._on_outcome(db, source.no, outcome)
+        for portion in read:
+            for stored in portion.entries:
+                # An outcome in doubt still says what the gateway did; that it is doubted stands with the entry.
+                if stored.entry.kind != EntryKind.OUTCOME:
+                    continue
+                gateway_no = portion.source.no
+                outcome = await take_outcome(db, gateway_no, stored.entry.body)
+                if outcome is not None and self._on_outcome is not None:
+                    lines += await self._on_outcome(db, gateway_no, outcome)
         await publish(db, lines, at=self._services.clock.now())

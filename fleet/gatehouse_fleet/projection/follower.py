@@ -1,4 +1,8 @@
-"""The loop of a reader whose work is in the database: read, work, move the cursor, commit; gateway after gateway."""
+"""The loop of a reader whose work is in the database: read, work, move the cursors, commit.
+
+Many gateways share a transaction: ten alarms of ten gateways cost hardly more than one. If it fails, each gateway goes by
+itself, and the one that fails again entry by entry, so nobody's fault holds up the others.
+"""
 
 from __future__ import annotations
 
@@ -14,37 +18,41 @@ from gatehouse_events.chain import Lane
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.ingest.writer import Committed
 from gatehouse_fleet.projection.readers import (
-    Source,
-    StoredEntry,
+    Portion,
     claim,
+    claim_all,
     entries_after,
     lagging,
     move,
+    move_all,
+    portions,
     source_of,
 )
-from gatehouse_fleet.projection.turns import Turns
+from gatehouse_fleet.projection.turns import Pace, Turns
 from gatehouse_fleet.store import Store, Wake
 
 SCAN_EVERY_S: Final = 5.0
 """Without any hint: what another worker committed and left behind is found within this."""
 BATCH: Final = 100
+"""Entries of a gateway that is read by itself."""
+GROUP: Final = 64
+"""Gateways that share a transaction."""
 _RETRY_AFTER_S: Final = 1.0
+_HELD_RETRY_S: Final = 0.05
+"""Another worker holds the lane: it may have looked before the news was there."""
 _log = logging.getLogger(__name__)
 
 
 class Work(Protocol):
-    """What a reader does with entries of one gateway, inside the transaction that moves its cursor."""
+    """What a reader does with entries, inside the transaction that moves its cursors."""
 
-    async def __call__(
-        self, db: AsyncConnection, source: Source, entries: Sequence[StoredEntry], *, is_careful: bool
-    ) -> None:
+    async def __call__(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
         """Do it.
 
         Args:
             db: the transaction.
-            source: the gateway.
-            entries: in their order; one, when careful.
-            is_careful: the same entries have failed before: leave out what fails, and say so visibly.
+            read: gateways in the order of their communities, the entries of each in their order; one entry, when careful.
+            is_careful: the same entry has failed before: leave out what fails, and say so visibly.
         """
         ...
 
@@ -72,6 +80,10 @@ class Follower:
         self._tells: Final = tuple(tells)
         """Wake topics to notify after each commit."""
         self._turns: Final = Turns()
+        self._pace: Final = Pace()
+        self._suspects: Final[set[int]] = set()
+        """Gateways that have failed and go by themselves until they succeed."""
+        self._held: Final[set[int]] = set()
         self._topic: Final = f"follower:{reader}"
 
     def arrived(self, commits: Sequence[Committed]) -> None:
@@ -91,13 +103,15 @@ class Follower:
                 if scanned_s is None or self._clock.elapsed_s() - scanned_s >= SCAN_EVERY_S:
                     await self._scan()
                     scanned_s = self._clock.elapsed_s()
-                await self._turn_all()
+                await self.take_turns()
             except (SQLAlchemyError, OSError) as error:
                 _log.warning("%s waits for the database: %s", self._reader, type(error).__name__)
                 await asyncio.sleep(_RETRY_AFTER_S)
                 scanned_s = None
                 continue
-            if not await self._wake.wait(self._topic, seen, timeout_s=SCAN_EVERY_S):
+            pause_s = _HELD_RETRY_S if self._held else SCAN_EVERY_S
+            is_woken = await self._wake.wait(self._topic, seen, timeout_s=pause_s)
+            if not is_woken and not self._held:
                 scanned_s = None
 
     async def catch_up(self) -> None:
@@ -107,19 +121,77 @@ class Follower:
             SQLAlchemyError: the database is away.
         """
         await self._scan()
-        await self._turn_all()
+        await self.take_turns()
 
     async def _scan(self) -> None:
         async with self._store.read() as db:
             self._turns.later(await lagging(db, self._reader, self._lane))
 
-    async def _turn_all(self) -> None:
-        while (gateway_no := self._turns.take()) is not None:
-            await self._turn(gateway_no)
+    def _take_up_held(self) -> None:
+        for gateway_no in self._held:
+            self._turns.arrived(gateway_no, is_news=True)
+        self._held.clear()
+
+    async def take_turns(self) -> None:
+        """Read where something has arrived; what another worker holds is left for the next call.
+
+        Raises:
+            SQLAlchemyError: the database is away.
+        """
+        self._take_up_held()
+        while (turn := self._turns.take(GROUP)) is not None:
+            together = [no for no in turn.gateway_nos if no not in self._suspects]
+            alone = [no for no in turn.gateway_nos if no in self._suspects]
+            if len(together) > 1:
+                alone += await self._turn_together(together)
+            else:
+                alone += together
+            for gateway_no in alone:
+                await self._turn(gateway_no)
+
+    async def _turn_together(self, gateway_nos: Sequence[int]) -> Sequence[int]:
+        """Read several gateways in one transaction; return those that must be read by themselves."""
+        share = max(1, self._pace.entries // len(gateway_nos))
+        try:
+            async with self._store.begin() as db:
+                began_s = self._clock.elapsed_s()
+                claims = await claim_all(db, self._reader, gateway_nos, self._lane)
+                read = await portions(db, self._reader, claims, self._lane, share=share)
+                if read:
+                    await move_all(db, self._reader, self._lane, read)
+                    await self._work(db, read, is_careful=False)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return self._go_alone(gateway_nos, error)
+        except (SQLAlchemyError, OSError):
+            raise
+        except Exception as error:  # noqa: BLE001  # one gateway's entry must not undo the others'
+            return self._go_alone(gateway_nos, error)
+        self._pace.took(sum(len(portion.entries) for portion in read), self._clock.elapsed_s() - began_s)
+        if read:
+            self._tell()
+        through = {portion.source.no: portion.entries[-1].mark for portion in read}
+        behind = {one.source.no for one in claims if through.get(one.source.no, one.mark) < one.head}
+        self._turns.later(behind & through.keys())
+        unclaimed = set(gateway_nos) - {one.source.no for one in claims}
+        return sorted((behind - through.keys()) | unclaimed)
+
+    def _go_alone(self, gateway_nos: Sequence[int], error: Exception) -> Sequence[int]:
+        _log.warning(
+            "%s: %d gateways go one by one: %s", self._reader, len(gateway_nos), type(error).__name__
+        )
+        return gateway_nos
+
+    def _tell(self) -> None:
+        for topic in self._tells:
+            self._wake.notify(topic)
 
     async def _turn(self, gateway_no: int) -> None:
         try:
-            count, limit = await self._step(gateway_no, limit=BATCH, is_careful=False), BATCH
+            limit = min(BATCH, self._pace.entries)
+            count = await self._step(gateway_no, limit=limit, is_careful=False)
+            self._suspects.discard(gateway_no)
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -131,11 +203,11 @@ class Follower:
         if count >= limit:
             self._turns.later((gateway_no,))
         if count:
-            for topic in self._tells:
-                self._wake.notify(topic)
+            self._tell()
 
     async def _carefully(self, gateway_no: int, error: Exception) -> int:
         _log.error("%s fails at gateway %d; entry by entry", self._reader, gateway_no, exc_info=error)
+        self._suspects.add(gateway_no)
         try:
             return await self._step(gateway_no, limit=1, is_careful=True)
         except (SQLAlchemyError, OSError):
@@ -147,13 +219,16 @@ class Follower:
     async def _step(self, gateway_no: int, *, limit: int, is_careful: bool) -> int:
         """Do one transaction; return how many entries it read."""
         async with self._store.begin() as db:
+            began_s = self._clock.elapsed_s()
             mark = await claim(db, self._reader, gateway_no, self._lane)
             if mark is None:
+                self._held.add(gateway_no)
                 return 0
             source = await source_of(db, gateway_no)
             entries = await entries_after(db, gateway_no, self._lane, mark, limit=limit)
             if source is None or not entries:
                 return 0
             await move(db, self._reader, gateway_no, self._lane, entries[-1].mark)
-            await self._work(db, source, entries, is_careful=is_careful)
+            await self._work(db, [Portion(source=source, entries=entries)], is_careful=is_careful)
+        self._pace.took(len(entries), self._clock.elapsed_s() - began_s)
         return len(entries)

@@ -1,6 +1,6 @@
 """The projection: alarms as they stand now, devices, the gateway's site card, and the feed; then the steps.
 
-Everything of one batch commits together with the reader's cursor, so a revision is shown once, in the gateway's order.
+Everything of one batch commits together with the reader's cursors, so a revision is shown once, in the gateway's order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gatehouse_events.chain import EntryKind
 from gatehouse_events.city import AssetCard, SiteCard
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic, publish
-from gatehouse_fleet.projection.readers import Source, StoredEntry
+from gatehouse_fleet.projection.readers import Portion, Source, StoredEntry
 from gatehouse_fleet.projection.reading import (
     ERASED_AFTER,
     OFFLINE_CODES,
@@ -61,6 +61,7 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
 class _Told(msgspec.Struct, kw_only=True):
     """One revision on its way into the table."""
 
+    source: Source
     read: StoredEntry
     change: Change
     is_verified: bool
@@ -74,34 +75,33 @@ class Projection:
         self._clock: Final = clock
         self._steps: Final = tuple(steps)
 
-    async def __call__(
-        self, db: AsyncConnection, source: Source, entries: Sequence[StoredEntry], *, is_careful: bool
-    ) -> None:
+    async def __call__(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
         """Show what the entries say; see `follower.Work`."""
-        told, card = _told(source, entries), _card(entries)
-        if card is not None:
+        told = [one for portion in read for one in _told(portion)]
+        cards = [(portion.source, card) for portion in read if (card := _card(portion.entries)) is not None]
+        for source, card in cards:
             await _take_card(db, source, card)
-        await _take_alarms(db, source, told)
-        await _take_presence(db, source, told)
-        lines = [_line(source, one) for one in told]
+        await _take_alarms(db, told)
+        await _take_presence(db, told)
+        lines = [_line(one) for one in told]
         for one in told:
-            context = _context(source, one)
+            context = _context(one)
             for step in self._steps:
                 if is_careful:
                     await _guarded(db, step, context, lines)
                 else:
                     await step.on_alarm(db, context)
             lines += context.tell
-        if card is not None:
-            lines.append(
-                FeedItem(topic=FeedTopic.GATEWAY, subject=source.id, node_path=source.node_path, body="{}")
-            )
+        lines += [
+            FeedItem(topic=FeedTopic.GATEWAY, subject=source.id, node_path=source.node_path, body="{}")
+            for source, _ in cards
+        ]
         await publish(db, lines, at=self._clock.now())
 
 
-def _told(source: Source, entries: Sequence[StoredEntry]) -> list[_Told]:
-    told = []
-    for read in entries:
+def _told(portion: Portion) -> list[_Told]:
+    source, told = portion.source, []
+    for read in portion.entries:
         if read.entry.kind != EntryKind.ALARM:
             continue
         found = _read(read)
@@ -117,7 +117,7 @@ def _told(source: Source, entries: Sequence[StoredEntry]) -> list[_Told]:
             change, is_verified = stand_in(read.entry, found, gateway_id=source.id), False
         else:
             change, is_verified = found, read.doubt is None
-        told.append(_Told(read=read, change=change, is_verified=is_verified))
+        told.append(_Told(source=source, read=read, change=change, is_verified=is_verified))
     return told
 
 
@@ -140,32 +140,32 @@ def _card(entries: Sequence[StoredEntry]) -> SiteCard | None:
     return None
 
 
-async def _take_alarms(db: AsyncConnection, source: Source, told: Sequence[_Told]) -> None:
+async def _take_alarms(db: AsyncConnection, told: Sequence[_Told]) -> None:
     """Bring every alarm to its latest revision; marks in `told` what is no news."""
     if not told:
         return
     ids = {one.change.alarm.alarm_id for one in told}
-    ids |= {derived_id(source.id, alarm_id) for alarm_id in ids}
+    ids |= {derived_id(one.source.id, one.change.alarm.alarm_id) for one in told}
     rows = (await db.execute(select(alarm_table).where(alarm_table.c.alarm_id.in_(sorted(ids))))).all()
     standing: dict[str, dict[str, Any]] = {row.alarm_id: dict(row._mapping) for row in rows}  # noqa: SLF001  # SQLAlchemy's own name
     fresh: dict[str, None] = {}
     for one in told:
         key = one.change.alarm.alarm_id
-        if key in standing and standing[key]["gateway_no"] != source.no:
+        if key in standing and standing[key]["gateway_no"] != one.source.no:
             # Another gateway has raised an alarm of this name: theirs stays theirs, ours is shown beside it.
-            key = derived_id(source.id, key)
+            key = derived_id(one.source.id, key)
             one.is_verified = False
             alarm = msgspec.structs.replace(one.change.alarm, alarm_id=key)
             one.change = msgspec.structs.replace(one.change, alarm=alarm)
         before = standing.get(key)
         if before is None:
-            standing[key] = _row(source, one)
+            standing[key] = _row(one)
             fresh[key] = None
             continue
         one.is_news = _is_news(one, before)
         if one.is_news:
             standing[key] = {
-                **_row(source, one),
+                **_row(one),
                 "committed_at": before["committed_at"],
                 "node_id": before["node_id"],
                 "case_id": before["case_id"],
@@ -179,7 +179,7 @@ async def _take_alarms(db: AsyncConnection, source: Source, told: Sequence[_Told
                 "alarm_id": one.change.alarm.alarm_id,
                 "epoch_number": one.read.mark.number,
                 "entry_seq": one.read.mark.seq,
-                "gateway_no": source.no,
+                "gateway_no": one.source.no,
             }
             for one in told
         ],
@@ -208,8 +208,8 @@ def _is_news(one: _Told, before: dict[str, Any]) -> bool:
     return alarm.is_open and not before["is_open"]
 
 
-def _row(source: Source, one: _Told) -> dict[str, Any]:
-    alarm, read = one.change.alarm, one.read
+def _row(one: _Told) -> dict[str, Any]:
+    source, alarm, read = one.source, one.change.alarm, one.read
     return {
         "alarm_id": alarm.alarm_id,
         "gateway_no": source.no,
@@ -269,23 +269,23 @@ def _clean(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:_TEXT]
 
 
-async def _take_presence(db: AsyncConnection, source: Source, told: Sequence[_Told]) -> None:
+async def _take_presence(db: AsyncConnection, told: Sequence[_Told]) -> None:
     """A device is offline while an alarm says so; anything else it reports shows that it is there."""
-    states: dict[str, dict[str, Any]] = {}
+    states: dict[tuple[int, str], dict[str, Any]] = {}
     for one in told:
         alarm = one.change.alarm
         if one.is_news:
             is_online = not (alarm.code in OFFLINE_CODES and alarm.is_active)
-            states[alarm.device_id] = {
-                "gateway": source.no, "name": alarm.device_id, "online": is_online, "seen_at": alarm.changed_at,
+            states[one.source.no, alarm.device_id] = {
+                "gateway": one.source.no, "name": alarm.device_id, "online": is_online, "seen_at": alarm.changed_at,
             }  # fmt: skip
     if states:
         mine = (device.c.gateway_no == bindparam("gateway")) & (device.c.id == bindparam("name"))
         await db.execute(update(device).where(mine), list(states.values()))
 
 
-def _line(source: Source, one: _Told) -> FeedItem:
-    alarm = one.change.alarm
+def _line(one: _Told) -> FeedItem:
+    source, alarm = one.source, one.change.alarm
     line = AlarmLine(
         alarm_id=alarm.alarm_id,
         gateway=source.id,
@@ -308,7 +308,8 @@ def _line(source: Source, one: _Told) -> FeedItem:
     )
 
 
-def _context(source: Source, one: _Told) -> AlarmContext:
+def _context(one: _Told) -> AlarmContext:
+    source = one.source
     return AlarmContext(
         gateway_no=source.no,
         gateway_id=source.id,

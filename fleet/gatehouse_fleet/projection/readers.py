@@ -1,7 +1,7 @@
 """Reading the gateways' journals at the fleet: entries after a cursor, lane by lane, in the order of their arrival.
 
 A reader has a name and one cursor for each gateway and lane: `(epoch.number, seq)`. Entries are only ever added behind what is
-there, so a cursor never has to look back. `JournalReader` does its work and moves its cursor in one transaction; a reader
+there, so a cursor never has to look back. `Follower` does its work and moves its cursors in one transaction; a reader
 that talks to somebody else in between (city delivery) uses `mark_of`, `entries_after` and `move` by itself.
 """
 
@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, insert, or_, select, tuple_, update
+from sqlalchemy import Select, and_, bindparam, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.chain import Entry, EntryKind, Lane, moment
@@ -53,6 +53,22 @@ class StoredEntry(Struct, frozen=True, kw_only=True):
     committed_at: datetime
 
 
+class Portion(Struct, frozen=True, kw_only=True):
+    """What is read of one gateway in one transaction."""
+
+    source: Source
+    entries: Sequence[StoredEntry]
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """A gateway whose lane is ours until the transaction ends."""
+
+    source: Source
+    mark: Mark
+    head: Mark
+    """The last entry that is stored."""
+
+
 async def source_of(db: AsyncConnection, gateway_no: int) -> Source | None:
     """Return who a gateway is; None: it is not registered any more."""
     query = (
@@ -75,6 +91,94 @@ async def entries_after(
         .limit(limit)
     )
     return [_stored(row, lane) for row in (await db.execute(query)).all()]
+
+
+async def claim_all(db: AsyncConnection, reader: str, gateway_nos: Sequence[int], lane: Lane) -> list[Claim]:
+    """Claim the lanes of several gateways at once, in the order of their communities.
+
+    Left out: gateways that are another worker's now, that are not registered, or whose lane `reader` has never read.
+    """
+    query = (
+        select(
+            reader_cursor.c.gateway_no,
+            reader_cursor.c.epoch_number,
+            reader_cursor.c.seq,
+            lane_cursor.c.epoch_number.label("head_number"),
+            lane_cursor.c.last_seq,
+            gateway.c.id,
+            gateway.c.node_id,
+            org_node.c.path,
+        )
+        .join(
+            lane_cursor,
+            and_(
+                lane_cursor.c.gateway_no == reader_cursor.c.gateway_no,
+                lane_cursor.c.lane == reader_cursor.c.lane,
+            ),
+        )
+        .join(gateway, gateway.c.no == reader_cursor.c.gateway_no)
+        .join(org_node, org_node.c.id == gateway.c.node_id)
+        .where(
+            reader_cursor.c.reader == reader,
+            reader_cursor.c.gateway_no.in_(gateway_nos),
+            reader_cursor.c.lane == LANE_NUMBERS[lane],
+        )
+        .order_by(gateway.c.node_id, gateway.c.no)
+        .with_for_update(of=reader_cursor, skip_locked=True)
+    )
+    return [
+        Claim(
+            source=Source(no=row.gateway_no, id=row.id, node_id=row.node_id, node_path=row.path),
+            mark=Mark(row.epoch_number, row.seq),
+            head=Mark(row.head_number, row.last_seq),
+        )
+        for row in (await db.execute(query)).all()
+    ]
+
+
+async def portions(
+    db: AsyncConnection, reader: str, claims: Sequence[Claim], lane: Lane, *, share: int
+) -> list[Portion]:
+    """Return what stands behind the marks of several gateways, `share` numbers of each, in the order of `claims`.
+
+    A gateway whose next entry is in another run, or behind a wider hole, has no portion although it has more: read it by
+    itself with `entries_after`.
+    """
+    nos = [claimed.source.no for claimed in claims if claimed.mark < claimed.head]
+    if not nos:
+        return []
+    query = (
+        select(entry, epoch.c.epoch)
+        .join(
+            epoch,
+            and_(
+                epoch.c.gateway_no == entry.c.gateway_no,
+                epoch.c.lane == entry.c.lane,
+                epoch.c.number == entry.c.epoch_number,
+            ),
+        )
+        .join(
+            reader_cursor,
+            and_(reader_cursor.c.gateway_no == entry.c.gateway_no, reader_cursor.c.lane == entry.c.lane),
+        )
+        .where(
+            reader_cursor.c.reader == reader,
+            entry.c.gateway_no.in_(nos),
+            entry.c.lane == LANE_NUMBERS[lane],
+            entry.c.epoch_number == reader_cursor.c.epoch_number,
+            entry.c.seq > reader_cursor.c.seq,
+            entry.c.seq <= reader_cursor.c.seq + share,
+        )
+        .order_by(entry.c.gateway_no, entry.c.epoch_number, entry.c.seq)
+    )
+    found: dict[int, list[StoredEntry]] = {}
+    for row in (await db.execute(query)).all():
+        found.setdefault(row.gateway_no, []).append(_stored(row, lane))
+    return [
+        Portion(source=claimed.source, entries=found[claimed.source.no])
+        for claimed in claims
+        if claimed.source.no in found
+    ]
 
 
 async def newest_of_kind(
@@ -125,6 +229,24 @@ async def move(db: AsyncConnection, reader: str, gateway_no: int, lane: Lane, ma
             reader_cursor.c.lane == LANE_NUMBERS[lane],
         )
         .values(epoch_number=mark.number, seq=mark.seq)
+    )
+
+
+async def move_all(db: AsyncConnection, reader: str, lane: Lane, read: Sequence[Portion]) -> None:
+    """Remember that `reader` (which has claimed the lanes) is done with these portions."""
+    mine = (reader_cursor.c.reader == reader) & (reader_cursor.c.lane == LANE_NUMBERS[lane])
+    await db.execute(
+        update(reader_cursor)
+        .where(mine, reader_cursor.c.gateway_no == bindparam("gateway"))
+        .values(epoch_number=bindparam("new_number"), seq=bindparam("new_seq")),
+        [
+            {
+                "gateway": portion.source.no,
+                "new_number": portion.entries[-1].mark.number,
+                "new_seq": portion.entries[-1].mark.seq,
+            }
+            for portion in read
+        ],
     )
 
 

@@ -1,4 +1,4 @@
-"""Whose journal is read next: what happens now goes before what is told of the past. Pure.
+"""Whose journals are read next: what happens now goes before what is told of the past. Pure.
 
 After three days without a network a thousand gateways bring their backlog at once. An alarm that is raised meanwhile must
 not stand behind it, so gateways with news go first, and of every few turns one belongs to the backlog.
@@ -9,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from msgspec import Struct
+
 _NEWS_IN_A_ROW: Final = 4
+_LONG_S: Final = 0.25
+"""A transaction that takes longer keeps the next alarm waiting."""
+_LEAST: Final = 32
+_MOST: Final = 500
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """Gateways that are read together."""
+
+    gateway_nos: tuple[int, ...]
+    is_news: bool
 
 
 class Turns:
@@ -37,13 +50,28 @@ class Turns:
             if gateway_no not in self._news:
                 self._backlog.setdefault(gateway_no)
 
-    def take(self) -> int | None:
-        """Return the gateway whose turn it is; None: nobody waits."""
+    def take(self, most: int) -> Turn | None:
+        """Return the gateways whose turn it is, at most so many; None: nobody waits."""
         is_news = bool(self._news) and (self._row < _NEWS_IN_A_ROW or not self._backlog)
         queue = self._news if is_news else self._backlog
         if not queue:
             return None
         self._row = self._row + 1 if is_news else 0
-        gateway_no = next(iter(queue))
-        del queue[gateway_no]
-        return gateway_no
+        taken = tuple(gateway_no for gateway_no, _ in zip(queue, range(most), strict=False))
+        for gateway_no in taken:
+            del queue[gateway_no]
+        return Turn(gateway_nos=taken, is_news=is_news)
+
+
+class Pace:
+    """How many entries one transaction reads: as many as it manages before the next alarm has waited too long."""
+
+    def __init__(self) -> None:
+        self.entries = _LEAST * 4
+
+    def took(self, count: int, elapsed_s: float) -> None:
+        """Note how long a transaction with `count` entries took."""
+        if elapsed_s > _LONG_S:
+            self.entries = max(_LEAST, min(self.entries, count) // 2)
+        elif count * 2 > self.entries and elapsed_s < _LONG_S / 2:
+            self.entries = min(_MOST, self.entries * 2)

@@ -19,6 +19,7 @@ from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.city.service import couriers
+from gatehouse_fleet.configs import clockwork as rollouts
 from gatehouse_fleet.evidence.service import Evidence
 from gatehouse_fleet.evidence.step import EvidenceStep
 from gatehouse_fleet.ingest.app import front
@@ -86,6 +87,7 @@ def build(services: Services, desk: Desk) -> Built:
         Part(name="retention of evidence", run=evidence.run),
         Part(name="housekeeping", run=partial(keep_house, services)),
         Part(name="clockwork of cases", run=partial(clockwork.run, office)),
+        Part(name="rollouts of configurations", run=partial(rollouts.run, services)),
         Part(name="coverage samples", run=partial(take_samples, services)),
     ]
     parts += [Part(name=f"city {one.target.id}", run=one.run) for one in couriers(services)]

@@ -53,8 +53,8 @@ async def clean(services: Services) -> None:
         await db.execute(
             delete(enrolment_code).where(enrolment_code.c.expires_at < now - audit.MIN_RETENTION)
         )
-        await settling.forget(db, before=now - timedelta(days=services.settings.retention.alarm_days))
         await db.execute(delete(occurrence).where(occurrence.c.at < now - _OCCURRENCES))
+        await settling.forget(db, before=now - timedelta(days=services.settings.retention.alarm_days))
         gone = await audit.prune(db, before=now - timedelta(days=days), now=now)
     if gone:
         _log.info("%d audit entries older than %d days went", gone, days)

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.store.schema import METADATA
+from gatehouse_fleet.store.sqlite_driver import dbapi
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -58,7 +59,7 @@ class Store:
         match url.get_backend_name():
             case "sqlite":
                 engine = create_async_engine(
-                    url.set(drivername="sqlite+aiosqlite"), pool_size=4, max_overflow=4
+                    url.set(drivername="sqlite+aiosqlite"), module=dbapi(), pool_size=4, max_overflow=4
                 )
                 _prepare_sqlite(engine)
             case "postgresql":

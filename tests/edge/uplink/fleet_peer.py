@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -213,6 +214,21 @@ class FleetPeer:
         )
 
 
+async def _bound(port: int) -> socket.socket:
+    """Listen on a port that was ours before: somebody else's connection may have it for a moment."""
+    async with asyncio.timeout(30):
+        while True:
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                listener.close()
+                await asyncio.sleep(0.1)
+            else:
+                return listener
+
+
 @contextlib.asynccontextmanager
 async def peer_server(peer: FleetPeer, port: int = 0) -> AsyncIterator[FleetPeer]:
     """Serve the peer on loopback."""
@@ -223,8 +239,9 @@ async def peer_server(peer: FleetPeer, port: int = 0) -> AsyncIterator[FleetPeer
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    peer.url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    listener = await _bound(port)
+    await server.startup(sockets=[listener])
+    peer.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     try:
         async with asyncio.TaskGroup() as tasks:
             loop = tasks.create_task(server.main_loop(), name="peer")

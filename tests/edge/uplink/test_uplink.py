@@ -206,8 +206,7 @@ async def test_an_entry_nobody_can_take_does_not_stop_the_others(tmp_path: Path,
         for text in ("a", "b", "poison", "c", "d"):
             await site.note(text)
         await until(lambda: any(entry.body and b'"d"' in entry.body for entry in peer.entries.values()))
-        missing = set(site.own()) - set(peer.seqs())
-        assert {seq for _, seq in missing} == poison
+        await until(lambda: {seq for _, seq in set(site.own()) - set(peer.seqs())} == poison)
 
 
 async def test_a_proxy_that_holds_the_stream_back_is_noticed_and_orders_are_polled(

@@ -53,7 +53,7 @@ NEXT = {
     CaseStep.COLLECTED: "file",
     CaseStep.FILED: "dispatch",
     CaseStep.DISPATCHED: "take",
-    CaseStep.HANDLING: "photo",
+    CaseStep.HANDLING: "feedback",
     CaseStep.FEEDBACK: "verify",
     CaseStep.VERIFIED_CLOSED: "evaluate",
     CaseStep.EVALUATED: "note",
@@ -76,6 +76,17 @@ SOURCES = [
     ("gas-602", "gas.offline"),
 ]
 LIGHTS = list(Light)
+
+
+WHATS = ["file", "dispatch", "take", "feedback", "verify", "evaluate", "send_back", "photo", "injury", "note"]
+ACTS = st.tuples(
+    st.integers(0, 50),
+    st.sampled_from(["guard", "manager", "district", "judge", "city"]),
+    st.sampled_from(WHATS + ["next"] * 8 + ["back"] * 4),
+    st.sampled_from(list(CaseStep)),
+    st.sampled_from([False, False, False, True]),
+)
+"""Which case, who, what (what is next or leads back more often than chance would have it), whereto, and with an old screen."""
 
 
 class CaseMachine(RuleBasedStateMachine):
@@ -126,31 +137,18 @@ class CaseMachine(RuleBasedStateMachine):
                 why = Disposition.FALSE_ALARM if what == "false" else Disposition.HANDLED
                 self.do(self.scene.close(which, why))
 
-    @rule(
-        pick=st.integers(0, 50),
-        who=st.sampled_from(["guard", "manager", "district", "judge", "city"]),
-        what=st.sampled_from(
-            [
-                "file",
-                "dispatch",
-                "take",
-                "feedback",
-                "verify",
-                "evaluate",
-                "send_back",
-                "photo",
-                "injury",
-                "note",
-            ]
-        ),
-        back_to=st.sampled_from(list(CaseStep)),
-        is_stale=st.booleans(),
-    )
-    def a_person_acts(self, pick: int, who: str, what: str, back_to: CaseStep, is_stale: bool) -> None:
-        found = self._pick(pick)
+    @rule(acts=st.lists(ACTS, min_size=1, max_size=4))
+    def people_act(self, acts: list[tuple[int, str, str, CaseStep, bool]]) -> None:
+        for pick, who, what, back_to, is_stale in acts:
+            with contextlib.suppress(RefusedError):
+                self.do(self._one_act(self._pick(pick), who, what, back_to, is_stale=is_stale))
+
+    async def _one_act(self, found: Case, who: str, what: str, back_to: CaseStep, *, is_stale: bool) -> None:
+        act = self.scene.act(who, found.id, self.seen.get(found.id, 1) if is_stale else found.revision)
+        if what == "next":
+            what = NEXT[found.step]
         if what == "back":
             what, back_to = "send_back", min(BACK.get(found.step, {back_to}), key=ORDER.index)
-        act = self.scene.act(who, found.id, self.seen.get(found.id, 1) if is_stale else found.revision)
         actions: dict[str, Callable[[Any], Coroutine[Any, Any, Case]]] = {
             "file": lambda work: desk.file(work, act, "示例"),
             "dispatch": lambda work: desk.dispatch(work, act, unit="示例单位", user_id=None, note=""),
@@ -165,15 +163,8 @@ class CaseMachine(RuleBasedStateMachine):
             "injury": lambda work: desk.flag_injury(work, act, text="示例"),
             "note": lambda work: desk.note(work, act, text="示例"),
         }
-
-        async def one() -> None:
-            async with self.scene.office.work() as work:
-                await actions[what](work)
-
-        if what == "next":
-            what = NEXT[found.step]
-        with contextlib.suppress(RefusedError):
-            self.do(one())
+        async with self.scene.office.work() as work:
+            await actions[what](work)
 
     @rule(one=st.integers(0, 50), two=st.integers(0, 50))
     def a_person_merges(self, one: int, two: int) -> None:

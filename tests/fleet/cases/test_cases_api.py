@@ -17,6 +17,7 @@ from sqlalchemy import select
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.problems import ProblemError
+from gatehouse_fleet.cases import statistics
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
@@ -292,3 +293,12 @@ async def test_cases_are_merged_and_the_one_that_went_away_says_where(api: Api) 
     assert (await api.act(one.id, "merge", other_id=two.id)).status_code == 200
     assert (await api.get(f"/cases/{two.id}")).json()["case"]["merged_into"] == one.id
     assert (await api.act(one.id, "merge", other_id=9999)).status_code == 404
+
+
+async def test_figures_of_too_much_are_refused_not_cut(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await api.scene.raise_alarm()
+    monkeypatch.setattr(statistics, "MAX_ROWS", 0)
+    start = (api.scene.clock.now() - timedelta(hours=1)).isoformat()
+    for path in ("/cases/statistics", "/cases/alarm-load"):
+        refused = await api.get(path, who="city", start=start)
+        assert (refused.status_code, refused.json()["reason"]) == (409, "too_many")

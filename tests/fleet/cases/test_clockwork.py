@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+from sqlalchemy import update
+
 from gatehouse_events.alarm import DealStatus
 from gatehouse_fleet.cases import desk, inbox, limits
 from gatehouse_fleet.cases.calendar import parse_year
@@ -14,6 +17,7 @@ from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.policy import parse, shipped
 from gatehouse_fleet.people.roles import SYSTEM
 from gatehouse_fleet.store import Wake
+from gatehouse_fleet.store.schema.cases import deadline
 
 if TYPE_CHECKING:
     from conftest import Scene  # type: ignore[import-not-found]  # pytest loads it
@@ -167,3 +171,19 @@ async def test_a_table_is_read_back_after_a_restart(scene: Scene) -> None:
     fresh = Office(store=scene.store, clock=scene.clock, wake=Wake())
     async with fresh.work() as work:
         assert (await work.shelf.rules(work.db, 1)).policy.name == "另一示例市"
+
+
+async def test_a_case_that_cannot_be_looked_at_keeps_nobody_else_waiting(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, broken = await scene.raise_alarm("sos-1", "sos.pressed")
+    _, sound = await scene.raise_alarm("sos-2", "sos.pressed")
+    assert broken
+    assert sound
+    async with scene.store.begin() as db:
+        await db.execute(update(deadline).where(deadline.c.case_id == broken.id).values(told="purple"))
+    await scene.tick(minutes=4)
+    assert "light_changed" in await scene.whats(sound.id)
+    assert "cannot be looked at" in caplog.text
+    assert await scene.tick() == 0
+    assert await scene.tick(minutes=1) > 0

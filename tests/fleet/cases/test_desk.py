@@ -25,6 +25,7 @@ from gatehouse_fleet.cases.photos import Clean, keep
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.store.schema.cases import timeline
+from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.orders import order
 from gatehouse_fleet.store.schema.people import audit as audit_table
 
@@ -273,3 +274,23 @@ async def test_a_person_may_write_down_what_happened_at_any_step(scene: Scene) -
     assert found is not None
     await do(scene, "guard", "note", found.id, text="家属已到")
     assert (await scene.lines(found.id))[-1].detail == '{"text":"家属已到"}'
+
+
+async def test_a_gateway_given_up_does_not_keep_a_case_open_and_coming_back_opens_another(
+    scene: Scene, tmp_path: Path
+) -> None:
+    alarm_id, found = await scene.raise_alarm()
+    assert found is not None
+    await do(scene, "guard", "take", found.id)
+    async with scene.office.work() as work:
+        await desk.add_photo(work, scene.act("guard", found.id, 0), picture(tmp_path))  # type: ignore[arg-type]
+    await do(scene, "guard", "feedback", found.id, text="网关已丢失")
+    with pytest.raises(RefusedError, match="alarm_open"):
+        await do(scene, "judge", "verify", found.id, note="")
+    async with scene.store.begin() as db:
+        await db.execute(update(gateway).values(state="lost"))
+    await do(scene, "judge", "verify", found.id, note="")
+    await scene.repeat(alarm_id)
+    assert (await scene.links())[alarm_id] != found.id
+    async with scene.store.begin() as db:
+        await db.execute(update(gateway).values(state="deployed"))

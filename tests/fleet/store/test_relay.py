@@ -36,6 +36,7 @@ async def test_what_one_worker_notifies_the_other_hears_and_itself_hears_once(wo
         topics = [f"orders:wh-gw{n}" for n in range(1000)]  # more than one message holds
         async with asyncio.timeout(60):
             while not all(other.wake.count(topic) for topic in topics):
+                seen = other.wake.count(topics[-1])
                 # Until both listen a wake may be lost: that is what the waiters' time-outs are for.
                 seen = other.wake.count(topics[-1])
                 for topic in topics:

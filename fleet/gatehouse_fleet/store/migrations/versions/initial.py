@@ -81,6 +81,12 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("id", name=op.f("pk_city_target")),
     )
     op.create_table(
+        "config_text",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name=op.f("pk_config_text")),
+    )
+    op.create_table(
         "entry",
         sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
         sa.Column("lane", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -260,6 +266,44 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     )
     op.create_index(op.f("ix_case_policy_city_id"), "case_policy", ["city_id"], unique=False)
     op.create_table(
+        "config_rollout",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("phase", sa.String(length=16), nullable=False),
+        sa.Column("plan", sa.Text(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=256), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["node_id"], ["org_node.id"], name=op.f("fk_config_rollout_node_id_org_node")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_config_rollout")),
+    )
+    op.create_index(op.f("ix_config_rollout_node_id"), "config_rollout", ["node_id"], unique=False)
+    op.create_index(op.f("ix_config_rollout_phase"), "config_rollout", ["phase"], unique=False)
+    op.create_table(
+        "config_template",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("revision", NUMBER, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("filter", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=256), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["node_id"], ["org_node.id"], name=op.f("fk_config_template_node_id_org_node")
+        ),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["config_text.sha256"], name=op.f("fk_config_template_sha256_config_text")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_config_template")),
+        sa.UniqueConstraint("name", name=op.f("uq_config_template_name")),
+    )
+    op.create_index(op.f("ix_config_template_node_id"), "config_template", ["node_id"], unique=False)
+    op.create_table(
         "coverage_day",
         sa.Column("node_id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
@@ -405,6 +449,79 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     )
     op.create_index("ix_city_receipt_alarm", "city_receipt", ["alarm_id"], unique=False)
     op.create_index("ix_city_receipt_entry", "city_receipt", ["gateway_no", "epoch", "seq"], unique=False)
+    op.create_table(
+        "config_hold",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("wanted", NUMBER, nullable=True),
+        sa.Column("rollout_id", NUMBER, nullable=True),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_hold_gateway_no_gateway")
+        ),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["config_rollout.id"], name=op.f("fk_config_hold_rollout_id_config_rollout")
+        ),
+        sa.PrimaryKeyConstraint("gateway_no", name=op.f("pk_config_hold")),
+    )
+    op.create_index(op.f("ix_config_hold_rollout_id"), "config_hold", ["rollout_id"], unique=False)
+    op.create_table(
+        "config_member",
+        sa.Column("rollout_id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("former", sa.Text(), nullable=True),
+        sa.Column("standing", sa.String(length=16), nullable=False),
+        sa.Column("why", sa.String(length=24), nullable=False),
+        sa.Column("detail", sa.Text(), server_default="", nullable=False),
+        sa.Column("ordered_at", sa.BigInteger(), nullable=True),
+        sa.Column("returns", sa.Integer(), server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_member_gateway_no_gateway")
+        ),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["config_rollout.id"], name=op.f("fk_config_member_rollout_id_config_rollout")
+        ),
+        sa.PrimaryKeyConstraint("rollout_id", "gateway_no", name=op.f("pk_config_member")),
+    )
+    op.create_index("ix_config_member_gateway", "config_member", ["gateway_no"], unique=False)
+    op.create_table(
+        "config_value",
+        sa.Column("template_id", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("given", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_value_gateway_no_gateway")
+        ),
+        sa.ForeignKeyConstraint(
+            ["template_id"], ["config_template.id"], name=op.f("fk_config_value_template_id_config_template")
+        ),
+        sa.PrimaryKeyConstraint("template_id", "gateway_no", name=op.f("pk_config_value")),
+    )
+    op.create_table(
+        "config_version",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("size_bytes", sa.Integer(), nullable=False),
+        sa.Column("made_at", sa.BigInteger(), nullable=False),
+        sa.Column("author", sa.Text(), nullable=False),
+        sa.Column("reason", sa.String(length=256), nullable=False),
+        sa.Column("template_id", NUMBER, nullable=True),
+        sa.Column("template_revision", NUMBER, nullable=True),
+        sa.Column("files", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["gateway_no"], ["gateway.no"], name=op.f("fk_config_version_gateway_no_gateway")
+        ),
+        sa.ForeignKeyConstraint(
+            ["sha256"], ["config_text.sha256"], name=op.f("fk_config_version_sha256_config_text")
+        ),
+        sa.ForeignKeyConstraint(
+            ["template_id"],
+            ["config_template.id"],
+            name=op.f("fk_config_version_template_id_config_template"),
+        ),
+        sa.PrimaryKeyConstraint("gateway_no", "number", name=op.f("pk_config_version")),
+    )
     op.create_table(
         "device",
         sa.Column("no", NUMBER, autoincrement=True, nullable=False),

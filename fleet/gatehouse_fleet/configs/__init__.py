@@ -1,0 +1,1 @@
+"""Configurations of gateways: versions, templates, differences, and bringing them out in stages."""
