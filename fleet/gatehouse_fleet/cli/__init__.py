@@ -13,6 +13,7 @@ from gatehouse_fleet.cli import (
     ca,
     case,
     city,
+    config,
     gateway,
     migrate,
     org,
@@ -41,7 +42,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, user, gateway, org, case, city, backup, restore, ca, audit, migrate)
+COMMANDS: Final = (serve, user, gateway, org, case, city, config, backup, restore, ca, audit, migrate)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 
