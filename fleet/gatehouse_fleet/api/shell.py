@@ -9,12 +9,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatehouse_events import bench_record
 from gatehouse_fleet.cases import photos
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
 LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"/api/v1/cases/\d{1,16}/photos"), photos.MAX_BYTES),
+    (re.compile(r"/api/v1/bench/records"), bench_record.MAX_FILE_BYTES),
 )
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
 CSP: Final = (

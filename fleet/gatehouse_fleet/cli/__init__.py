@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from gatehouse_fleet.cli import (
     audit,
     backup,
+    bench,
     ca,
     case,
     city,
@@ -41,7 +42,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, user, gateway, org, case, city, backup, restore, ca, audit, migrate)
+COMMANDS: Final = (serve, user, gateway, org, case, city, bench, backup, restore, ca, audit, migrate)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 

@@ -2,6 +2,7 @@
 
 from gatehouse_fleet.store.schema import (
     alarms,
+    bench,
     cases,
     city,
     gateways,
@@ -16,6 +17,7 @@ from gatehouse_fleet.store.schema.metadata import METADATA
 __all__ = [
     "METADATA",
     "alarms",
+    "bench",
     "cases",
     "city",
     "gateways",
