@@ -32,6 +32,8 @@ from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_h
 from gatehouse_fleet.api.rates import Rates
 from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
+from gatehouse_fleet.bench import api as bench_api
+from gatehouse_fleet.bench import tokens_api as bench_tokens_api
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
 from gatehouse_fleet.evidence import api as evidence_api
@@ -59,6 +61,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     webhooks_api.router,
     configs.router,
     config_rollouts.router,
+    bench_api.router,
+    bench_tokens_api.router,
 )
 """Every router of the API, one line each."""
 PAGES: Final[tuple[APIRouter, ...]] = (trace_page.router,)
@@ -121,7 +125,7 @@ def _refusal(words: str) -> dict[str, Any]:
 
 
 def _complete_description(app: FastAPI, services: Services) -> None:
-    """Put the one error shape and the cookie's name into the description; the framework knows neither."""
+    """Put the one error shape, the cookie's name and the bench's records into the description; the framework knows none."""
     inner = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -131,6 +135,7 @@ def _complete_description(app: FastAPI, services: Services) -> None:
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             parts.setdefault("schemas", {}).update(problem.pop("$defs", {}))
             parts["schemas"]["Problem"] = problem
+            parts["schemas"].update(bench_api.SCHEMAS)
             # Over plain HTTP on loopback the cookie has another name.
             parts["securitySchemes"]["session"]["name"] = cookie_name(services)
         found = app.openapi_schema

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from gatehouse_fleet.bench.wrapping import WrappingPair
 from gatehouse_fleet.people.first import FirstCode
 from gatehouse_fleet.people.passwords import Passwords
 from gatehouse_fleet.people.refusals import Refusals
@@ -25,6 +26,7 @@ class Desk:
     refusals: Refusals
     authority: Authority
     identifier: Identifier
+    wrapping: WrappingPair
 
     @classmethod
     def open(cls, services: Services, authority: Authority, *, passwords: Passwords | None = None) -> Desk:
@@ -36,6 +38,7 @@ class Desk:
             refusals=Refusals(services.store, services.clock),
             authority=authority,
             identifier=Identifier(services.store, authority, services.clock, services.settings.server),
+            wrapping=WrappingPair.open(services.settings.directory),
         )
 
 

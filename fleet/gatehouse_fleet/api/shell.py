@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gatehouse_events import bench_record
 from gatehouse_fleet.cases import photos
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -19,6 +20,7 @@ LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"/api/v1/cases/\d{1,16}/photos"), photos.MAX_BYTES),
     (re.compile(r"/api/v1/gateways/[a-z0-9-]{3,63}/config-(versions|check)"), MAX_CONFIG_BYTES),
     (re.compile(r"/api/v1/config-templates/[a-z0-9-]{1,63}"), MAX_CONFIG_BYTES),
+    (re.compile(r"/api/v1/bench/records"), bench_record.MAX_FILE_BYTES),
 )
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
 CSP: Final = (

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 from gatehouse_fleet.cli import (
     audit,
     backup,
+    bench,
     ca,
     case,
     city,
@@ -42,7 +43,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, user, gateway, org, case, city, config, backup, restore, ca, audit, migrate)
+COMMANDS: Final = (serve, user, gateway, org, case, city, config, bench, backup, restore, ca, audit, migrate)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 

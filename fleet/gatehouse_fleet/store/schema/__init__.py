@@ -2,6 +2,7 @@
 
 from gatehouse_fleet.store.schema import (
     alarms,
+    bench,
     cases,
     city,
     configs,
@@ -18,6 +19,7 @@ from gatehouse_fleet.store.schema.metadata import METADATA
 __all__ = [
     "METADATA",
     "alarms",
+    "bench",
     "cases",
     "city",
     "configs",

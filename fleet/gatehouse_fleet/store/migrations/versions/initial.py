@@ -238,6 +238,24 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("name", name=op.f("pk_webhook")),
     )
     op.create_table(
+        "bench_token",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("issued_by", sa.String(length=64), nullable=False),
+        sa.Column("issued_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("used_at", sa.BigInteger(), nullable=True),
+        sa.Column("kept_bytes", NUMBER, server_default="0", nullable=False),
+        sa.ForeignKeyConstraint(["node_id"], ["org_node.id"], name=op.f("fk_bench_token_node_id_org_node")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_bench_token")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_bench_token_token_hash")),
+    )
+    op.create_index(op.f("ix_bench_token_node_id"), "bench_token", ["node_id"], unique=False)
+    op.create_table(
         "case_holiday_year",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("city_id", NUMBER, nullable=True),
@@ -384,6 +402,48 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
     op.create_index(op.f("ix_alarm_gateway_no"), "alarm", ["gateway_no"], unique=False)
     op.create_index(op.f("ix_alarm_node_id"), "alarm", ["node_id"], unique=False)
     op.create_index("ix_alarm_open", "alarm", ["is_open", "priority", "raised_at"], unique=False)
+    op.create_table(
+        "bench_record",
+        sa.Column("no", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("public_key", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("chain", sa.String(length=96), nullable=False),
+        sa.Column("number", NUMBER, nullable=False),
+        sa.Column("previous", sa.LargeBinary(length=32), nullable=True),
+        sa.Column("serial", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("verdict", sa.String(length=8), nullable=False),
+        sa.Column("bench", sa.String(length=64), nullable=False),
+        sa.Column("is_simulated", sa.Integer(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_id", NUMBER, nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["node_id"], ["org_node.id"], name=op.f("fk_bench_record_node_id_org_node")),
+        sa.ForeignKeyConstraint(
+            ["token_id"], ["bench_token.id"], name=op.f("fk_bench_record_token_id_bench_token")
+        ),
+        sa.PrimaryKeyConstraint("no", name=op.f("pk_bench_record")),
+        sa.UniqueConstraint("hash", name=op.f("uq_bench_record_hash")),
+    )
+    op.create_index(op.f("ix_bench_record_bench"), "bench_record", ["bench"], unique=False)
+    op.create_index("ix_bench_record_chain", "bench_record", ["public_key", "chain", "number"], unique=False)
+    op.create_index(op.f("ix_bench_record_node_id"), "bench_record", ["node_id"], unique=False)
+    op.create_index(op.f("ix_bench_record_serial"), "bench_record", ["serial"], unique=False)
+    op.create_table(
+        "bench_registration",
+        sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
+        sa.Column("serial", sa.String(length=32), nullable=False),
+        sa.Column("key_check", sa.String(length=8), nullable=False),
+        sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_id", NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["token_id"], ["bench_token.id"], name=op.f("fk_bench_registration_token_id_bench_token")
+        ),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_bench_registration")),
+    )
+    op.create_index(op.f("ix_bench_registration_serial"), "bench_registration", ["serial"], unique=False)
     op.create_table(
         "certificate",
         sa.Column("fingerprint", sa.LargeBinary(length=32), nullable=False),
@@ -700,6 +760,27 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_session")),
     )
     op.create_index(op.f("ix_session_user_id"), "session", ["user_id"], unique=False)
+    op.create_table(
+        "bench_device",
+        sa.Column("serial", sa.String(length=32), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("mac", sa.String(length=12), nullable=False),
+        sa.Column("key_check", sa.String(length=8), nullable=False),
+        sa.Column("key_id", sa.Integer(), nullable=False),
+        sa.Column("wrapped_key", sa.LargeBinary(length=76), nullable=True),
+        sa.Column("node_id", NUMBER, nullable=False),
+        sa.Column("device_no", NUMBER, nullable=True),
+        sa.Column("registered_at", sa.BigInteger(), nullable=False),
+        sa.Column("token_id", NUMBER, nullable=False),
+        sa.ForeignKeyConstraint(["device_no"], ["device.no"], name=op.f("fk_bench_device_device_no_device")),
+        sa.ForeignKeyConstraint(["node_id"], ["org_node.id"], name=op.f("fk_bench_device_node_id_org_node")),
+        sa.ForeignKeyConstraint(
+            ["token_id"], ["bench_token.id"], name=op.f("fk_bench_device_token_id_bench_token")
+        ),
+        sa.PrimaryKeyConstraint("serial", name=op.f("pk_bench_device")),
+        sa.UniqueConstraint("device_no", name=op.f("uq_bench_device_device_no")),
+    )
+    op.create_index(op.f("ix_bench_device_node_id"), "bench_device", ["node_id"], unique=False)
     op.create_table(
         "case_alarm",
         sa.Column("alarm_id", sa.String(length=26), nullable=False),
