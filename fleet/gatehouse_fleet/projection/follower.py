@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -81,8 +81,8 @@ class Follower:
         """Wake topics to notify after each commit."""
         self._turns: Final = Turns()
         self._pace: Final = Pace()
-        self._suspects: Final[set[int]] = set()
-        """Gateways that have failed and go by themselves until they succeed."""
+        self._alone: Final[set[int]] = set()
+        """Gateways that have failed, or begin another run: by themselves until they succeed."""
         self._held: Final[set[int]] = set()
         self._topic: Final = f"follower:{reader}"
 
@@ -140,17 +140,21 @@ class Follower:
         """
         self._take_up_held()
         while (turn := self._turns.take(GROUP)) is not None:
-            together = [no for no in turn.gateway_nos if no not in self._suspects]
-            alone = [no for no in turn.gateway_nos if no in self._suspects]
-            if len(together) > 1:
-                alone += await self._turn_together(together)
+            alone = [no for no in turn.gateway_nos if no in self._alone]
+            together = [no for no in turn.gateway_nos if no not in self._alone]
+            if together:
+                await self._turn_together(together, is_news=turn.is_news)
             else:
-                alone += together
-            for gateway_no in alone:
-                await self._turn(gateway_no)
+                await self._turn(alone.pop(0))
+            # The others' turns come later: news goes in between.
+            self._put_back(alone, is_news=turn.is_news)
 
-    async def _turn_together(self, gateway_nos: Sequence[int]) -> Sequence[int]:
-        """Read several gateways in one transaction; return those that must be read by themselves."""
+    def _put_back(self, gateway_nos: Iterable[int], *, is_news: bool) -> None:
+        for gateway_no in gateway_nos:
+            self._turns.arrived(gateway_no, is_news=is_news)
+
+    async def _turn_together(self, gateway_nos: Sequence[int], *, is_news: bool) -> None:
+        """Read several gateways in one transaction; those that must be read by themselves get another turn."""
         share = max(1, self._pace.entries // len(gateway_nos))
         try:
             async with self._store.begin() as db:
@@ -163,25 +167,30 @@ class Follower:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
-            return self._go_alone(gateway_nos, error)
+            self._go_alone(gateway_nos, error, is_news=is_news)
+            return
         except (SQLAlchemyError, OSError):
             raise
         except Exception as error:  # noqa: BLE001  # one gateway's entry must not undo the others'
-            return self._go_alone(gateway_nos, error)
+            self._go_alone(gateway_nos, error, is_news=is_news)
+            return
         self._pace.took(sum(len(portion.entries) for portion in read), self._clock.elapsed_s() - began_s)
         if read:
             self._tell()
         through = {portion.source.no: portion.entries[-1].mark for portion in read}
         behind = {one.source.no for one in claims if through.get(one.source.no, one.mark) < one.head}
-        self._turns.later(behind & through.keys())
+        self._turns.later(no for no in gateway_nos if no in behind and no in through)
         unclaimed = set(gateway_nos) - {one.source.no for one in claims}
-        return sorted((behind - through.keys()) | unclaimed)
+        single = (behind - through.keys()) | unclaimed
+        self._alone.update(single)
+        self._put_back((no for no in gateway_nos if no in single), is_news=is_news)
 
-    def _go_alone(self, gateway_nos: Sequence[int], error: Exception) -> Sequence[int]:
+    def _go_alone(self, gateway_nos: Sequence[int], error: Exception, *, is_news: bool) -> None:
         _log.warning(
             "%s: %d gateways go one by one: %s", self._reader, len(gateway_nos), type(error).__name__
         )
-        return gateway_nos
+        self._alone.update(gateway_nos)
+        self._put_back(gateway_nos, is_news=is_news)
 
     def _tell(self) -> None:
         for topic in self._tells:
@@ -191,7 +200,7 @@ class Follower:
         try:
             limit = min(BATCH, self._pace.entries)
             count = await self._step(gateway_no, limit=limit, is_careful=False)
-            self._suspects.discard(gateway_no)
+            self._alone.discard(gateway_no)
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -207,7 +216,7 @@ class Follower:
 
     async def _carefully(self, gateway_no: int, error: Exception) -> int:
         _log.error("%s fails at gateway %d; entry by entry", self._reader, gateway_no, exc_info=error)
-        self._suspects.add(gateway_no)
+        self._alone.add(gateway_no)
         try:
             return await self._step(gateway_no, limit=1, is_careful=True)
         except (SQLAlchemyError, OSError):

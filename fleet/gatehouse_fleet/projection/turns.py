@@ -12,9 +12,9 @@ from typing import Final
 from msgspec import Struct
 
 _NEWS_IN_A_ROW: Final = 4
-_LONG_S: Final = 0.25
+_LONG_S: Final = 0.06
 """A transaction that takes longer keeps the next alarm waiting."""
-_LEAST: Final = 32
+_LEAST: Final = 16
 _MOST: Final = 500
 
 
