@@ -27,9 +27,10 @@ site:
   community_id: wh-0007
   estate: 示例小区
   position: {lon: 122.1, lat: 37.5, crs: CGCS2000}
-buses: [{id: ble0, kind: ble}]
+buses: [{id: line, kind: serial, port: /dev/ttyUSB0}]
 devices:
-  - {id: btn-1, kind: button, address: "C3:28:40:FF:C1:94", keys: [{id: 1, file: keys/btn-1.key}], location: {building: "3"}}
+  - {id: lift-1, kind: lift, bus: line, profile: gatehouse_lift_node, node_id: 7, location: {building: "3"},
+     keys: [{id: 1, file: keys/lift-1.key}]}
 fleet: {url: "https://fleet.example:8460"}
 """
 DISTRICT = Caller(
@@ -78,7 +79,7 @@ async def api(yard: Yard) -> AsyncIterator[Api]:
 async def test_a_version_says_what_must_lie_on_the_gateway(api: Api) -> None:
     status, made = await api.puts()
     assert (status, made["number"], made["sha256"]) == (201, 1, sha256(TEXT.encode()).hexdigest())
-    assert made["files"] == [{"path": "devices[0].keys[0].file", "file": "keys/btn-1.key"}]
+    assert made["files"] == [{"path": "devices[0].keys[0].file", "file": "keys/lift-1.key"}]
     status, shown = await api("GET", "/gateways/wh-gw1/config-versions/1")
     assert (status, shown["text"], shown["author"]["name"]) == (200, TEXT, "示例甲")
     status, listed = await api("GET", "/gateways/wh-gw1/config-versions?limit=1")
@@ -86,12 +87,12 @@ async def test_a_version_says_what_must_lie_on_the_gateway(api: Api) -> None:
 
 
 async def test_every_fault_comes_back_with_line_and_place_and_nothing_is_kept(api: Api) -> None:
-    faulty = TEXT.replace("kind: ble}", "kind: ble, adaptor: hci0}").replace("crs: CGCS2000", "crs: WGS72")
+    faulty = TEXT.replace("kind: serial,", "kind: serial, bawd: 9600,").replace("crs: CGCS2000", "crs: WGS72")
     status, said = await api.puts(faulty)
     assert (status, said["reason"]) == (409, "faulty")
     assert [(one["line"], one["at"]) for one in said["errors"]] == [
         (7, "site.position.crs"),
-        (8, "buses[0].adaptor"),
+        (8, "buses[0].bawd"),
     ]
     status, checked = await api("POST", "/gateways/wh-gw1/config-check", {"text": faulty})
     assert (status, len(checked["faults"])) == (200, 2)
@@ -117,7 +118,7 @@ async def test_who_may(api: Api) -> None:
 
 async def test_wanted_and_reported_are_compared_by_path(api: Api, yard: Yard) -> None:
     _, first = await api.puts()
-    await api.puts(TEXT.replace("示例小区", "示例二期").replace("btn-1,", "btn-2,"))
+    await api.puts(TEXT.replace("示例小区", "示例二期").replace("lift-1,", "lift-2,"))
     assert (await api("GET", "/gateways/wh-gw1/config"))[1]["agreement"] == "unknown"
     await yard.says("wh-gw1")
     assert (await api("GET", "/gateways/wh-gw1/config"))[1]["agreement"] == "local"
@@ -128,8 +129,8 @@ async def test_wanted_and_reported_are_compared_by_path(api: Api, yard: Yard) ->
     _, found = await api("GET", "/gateways/wh-gw1/config-difference")
     assert [(one["what"], one["path"]) for one in found["changes"]] == [
         ("changed", "site.estate"),
-        ("removed", "devices[btn-1]"),
-        ("added", "devices[btn-2]"),
+        ("removed", "devices[lift-1]"),
+        ("added", "devices[lift-2]"),
     ]
     assert "+  estate: 示例二期" in found["unified"]
 
@@ -154,7 +155,7 @@ async def test_a_rollout_is_begun_watched_paused_and_explained(api: Api, yard: Y
     assert (await api("GET", "/gateways/wh-gw1/config"))[1]["rollout_id"] is None
 
 
-async def test_a_template_reaches_its_group_and_a_saved_filter_is_copied(api: Api) -> None:
+async def test_a_template_reaches_its_group_with_the_values_of_each(api: Api) -> None:
     text = TEXT.replace("wh-gw1", "${gateway_id}").replace("示例小区", "${estate}")
     body = {"text": TEXT.replace("wh-gw1", "${gateway_id}"), "reason": "示例变更", "node_id": 2, "tag": "gas"}
     status, made = await api("PUT", "/config-templates/gas", body)
@@ -162,7 +163,7 @@ async def test_a_template_reaches_its_group_and_a_saved_filter_is_copied(api: Ap
     status, said = await api("PUT", "/config-templates/gas", body | {"text": text})
     assert (status, said["errors"][0]["at"]) == (409, "wh-gw1")
     for name in ("wh-gw1", "wh-gw2"):
-        values = {"values": {"estate": f"示例 {name}"}}
+        values = {"values": [{"name": "estate", "value": f"示例 {name}"}]}
         assert (await api("PUT", f"/config-templates/gas/values/{name}", values))[0] == 200
     status, made = await api("PUT", "/config-templates/gas", body | {"text": text})
     assert [one["number"] for one in made["made"]] == [2, 2]
@@ -171,7 +172,7 @@ async def test_a_template_reaches_its_group_and_a_saved_filter_is_copied(api: Ap
     assert (await api("GET", "/config-templates/gas", who="neighbour"))[0] == 404
     _, begun = await api("POST", "/config-rollouts", {"reason": "示例变更", "template": "gas"})
     assert begun["stages"] == [1, 1]
-    one_too_many = {"values": {"estate": "示例", "colour": "red"}}
+    one_too_many = {"values": [{"name": "estate", "value": "示例"}, {"name": "colour", "value": "red"}]}
     await api("PUT", "/config-templates/gas/values/wh-gw1", one_too_many)
     status, said = await api("POST", "/config-templates/gas/versions", {"reason": "示例变更"})
     assert (status, "no such variable" in said["errors"][0]["message"]) == (409, True)
