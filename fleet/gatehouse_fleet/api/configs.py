@@ -182,10 +182,17 @@ class TemplateBody(Body):
     """One of one's own; its conditions are copied."""
 
 
-class ValuesBody(Body):
-    """The values of one gateway, all of them."""
+class ValueBody(Body):
+    """What stands for one `${name}`."""
 
-    values: Annotated[dict[VariableName, Value], Field(max_length=rendering.MAX_VALUES)]
+    name: VariableName
+    value: Value
+
+
+class ValuesBody(Body):
+    """The values of one gateway, all of them; of two for one name the last counts."""
+
+    values: Annotated[tuple[ValueBody, ...], Field(max_length=rendering.MAX_VALUES)]
 
 
 class RenewBody(Body):
@@ -494,7 +501,8 @@ async def put_values(
     async with services.store.begin() as db:
         found = await _template(db, who, name)
         one = await reachable(db, who, gateway_id)
-        await templates.give_values(db, found.id, one.no, body.values)
+        values = {given.name: given.value for given in body.values}
+        await templates.give_values(db, found.id, one.no, values)
         await audit.append(
             db,
             who.actor,
@@ -502,7 +510,7 @@ async def put_values(
             f"{name} {gateway_id}",
             at=now,
             node_id=one.node_id,
-            detail={"names": " ".join(sorted(body.values))},
+            detail={"names": " ".join(sorted(values))},
         )
     return Done()
 

@@ -32,7 +32,7 @@ TOPIC: Final = OUTCOMES_TOPIC
 _log = logging.getLogger(__name__)
 
 
-async def run(services: Services, *, period_s: float = 5.0) -> None:
+async def run(services: Services, *, period_s: float = 2.0) -> None:
     """Look after the rollouts until cancelled; at most `period_s` late."""
     while True:
         seen = services.wake.count(TOPIC)
