@@ -226,6 +226,9 @@ def _rig(place: Workplace, args: argparse.Namespace) -> int:
 def _record(place: Workplace, args: argparse.Namespace) -> int:
     from gatehouse_hil.bench import desk
 
+    if args.what == "key":
+        path = str(place.archive.public_key_file)
+        return _say(args, {"ok": True, "key": path}, [path])
     true = (
         (desk.verify(place, args.file, tuple(args.keys)),)
         if args.what == "verify"

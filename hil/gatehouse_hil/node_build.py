@@ -11,6 +11,7 @@ import hashlib
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -29,6 +30,9 @@ VERSION: Final = (1, 0, 0)
 _NODE: Final = FIRMWARE / "node"
 _AT_CONSOLE: Final = "technician"
 """Imported by nobody, wanted by the bench."""
+_PARSING: Final = threading.Lock()
+"""CPython 3.11 counts the depth of a tree that `ast.parse` makes in one place for all threads, and two at once end in a
+SystemError (cpython issue 106905)."""
 
 
 class NodeKind(IntEnum):
@@ -157,7 +161,9 @@ def _source(name: str) -> Path | None:
 
 
 def _imports(source: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+    with _PARSING:
+        tree = ast.parse(source.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name

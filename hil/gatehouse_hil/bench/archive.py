@@ -60,6 +60,11 @@ class Archive:
         known |= {read_public_key(path) for path in (self._directory / "trusted").glob("*.pub")}
         return frozenset(known)
 
+    @property
+    def public_key_file(self) -> Path:
+        """The public half of the bench's key, PEM: for the fleet's token and for other benches' `trusted/`."""
+        return self._directory / "bench.pub"
+
     def latest(self, folder: str) -> tuple[int, str]:
         """Return number and hash of the last record in a folder; 0 and "" before the first."""
         files = self._files(folder)

@@ -83,6 +83,7 @@ def _record(made: argparse.ArgumentParser, words: Words) -> None:
     verify.add_argument("--key", type=Path, action="append", default=[], dest="keys", help="bench.pub")
     history = _common(what.add_parser("history", help=words("help.record_history")), words)
     history.add_argument("serial", help=words("help.serial"))
+    _common(what.add_parser("key", help=words("help.record_key")), words)
     _common(what.add_parser("upload", help=words("help.record_upload")), words)
 
 

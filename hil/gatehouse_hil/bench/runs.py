@@ -234,7 +234,7 @@ def _runtime(place: Workplace, wish: Wish, *, is_simulated: bool) -> Path | None
 
 
 def _applications(place: Workplace, kinds: frozenset[Kind]) -> dict[Kind, Application]:
-    """Build the programs, one after the other: CPython 3.11 must not parse in two threads at once (cpython #106905)."""
+    """Build the programs of these kinds into folders of their own."""
     made = {}
     for kind in sorted(kinds):
         folder = place.directory / "application" / kind

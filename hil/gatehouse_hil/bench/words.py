@@ -326,6 +326,9 @@ CATALOGUE: Final[dict[str, Text]] = {
     "help.record": Text("核验、查看、上传记录", "verify, show, upload records"),
     "help.record_verify": Text("核验一个记录文件的哈希与签名", "check hash and signature of a record file"),
     "help.record_history": Text("查看一个序列号的全部记录", "all records of a serial number"),
+    "help.record_key": Text(
+        "调试台公钥文件（首次使用时生成）", "file of the bench's public key, made at first use"
+    ),
     "help.record_upload": Text("上传发件箱里的内容", "upload what waits in the outbox"),
     "help.rig_verb": Text("检查治具文件，或在修好后恢复使用", "check a rig file, or use a mended rig again"),
     "help.rig_check": Text(
