@@ -67,6 +67,8 @@ class ReplicationBatch(Struct, frozen=True, kw_only=True, tag="batch", tag_field
     entries: Annotated[tuple[WireEntry, ...], Meta(max_length=MAX_BATCH_ENTRIES)]
     holes: Annotated[tuple[Annotated[bytes, Meta(max_length=4096)], ...], Meta(max_length=MAX_HOLES)] = ()
     """Bodies of the signed `trimmed` entries that explain gaps inside or before this batch."""
+    cannot_fill: bool = False
+    """The fleet has asked for what is missing before this batch, and it is not there: take the batch as it is."""
 
 
 class Doubt(StrEnum):

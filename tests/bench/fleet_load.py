@@ -74,19 +74,28 @@ class Source:
 
 
 async def prepare(url: str, count: int) -> None:
-    """Make the tables and enter so many gateways."""
+    """Make the tables and enter so many gateways, each in a community of its own."""
     store = Store.open(url)
     await store.create_all()
     async with store.begin() as db:
         await db.execute(
-            insert(org_node).values(
-                id=1, kind="community", path="/1/", code="c", name="示例", created_at=START
-            )
+            insert(org_node),
+            [
+                {
+                    "id": n,
+                    "kind": "community",
+                    "path": f"/1/{n}/",
+                    "code": f"c{n}",
+                    "name": "示例",
+                    "created_at": START,
+                }
+                for n in range(1, count + 1)
+            ],
         )
         await db.execute(
             insert(gateway),
             [
-                {"no": n, "id": gateway_id(n), "node_id": 1, "state": "deployed", "created_at": START}
+                {"no": n, "id": gateway_id(n), "node_id": n, "state": "deployed", "created_at": START}
                 for n in range(1, count + 1)
             ],
         )

@@ -25,6 +25,8 @@ from gatehouse_events.chain import epoch_bytes, hashes_in
 from gatehouse_events.fleet_api import KEEP_ALIVE_S
 from gatehouse_events.replication import ReplicationBatch
 from gatehouse_fleet.api.app import create_app
+from gatehouse_fleet.cases.intake import CaseSteps
+from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.clock import SystemClock
 from gatehouse_fleet.ingest.app import IngestApp, front
 from gatehouse_fleet.ingest.contact import Contacts
@@ -60,7 +62,7 @@ async def operator(request: Request) -> Caller:
 
 async def main(url: str, *, is_trusting: bool) -> None:
     services = Services(settings=FleetSettings(), store=Store.open(url), clock=SystemClock(), wake=Wake())
-    projector = Projector(services, steps=())
+    projector = Projector(services, steps=(CaseSteps(Shelf(), services.clock),))
     writer = Writer(vault_of(services), services.clock, on_committed=projector.committed)
     contacts = Contacts(services.store, services.clock, services.wake)
     ingest = IngestApp(

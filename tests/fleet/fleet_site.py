@@ -90,8 +90,11 @@ class Gateway:
         """Bodies of every signed declaration in the alarm lane."""
         return [e.body for e in self.entries() if e.kind == EntryKind.TRIMMED and e.body is not None]
 
-    def batch(self, entries: Sequence[Entry], *, holes: Sequence[bytes] = ()) -> bytes:
-        return encode(batch_of(self.id, entries, holes=holes))
+    def batch(
+        self, entries: Sequence[Entry], *, holes: Sequence[bytes] = (), cannot_fill: bool = False
+    ) -> bytes:
+        batch = batch_of(self.id, entries, holes=holes)
+        return encode(msgspec.structs.replace(batch, cannot_fill=cannot_fill))
 
     def close(self) -> None:
         self.reader.close()
@@ -225,10 +228,12 @@ async def replicate(
 ) -> Answer:
     """Send everything of a lane as an uplink does: after the cursor, from where a gap says."""
     answer: Answer | None = None
+    wanted: int | None = None
     while entries := one.entries(lane, after=after, limit=size):
         run = [e for e in entries if e.epoch == entries[0].epoch]
-        answer = await post(client, one, one.batch(run, holes=one.holes()), lane)
-        after = answer.wanted if isinstance(answer, Gap) else run[-1].seq
+        answer = await post(client, one, one.batch(run, holes=one.holes(), cannot_fill=wanted == after), lane)
+        wanted = answer.wanted if isinstance(answer, Gap) else None
+        after = run[-1].seq if wanted is None else wanted
     assert answer is not None
     return answer
 
@@ -249,6 +254,7 @@ async def drain(
 ) -> None:
     """Send a lane up to entry `goal` as an uplink does, through everything: servers that die, databases that are away."""
     after: int | None = None
+    wanted: int | None = None
     while after is None or after < goal:
         try:
             if after is None:
@@ -260,7 +266,9 @@ async def drain(
                 continue
             response = await client.post(
                 journal_path(one.id, lane),
-                content=one.batch(entries, holes=one.holes()),
+                content=one.batch(
+                    entries, holes=one.holes(), cannot_fill=wanted is not None and wanted == after
+                ),
                 headers={GATEWAY_HEADER: one.id},
             )
         except (httpx.TransportError, msgspec.DecodeError):
@@ -273,7 +281,8 @@ async def drain(
         assert response.status_code == 200, response.text
         answer = decode_answer(response.content)
         acked.note(answer)
-        after = answer.wanted if isinstance(answer, Gap) else answer.cursor
+        wanted = answer.wanted if isinstance(answer, Gap) else None
+        after = answer.cursor if not isinstance(answer, Gap) else answer.wanted
 
 
 def a_card(gateway_id: str) -> SiteCard:

@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
+from msgspec import structs
+
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.ledger import LedgerError
 from gatehouse_edge.uplink.backoff import Backoff
@@ -88,6 +90,8 @@ class _LaneWork:
         self.limit = BATCH_ENTRIES
         self.refusals = 0
         self.standstills = 0
+        self.cannot_fill = False
+        """The fleet wants what follows `position`, and what we have sent is all there is."""
 
 
 class Replicator:
@@ -192,9 +196,12 @@ class Replicator:
     async def _next(self, lane: Lane) -> ReplicationBatch | None:
         work = self._works[lane]
         size = {"max_bytes": TELEMETRY_BYTES} if lane is Lane.TELEMETRY else {}
-        return await asyncio.to_thread(
+        batch = await asyncio.to_thread(
             lambda: work.outgoing.batch(lane, work.position, max_entries=work.limit, **size)
         )
+        if batch is None or not work.cannot_fill:
+            return batch
+        return structs.replace(batch, cannot_fill=True)
 
     async def _idle(self, lane: Lane, version: int) -> None:
         """Wait for the next commit. Numbers that were left out on purpose (a new epoch) are no backlog."""
@@ -249,6 +256,7 @@ class Replicator:
                 )
             for lane, cursor in cursors.items():
                 self._works[lane].position = _start(cursor, own[lane], is_known=is_known[lane])
+                self._works[lane].cannot_fill = False
             self._is_agreed = True
 
     async def _own(self, lane: Lane) -> int:
@@ -265,6 +273,7 @@ class Replicator:
         work = self._works[lane]
         if answer.lane is not lane:
             raise AnswerError("the answer is about another lane")
+        is_asked_again = False
         last = batch.entries[-1].seq
         match answer:
             case Accepted():
@@ -272,12 +281,14 @@ class Replicator:
             case Gap():
                 if work.standstills >= _STUCK_AFTER:
                     await self._doubted("the fleet wants entries that are gone", batch.epoch)
-                work.position = min(answer.wanted, last)
+                wanted = min(answer.wanted, last)
+                is_asked_again, work.position = wanted == work.position, wanted
             case Unverified():
                 work.position = _advanced(batch, answer.epoch, answer.cursor)
                 if answer.doubt is Doubt.SIGNATURE:
                     self.is_key_doubted.set()
                 await self._doubted(f"the fleet does not believe this history: {answer.doubt}", batch.epoch)
+        work.cannot_fill = is_asked_again
 
     async def _doubted(self, why: str, epoch: str) -> None:
         """Begin a new epoch, unless the doubt is about one that is over, or one has just begun."""
@@ -302,7 +313,7 @@ class Replicator:
                 self._link.alarms_moved()
             return
         work.standstills += 1
-        # The first repeat is meant: a gap that comes again says that we cannot fill it.
+        # The first repeat is meant: it says that we cannot fill the gap.
         if work.standstills > 1:
             raise AnswerError(f"{type(answer).__name__} at {work.position}: nothing goes forward")
 

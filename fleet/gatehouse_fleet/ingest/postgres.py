@@ -126,7 +126,7 @@ async def _find(db: Any, submission: Submission, state: LaneState) -> Found:  # 
         keys = frozenset(bytes(row[0]).hex() for row in rows)
     numbers = repeats(submission, state)
     if numbers is None:
-        return Found(state=state, keys=keys, told=submission.told)
+        return Found(state=state, keys=keys)
     runs = await db.fetch(_RUNS, *lane, sealed.epoch)
     known: dict[int, list[Known]] = {}
     for number, _ in runs:
@@ -138,7 +138,6 @@ async def _find(db: Any, submission: Submission, state: LaneState) -> Found:  # 
         removed_through=max((removed for _, removed in runs), default=0),
         known=known,
         keys=keys,
-        told=submission.told,
     )
 
 

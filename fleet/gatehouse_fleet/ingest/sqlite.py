@@ -113,7 +113,7 @@ def _find(db: sqlite3.Connection, submission: Submission) -> Found:
         keys = frozenset(bytes(key).hex() for (key,) in rows)
     numbers = repeats(submission, state)
     if numbers is None:
-        return Found(state=state, keys=keys, told=submission.told)
+        return Found(state=state, keys=keys)
     runs = db.execute(_RUNS, (*lane, sealed.epoch)).fetchall()
     known: dict[int, list[Known]] = {}
     for number, _ in runs:
@@ -125,7 +125,6 @@ def _find(db: sqlite3.Connection, submission: Submission) -> Found:
         removed_through=max((removed for _, removed in runs), default=0),
         known=known,
         keys=keys,
-        told=submission.told,
     )
 
 

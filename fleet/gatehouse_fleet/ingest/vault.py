@@ -15,7 +15,7 @@ from msgspec import Struct
 from gatehouse_events.replication import Doubt
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.ingest.sealed import Sealed
-from gatehouse_fleet.ingest.verdict import GapTold, LaneState, Verdict
+from gatehouse_fleet.ingest.verdict import LaneState, Verdict
 
 
 class VaultFullError(FleetError):
@@ -30,7 +30,6 @@ class Submission(Struct, frozen=True, kw_only=True):
     """One batch on its way in."""
 
     sealed: Sealed
-    told: GapTold | None = None
 
     @property
     def lane(self) -> tuple[int, int]:

@@ -58,14 +58,6 @@ class Known(Struct, frozen=True):
         return self.altered_body is None or entry.body is None or entry.body == self.altered_body
 
 
-class GapTold(Struct, frozen=True, kw_only=True):
-    """A gap the gateway has been told of. If it comes again with the same one, it cannot fill it."""
-
-    gap: Gap
-    before: int
-    """The first entry behind it."""
-
-
 class Found(Struct, frozen=True, kw_only=True):
     """What the store knows that concerns one batch."""
 
@@ -78,7 +70,6 @@ class Found(Struct, frozen=True, kw_only=True):
     """Stored entries of that epoch that the batch may repeat, by number."""
     keys: frozenset[str] = frozenset()
     """Public keys of the gateway, hex; looked up when `Sealed.needs_keys`."""
-    told: GapTold | None = None
 
     def has(self, entry: WireEntry) -> bool:
         """Return whether `entry` is stored, or was."""
@@ -114,7 +105,6 @@ class Verdict(Struct, frozen=True, kw_only=True):
     runs: tuple[Run, ...] = ()
     integrity: Doubt | None = None
     """A fault of the gateway's history, to be shown."""
-    told: GapTold | None = None
 
 
 class _Advance(Struct, kw_only=True):
@@ -125,7 +115,7 @@ class _Advance(Struct, kw_only=True):
     doubt: Doubt | None
     noted: Doubt | None = None
     taken: list[tuple[int, Doubt | None]] = []
-    gap: GapTold | None = None
+    gap: Gap | None = None
 
 
 def judge(sealed: Sealed, found: Found) -> Verdict:
@@ -206,9 +196,8 @@ def _advance(way: _Advance, sealed: Sealed, found: Found, indexes: range, *, sta
         entry = sealed.batch.entries[index]
         flaw = _link(way, sealed, found, entry, starts=starts)
         if isinstance(flaw, Gap):
-            told = GapTold(gap=flaw, before=entry.seq)
-            if way.taken or found.told != told:
-                way.gap = told
+            if way.taken or not sealed.batch.cannot_fill:
+                way.gap = flaw
                 return
             flaw = Doubt.UNFILLABLE_GAP
             way.noted = flaw
@@ -265,7 +254,7 @@ def _settled(way: _Advance, sealed: Sealed, state: LaneState, late: list[int], *
     batch = sealed.batch
     stored = [(index, Doubt.HISTORY) for index in late] + way.taken
     if way.gap is not None and not stored:
-        return Verdict(answer=way.gap.gap, state=state, told=way.gap)
+        return Verdict(answer=way.gap, state=state)
     number, runs = state.number, tuple[Run, ...]()
     if late or starts:
         first = batch.entries[stored[0][0]].seq
@@ -285,7 +274,6 @@ def _settled(way: _Advance, sealed: Sealed, state: LaneState, late: list[int], *
         or next((doubt for _, doubt in stored if doubt is not None), None)
         or way.noted
         or (_disowned(batch.entries[0], state) if starts else None),
-        told=way.gap,
     )
 
 

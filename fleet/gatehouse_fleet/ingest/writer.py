@@ -23,7 +23,7 @@ from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.ingest.sealed import Sealed
 from gatehouse_fleet.ingest.vault import Submission, Vault, VaultFullError, VaultLostError
-from gatehouse_fleet.ingest.verdict import GapTold, Verdict
+from gatehouse_fleet.ingest.verdict import Verdict
 
 MAX_QUEUED_BATCHES: Final = 4000
 MAX_QUEUED_BYTES: Final = 64 * 1024 * 1024
@@ -82,7 +82,6 @@ class Writer:
         self._queues: Final[dict[_Rank, deque[_Waiting]]] = {rank: deque() for rank in _Rank}
         self._queued_bytes = 0
         self._arrived: Final = asyncio.Event()
-        self._told: Final[dict[tuple[int, int], GapTold]] = {}
 
     async def submit(self, sealed: Sealed) -> Answer:
         """Return the answer to a batch once it is committed.
@@ -178,33 +177,21 @@ class Writer:
             _fail(waiting, RejectedError("this batch cannot be stored"))
 
     async def _together(self, group: list[_Waiting]) -> None:
-        submissions = [
-            Submission(
-                sealed=waiting.sealed,
-                told=self._told.get((waiting.sealed.gateway_no, waiting.sealed.lane_no)),
-            )
-            for waiting in group
-        ]
+        submissions = [Submission(sealed=waiting.sealed) for waiting in group]
         at_us = round(self._clock.now().timestamp() * 1e6)
         verdicts = await self._vault.commit(submissions, at_us=at_us)
-        for waiting, submission, verdict in zip(group, submissions, verdicts, strict=True):
-            self._remember(submission, verdict)
+        for waiting, verdict in zip(group, verdicts, strict=True):
+            _note(waiting.sealed, verdict)
             if not waiting.done.done():
                 waiting.done.set_result(verdict.answer)
         self._on_committed(
             [_hint(waiting) for waiting, verdict in zip(group, verdicts, strict=True) if verdict.spans]
         )
 
-    def _remember(self, submission: Submission, verdict: Verdict) -> None:
-        """Keep the gap a gateway was told of; one for each lane of a registered gateway, so bounded."""
-        if verdict.told is not None:
-            self._told[submission.lane] = verdict.told
-        else:
-            self._told.pop(submission.lane, None)
-        if verdict.integrity is not None:
-            _log.error(
-                "history of gateway %d is in doubt: %s", submission.sealed.gateway_no, verdict.integrity.value
-            )
+
+def _note(sealed: Sealed, verdict: Verdict) -> None:
+    if verdict.integrity is not None:
+        _log.error("history of gateway %d is in doubt: %s", sealed.gateway_no, verdict.integrity.value)
 
 
 def _hint(waiting: _Waiting) -> Committed:

@@ -144,7 +144,7 @@ class Follower:
             together = [no for no in turn.gateway_nos if no not in self._alone]
             if together:
                 await self._turn_together(together, is_news=turn.is_news)
-            else:
+            if alone:
                 await self._turn(alone.pop(0))
             # The others' turns come later: news goes in between.
             self._put_back(alone, is_news=turn.is_news)

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from gatehouse_events import fleet_api, replication
 from gatehouse_events.alarm import Change
@@ -161,9 +161,13 @@ class LightGateway:
             raise LinkError("this gateway is cut off, as the test wants it")
         sent = 0
         for lane in (Lane.ALARM, Lane.TELEMETRY):
+            cannot_fill = False
             while entries := await asyncio.to_thread(self._unsent, lane):
-                answer = await self._connected().post(replication.batch_of(self.gateway_id, entries))
+                batch = replication.batch_of(self.gateway_id, entries)
+                answer = await self._connected().post(structs.replace(batch, cannot_fill=cannot_fill))
                 sent += len(entries)
+                is_gap = isinstance(answer, replication.Gap)
+                cannot_fill = is_gap and answer.wanted == self.acknowledged[lane]
                 await self._take(lane, answer)
         return sent
 

@@ -17,7 +17,7 @@ from gateway_site import entries, running, until
 from gatehouse_edge.uplink.link import LinkState
 from gatehouse_events.chain import Lane
 from gatehouse_events.orders import Command
-from gatehouse_events.replication import Accepted, Doubt, Gap, ReplicationBatch, Unverified
+from gatehouse_events.replication import Accepted, Answer, Doubt, Gap, ReplicationBatch, Unverified
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -151,6 +151,26 @@ async def test_a_fleet_that_only_ever_wants_what_is_gone_is_asked_slowly(
         count = len(peer.batches)
         await asyncio.sleep(1.0)
         assert len(peer.batches) - count < 10
+
+
+async def test_a_gateway_that_has_nothing_to_fill_a_gap_with_says_so_once_it_was_asked(
+    tmp_path: Path, peer: FleetPeer
+) -> None:
+    def judge(batch: ReplicationBatch) -> Answer | None:
+        is_refused = batch.lane is Lane.ALARM and not batch.cannot_fill
+        return Gap(epoch=batch.epoch, lane=batch.lane, wanted=0) if is_refused else None
+
+    async with running(tmp_path, peer) as site:
+        peer.judge = judge
+        await site.note("one")
+        await is_level(site, peer)
+        told = [batch.cannot_fill for batch in peer.batches if batch.lane is Lane.ALARM]
+        await site.note("two")
+        await until(lambda: len([b for b in peer.batches if b.lane is Lane.ALARM]) > len(told))
+    assert told[0] is False
+    assert True in told
+    later = [batch.cannot_fill for batch in peer.batches if batch.lane is Lane.ALARM][len(told)]
+    assert later is False, "said only of the batch that was asked for"
 
 
 async def test_a_history_that_is_doubted_begins_one_new_epoch_not_many(

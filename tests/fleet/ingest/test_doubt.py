@@ -21,7 +21,6 @@ from gatehouse_fleet.ingest.identity import GatewayIdentity
 from gatehouse_fleet.ingest.sealed import seal
 from gatehouse_fleet.ingest.service import vault_of
 from gatehouse_fleet.ingest.vault import Submission, Vault
-from gatehouse_fleet.ingest.verdict import GapTold
 from gatehouse_fleet.projection.service import Projector
 from gatehouse_fleet.store import Store
 from gatehouse_fleet.store.schema.alarms import alarm
@@ -32,23 +31,20 @@ GAS = "01JDEXAMPLE0000000000000G1"
 
 
 class Link:
-    """Commits batches one after the other, remembering the gap that was told, as the writer does."""
+    """Commits batches one after the other."""
 
     def __init__(self, vault: Vault, identity: GatewayIdentity, clock: SetClock) -> None:
         self._vault = vault
         self._identity = identity
         self._clock = clock
-        self._told: GapTold | None = None
 
-    async def send(self, entries: list[Entry], *, holes: list[bytes] | None = None) -> Answer:
-        sealed = seal(
-            batch_of(self._identity.id, entries, holes=holes or []),
-            gateway_no=self._identity.no,
-            size_bytes=0,
-        )
-        submission = Submission(sealed=sealed, told=self._told)
+    async def send(
+        self, entries: list[Entry], *, holes: list[bytes] | None = None, cannot_fill: bool = False
+    ) -> Answer:
+        batch = batch_of(self._identity.id, entries, holes=holes or [])
+        batch = msgspec.structs.replace(batch, cannot_fill=cannot_fill)
+        submission = Submission(sealed=seal(batch, gateway_no=self._identity.no, size_bytes=0))
         (verdict,) = await self._vault.commit([submission], at_us=microseconds(self._clock.now()))
-        self._told = verdict.told
         return verdict.answer
 
 
@@ -92,14 +88,25 @@ async def test_a_gap_is_answered_with_what_is_wanted_and_nothing_is_stored(
     assert doubts(await stored(store)) == [(n, None) for n in range(1, 8)]
 
 
-async def test_a_gap_that_comes_again_cannot_be_filled_and_holds_nothing_up(
+async def test_the_same_request_sent_blindly_again_raises_no_doubt(
     store: Store, one: Gateway, link: Link
 ) -> None:
+    """The answer was lost on the way: whoever did not hear of the gap has not said that it cannot be filled."""
+    one.write(6)
+    entries = one.entries()
+    await link.send(entries[:2])
+    gap = Gap(epoch=one.journal.epoch, lane=Lane.ALARM, wanted=2)
+    assert [await link.send(entries[4:]) for _ in range(3)] == [gap] * 3
+    assert isinstance(await link.send(entries[2:]), Accepted)
+    assert await fault_of(store) is None
+
+
+async def test_a_gap_that_cannot_be_filled_holds_nothing_up(store: Store, one: Gateway, link: Link) -> None:
     one.write(6)
     entries = one.entries()
     await link.send(entries[:2])
     await link.send(entries[4:])
-    answer = await link.send(entries[4:])
+    answer = await link.send(entries[4:], cannot_fill=True)
     assert isinstance(answer, Unverified)
     assert (answer.doubt, answer.first_doubtful, answer.cursor) == (Doubt.UNFILLABLE_GAP, 5, 7)
     assert await fault_of(store) == Doubt.UNFILLABLE_GAP
@@ -229,7 +236,7 @@ async def test_the_end_of_an_epoch_is_asked_for_once(store: Store, one: Gateway,
     one.journal.new_epoch("示例", stamp(9))
     fresh = one.entries(after=entries[-1].seq)
     assert await link.send(fresh) == Gap(epoch=entries[0].epoch, lane=Lane.ALARM, wanted=3)
-    assert isinstance(await link.send(fresh), Accepted)
+    assert isinstance(await link.send(fresh, cannot_fill=True), Accepted)
     assert await fault_of(store) == Doubt.UNFILLABLE_GAP
     # What was missing comes late: marked, in a run of its own, and the present epoch goes on behind it.
     assert isinstance(await link.send(entries[3:]), Unverified)

@@ -87,9 +87,9 @@ class Fleet:
 
         A fault of integrity that is only noted at the gateway counts as an answer too.
         """
-        told: Any = None
         answers: list[Answer | Doubt | None] = []
         pending = list(batches)
+        is_all_told = False
         asked: set[int] = set()  # a sender that was answered with a gap does not say the same again at once
         for _ in range(2 * len(batches) + 3):
             left, is_moving = [], False
@@ -98,21 +98,22 @@ class Fleet:
                     left.append(batch)
                     continue
                 try:
-                    sealed = seal(batch, gateway_no=no, size_bytes=0)
+                    said = msgspec.structs.replace(batch, cannot_fill=is_all_told)
+                    sealed = seal(said, gateway_no=no, size_bytes=0)
                 except MessageError:
                     answers.append(None)
                     continue
-                (verdict,) = await self.vault.commit([Submission(sealed=sealed, told=told)], at_us=0)
-                told = verdict.told
+                (verdict,) = await self.vault.commit([Submission(sealed=sealed)], at_us=0)
                 answers += [verdict.answer, *([verdict.integrity] if verdict.integrity else [])]
                 if isinstance(verdict.answer, Gap):
                     asked.add(batch.entries[0].seq)
                 if verdict.spans:
-                    is_moving = True
+                    is_moving, is_all_told = True, False
                     asked.clear()
                 if _is_unfinished(batch, verdict.answer):
                     left.append(batch)
-            # Nothing more to offer: the first one comes again, which says that what is missing is gone.
+            # Nothing more to offer: the first one comes again and says that what is missing is gone.
+            is_all_told = not is_moving
             asked = set() if is_moving else {batch.entries[0].seq for batch in left[1:]}
             pending = left
         assert pending == []
