@@ -350,14 +350,19 @@ def member_of(row: Row[Any]) -> Member:
 
 
 async def _take(db: AsyncConnection, rollout_id: int, numbers: Sequence[int]) -> None:
+    if not numbers:
+        return
     make_row = postgresql.insert if db.dialect.name == "postgresql" else sqlite.insert
     await db.execute(
         make_row(config_hold).on_conflict_do_nothing(), [{"gateway_no": no} for no in sorted(numbers)]
     )
+    # In the order of the numbers: two people who begin at one time must not wait for each other's rows.
+    mine = config_hold.c.gateway_no.in_(numbers)
+    await db.execute(
+        select(config_hold.c.gateway_no).where(mine).order_by(config_hold.c.gateway_no).with_for_update()
+    )
     taken = await db.execute(
-        update(config_hold)
-        .where(config_hold.c.gateway_no.in_(numbers), config_hold.c.rollout_id.is_(None))
-        .values(rollout_id=rollout_id)
+        update(config_hold).where(mine, config_hold.c.rollout_id.is_(None)).values(rollout_id=rollout_id)
     )
     if taken.rowcount != len(numbers):
         raise ConfigsError(
