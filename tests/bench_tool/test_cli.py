@@ -96,7 +96,8 @@ def test_an_unreachable_fleet_is_failure_and_nothing_is_lost(
         f"fleet: {{url: 'http://127.0.0.1:9', token_file: {tmp_path}/token}}\n",
         encoding="utf-8",
     )
-    from gatehouse_hil.bench.outbox import RECORDS, Outbox
+    from gatehouse_events.bench_api import RECORDS
+    from gatehouse_hil.bench.outbox import Outbox
 
     Outbox(tmp_path / "outbox").put(RECORDS, b"{}")
     ran = bench("record", "upload", "--lang", "en", "--rig", rig, "--directory", tmp_path)
