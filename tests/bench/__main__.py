@@ -16,6 +16,7 @@ PARTS = (
     ("city_receipts.py", "from the fleet's commit to the city's receipt"),
     ("fleet_ingest.py", "committed events a second at the fleet, beside the bare database"),
     ("fleet_latency.py", "a thousand gateways posting, an alarm to a screen, a backlog beside news"),
+    ("fleet_commits.py", "entries a second through one vault, one commit: the figures of docs/scale.md"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
     ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )

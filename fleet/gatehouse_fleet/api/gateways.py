@@ -13,10 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.access import entitled, require_reach, within
-from gatehouse_fleet.api.fields import Answer, Body, Done, GatewayIdPath, Name, Note, Number, Tag
+from gatehouse_fleet.api.fields import Answer, Body, Done, GatewayIdPath, Name, Note, Number, Reason, Tag
 from gatehouse_fleet.api.org import reachable as reachable_node
 from gatehouse_fleet.api.pages import After, Limit, Page, PageQuery, key_of, mark
 from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
+from gatehouse_fleet.cases import integrity
+from gatehouse_fleet.cases.office import office_of
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.registry import devices, filters, gateways
@@ -122,6 +124,19 @@ class DeviceQuery(PageQuery):
     state: LifeState | None = None
     online: Literal["yes", "no", "unknown"] | None = None
     tag: Tag | None = None
+
+
+class IntegrityCheckedBody(Body):
+    """What was found at the gateway."""
+
+    reason: Reason
+
+
+class IntegrityChecked(Answer):
+    """What was closed with it."""
+
+    closed_alarms: int
+    """Alarms that stood for entries nobody could read."""
 
 
 class SavedFilterRow(Answer):
@@ -304,6 +319,26 @@ async def change_gateway(
     except LifeError as error:
         raise ProblemError(409, "life", _LIFE, detail=str(error)) from None
     return _row(found, now)
+
+
+@router.post("/gateways/{gateway_id}/integrity-checked")
+async def integrity_checked(
+    request: Request, gateway_id: GatewayIdPath, body: IntegrityCheckedBody, who: Manager
+) -> IntegrityChecked:
+    """Say that somebody has looked at a gateway whose history was in doubt: its fault and its unreadable alarms are closed."""
+    async with office_of(request).work() as work:
+        found = await _reachable(work.db, who, gateway_id)
+        closed = await integrity.checked(work, found, by=who.actor, reason=body.reason)
+        await audit.append(
+            work.db,
+            who.actor,
+            "gateway.integrity_checked",
+            gateway_id,
+            at=work.now,
+            node_id=found.node_id,
+            detail={"reason": body.reason, "fault": found.integrity_fault, "alarms": closed},
+        )
+    return IntegrityChecked(closed_alarms=closed)
 
 
 @router.get("/filters")

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_fleet.cases import integrity
+from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cli.local import CommandError, operator, with_store
 from gatehouse_fleet.cli.output import Output
 from gatehouse_fleet.clock import SystemClock
@@ -15,7 +17,7 @@ from gatehouse_fleet.people import audit
 from gatehouse_fleet.pki import enrolment
 from gatehouse_fleet.registry import gateways
 from gatehouse_fleet.registry.gateways import Gateway
-from gatehouse_fleet.store import Store
+from gatehouse_fleet.store import Store, Wake
 from gatehouse_fleet.store.schema.gateways import gateway
 
 NAME: Final = "gateway"
@@ -36,6 +38,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     revoke.add_argument("id")
     revoke.add_argument("--reason", required=True)
     revoke.add_argument("--keep-key", action="store_true", help="the key may get another certificate")
+    checked = what.add_parser("checked", help="somebody has looked: clear a gateway's integrity fault")
+    checked.add_argument("id")
+    checked.add_argument("--reason", required=True)
 
 
 def run(args: argparse.Namespace, out: Output) -> int:
@@ -51,6 +56,12 @@ def run(args: argparse.Namespace, out: Output) -> int:
         case "code":
             code = with_store(args.settings, lambda store: _code(store, args))
             out.fact({"id": args.id, "code": code, "hours": args.hours}, code)
+        case "checked":
+            closed = with_store(args.settings, lambda store: _checked(store, args))
+            out.fact(
+                {"id": args.id, "closed_alarms": closed},
+                f"{args.id} checked; {closed} unreadable alarm(s) closed",
+            )
         case _:
             count = with_store(args.settings, lambda store: _revoke(store, args))
             out.fact({"id": args.id, "certificates": count}, f"{count} certificate(s) of {args.id} revoked")
@@ -98,6 +109,23 @@ async def _revoke(store: Store, args: argparse.Namespace) -> int:
             detail={"reason": args.reason, "certificates": count, "keys": not args.keep_key},
         )
     return count
+
+
+async def _checked(store: Store, args: argparse.Namespace) -> int:
+    office = Office(store=store, clock=SystemClock(), wake=Wake())
+    async with office.work() as work:
+        found = await _find(work.db, args.id)
+        closed = await integrity.checked(work, found, by=operator(), reason=args.reason)
+        await audit.append(
+            work.db,
+            operator(),
+            "gateway.integrity_checked",
+            found.id,
+            at=work.now,
+            node_id=found.node_id,
+            detail={"reason": args.reason, "fault": found.integrity_fault, "alarms": closed},
+        )
+    return closed
 
 
 async def _find(db: AsyncConnection, gateway_id: str) -> Gateway:

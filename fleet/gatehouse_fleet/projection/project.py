@@ -13,26 +13,23 @@ import msgspec
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_events.alarm import Change
 from gatehouse_events.chain import EntryKind
 from gatehouse_events.city import AssetCard, SiteCard
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic, publish
+from gatehouse_fleet.projection.owed import name_of
 from gatehouse_fleet.projection.readers import Portion, Source, StoredEntry
 from gatehouse_fleet.projection.reading import (
-    ERASED_AFTER,
     OFFLINE_CODES,
-    Unreadable,
     category_of,
     derived_id,
     is_short_name,
     read_card,
-    read_change,
-    stand_in,
 )
+from gatehouse_fleet.projection.revision import Told, context_of, told_by
 from gatehouse_fleet.projection.step import AlarmContext, Step
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
-from gatehouse_fleet.store.schema.alarms import alarm_revision
+from gatehouse_fleet.store.schema.alarms import alarm_revision, step_owed
 from gatehouse_fleet.store.schema.gateways import device, gateway
 
 READER: Final = "projection"
@@ -58,16 +55,6 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
     changed_at: Any
 
 
-class _Told(msgspec.Struct, kw_only=True):
-    """One revision on its way into the table."""
-
-    source: Source
-    read: StoredEntry
-    change: Change
-    is_verified: bool
-    is_news: bool = True
-
-
 class Projection:
     """The work of the reader `projection`."""
 
@@ -77,7 +64,7 @@ class Projection:
 
     async def __call__(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
         """Show what the entries say; see `follower.Work`."""
-        told = [one for portion in read for one in _told(portion)]
+        told = [one for portion in read for one in told_by(portion)]
         cards = [(portion.source, card) for portion in read if (card := _card(portion.entries)) is not None]
         for source, card in cards:
             await _take_card(db, source, card)
@@ -85,10 +72,10 @@ class Projection:
         await _take_presence(db, told)
         lines = [_line(one) for one in told]
         for one in told:
-            context = _context(one)
+            context = context_of(one)
             for step in self._steps:
                 if is_careful:
-                    await _guarded(db, step, context, lines)
+                    await self._guarded(db, step, one, context, lines)
                 else:
                     await step.on_alarm(db, context)
             lines += context.tell
@@ -98,36 +85,35 @@ class Projection:
         ]
         await publish(db, lines, at=self._clock.now())
 
-
-def _told(portion: Portion) -> list[_Told]:
-    source, told = portion.source, []
-    for read in portion.entries:
-        if read.entry.kind != EntryKind.ALARM:
-            continue
-        found = _read(read)
-        if found is None:
-            continue
-        if isinstance(found, Unreadable):
-            _log.error(
-                "entry %d of gateway %s cannot be read: %s",
-                read.entry.seq,
-                source.id,
-                ascii(found.reason)[:120],
+    async def _guarded(
+        self, db: AsyncConnection, step: Step, one: Told, context: AlarmContext, lines: list[FeedItem]
+    ) -> None:
+        """Run a step that has failed before; if it fails again the alarm is shown all the same, and the step stays owed."""
+        try:
+            async with db.begin_nested():
+                await step.on_alarm(db, context)
+        except Exception:  # noqa: BLE001  # whatever it is: the alarm must be seen
+            name, alarm_id = name_of(step), context.change.alarm.alarm_id
+            _log.exception("step %s is owed to alarm %s", name, alarm_id)
+            await db.execute(
+                insert(step_owed).values(
+                    gateway_no=one.source.no,
+                    epoch_number=one.read.mark.number,
+                    entry_seq=one.read.mark.seq,
+                    step=name,
+                    alarm_id=alarm_id,
+                    tries=0,
+                    due_at=self._clock.now(),
+                )
             )
-            change, is_verified = stand_in(read.entry, found, gateway_id=source.id), False
-        else:
-            change, is_verified = found, read.doubt is None
-        told.append(_Told(source=source, read=read, change=change, is_verified=is_verified))
-    return told
-
-
-def _read(read: StoredEntry) -> Change | Unreadable | None:
-    """Return the revision, or why it cannot be read; None: erased long after it happened."""
-    if read.entry.body is not None:
-        return read_change(read.entry.body)
-    if read.committed_at - read.entry.at > ERASED_AFTER:
-        return None
-    return Unreadable(reason="its body is missing")
+            lines.append(
+                FeedItem(
+                    topic=FeedTopic.GATEWAY,
+                    subject=context.gateway_id,
+                    node_path=context.node_path,
+                    body=msgspec.json.encode({"step_failed": name, "alarm_id": alarm_id}).decode(),
+                )
+            )
 
 
 def _card(entries: Sequence[StoredEntry]) -> SiteCard | None:
@@ -140,7 +126,7 @@ def _card(entries: Sequence[StoredEntry]) -> SiteCard | None:
     return None
 
 
-async def _take_alarms(db: AsyncConnection, told: Sequence[_Told]) -> None:
+async def _take_alarms(db: AsyncConnection, told: Sequence[Told]) -> None:
     """Bring every alarm to its latest revision; marks in `told` what is no news."""
     if not told:
         return
@@ -154,9 +140,7 @@ async def _take_alarms(db: AsyncConnection, told: Sequence[_Told]) -> None:
         if key in standing and standing[key]["gateway_no"] != one.source.no:
             # Another gateway has raised an alarm of this name: theirs stays theirs, ours is shown beside it.
             key = derived_id(one.source.id, key)
-            one.is_verified = False
-            alarm = msgspec.structs.replace(one.change.alarm, alarm_id=key)
-            one.change = msgspec.structs.replace(one.change, alarm=alarm)
+            one.rename(key)
         before = standing.get(key)
         if before is None:
             standing[key] = _row(one)
@@ -200,7 +184,7 @@ async def _take_alarms(db: AsyncConnection, told: Sequence[_Told]) -> None:
         )
 
 
-def _is_news(one: _Told, before: dict[str, Any]) -> bool:
+def _is_news(one: Told, before: dict[str, Any]) -> bool:
     """A later revision is news; of two stories about the same one, that which is still open is shown."""
     alarm = one.change.alarm
     if alarm.seq != before["seq"]:
@@ -208,7 +192,7 @@ def _is_news(one: _Told, before: dict[str, Any]) -> bool:
     return alarm.is_open and not before["is_open"]
 
 
-def _row(one: _Told) -> dict[str, Any]:
+def _row(one: Told) -> dict[str, Any]:
     source, alarm, read = one.source, one.change.alarm, one.read
     return {
         "alarm_id": alarm.alarm_id,
@@ -269,7 +253,7 @@ def _clean(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:_TEXT]
 
 
-async def _take_presence(db: AsyncConnection, told: Sequence[_Told]) -> None:
+async def _take_presence(db: AsyncConnection, told: Sequence[Told]) -> None:
     """A device is offline while an alarm says so; anything else it reports shows that it is there."""
     states: dict[tuple[int, str], dict[str, Any]] = {}
     for one in told:
@@ -284,7 +268,7 @@ async def _take_presence(db: AsyncConnection, told: Sequence[_Told]) -> None:
         await db.execute(update(device).where(mine), list(states.values()))
 
 
-def _line(one: _Told) -> FeedItem:
+def _line(one: Told) -> FeedItem:
     source, alarm = one.source, one.change.alarm
     line = AlarmLine(
         alarm_id=alarm.alarm_id,
@@ -306,36 +290,3 @@ def _line(one: _Told) -> FeedItem:
         node_path=source.node_path,
         body=msgspec.json.encode(line).decode(),
     )
-
-
-def _context(one: _Told) -> AlarmContext:
-    source = one.source
-    return AlarmContext(
-        gateway_no=source.no,
-        gateway_id=source.id,
-        node_id=source.node_id,
-        node_path=source.node_path,
-        entry=one.read.entry,
-        change=one.change,
-        is_verified=one.is_verified,
-        committed_at=one.read.committed_at,
-        is_news=one.is_news,
-    )
-
-
-async def _guarded(db: AsyncConnection, step: Step, context: AlarmContext, lines: list[FeedItem]) -> None:
-    """Run a step that has failed before; if it fails again the alarm is shown all the same, and so is the failure."""
-    try:
-        async with db.begin_nested():
-            await step.on_alarm(db, context)
-    except Exception:  # noqa: BLE001  # whatever it is: the alarm must be seen
-        name, alarm_id = type(step).__name__, context.change.alarm.alarm_id
-        _log.exception("step %s leaves out alarm %s", name, alarm_id)
-        lines.append(
-            FeedItem(
-                topic=FeedTopic.GATEWAY,
-                subject=context.gateway_id,
-                node_path=context.node_path,
-                body=msgspec.json.encode({"step_failed": name, "alarm_id": alarm_id}).decode(),
-            )
-        )

@@ -9,6 +9,7 @@ from gatehouse_events.chain import Lane
 from gatehouse_fleet.ingest.writer import Committed
 from gatehouse_fleet.projection.feed import FEED_TOPIC
 from gatehouse_fleet.projection.follower import Follower
+from gatehouse_fleet.projection.owed import Owed
 from gatehouse_fleet.projection.project import READER, Projection
 from gatehouse_fleet.projection.readers import JOURNAL_TOPIC
 from gatehouse_fleet.projection.step import Step
@@ -20,6 +21,7 @@ class Projector:
 
     def __init__(self, services: Services, *, steps: Sequence[Step]) -> None:
         self._wake: Final = services.wake
+        self.owed: Final = Owed(services.store, services.clock, services.wake, steps)
         self.follower: Final = Follower(
             services.store,
             services.clock,

@@ -82,6 +82,7 @@ def build(services: Services, desk: Desk) -> Built:
     parts = [
         Part(name="ingest", run=ingest.run),
         Part(name="projection", run=projector.run),
+        Part(name="owed steps", run=projector.owed.run),
         Part(name="retention", run=partial(keep_to_retention, services)),
         Part(name="outcomes of orders", run=orders.run),
         Part(name="retention of evidence", run=evidence.run),

@@ -166,8 +166,8 @@ class LightGateway:
                 batch = replication.batch_of(self.gateway_id, entries)
                 answer = await self._connected().post(structs.replace(batch, cannot_fill=cannot_fill))
                 sent += len(entries)
-                is_gap = isinstance(answer, replication.Gap)
-                cannot_fill = is_gap and answer.wanted == self.acknowledged[lane]
+                wanted = answer.wanted if isinstance(answer, replication.Gap) else None
+                cannot_fill = wanted == self.acknowledged[lane]
                 await self._take(lane, answer)
         return sent
 

@@ -211,6 +211,7 @@ async def test_nobody_reaches_beyond_the_own_subtree(live_server) -> None:
             ("GET", "/api/v1/gateways/wh-west-gw1/certificates", None),
             ("POST", "/api/v1/gateways/wh-west-gw1/enrolment-code", {}),
             ("POST", "/api/v1/gateways/wh-west-gw1/revoke", {"reason": "示例"}),
+            ("POST", "/api/v1/gateways/wh-west-gw1/integrity-checked", {"reason": "示例"}),
             ("PATCH", "/api/v1/gateways/wh-west-gw1", {"tags": []}),
             ("POST", "/api/v1/gateways", {"id": "wh-new-gw1", "node_id": garden}),
             ("GET", "/api/v1/users/sun", None),

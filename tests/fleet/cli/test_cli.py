@@ -75,6 +75,13 @@ def test_tables_are_for_people_and_json_for_programs(taken_into_use: Terminal) -
     assert [row["path"] for row in taken_into_use.json("org", "list")] == ["/1/", "/1/2/"]
 
 
+def test_a_gateway_that_was_looked_at_is_noted_with_the_reason(taken_into_use: Terminal) -> None:
+    name = taken_into_use.json("gateway", "list")[0]["id"]
+    told = taken_into_use.json("gateway", "checked", name, "--reason", "换过存储卡 (示例)")
+    assert told == {"id": name, "closed_alarms": 0}
+    assert taken_into_use("gateway", "checked", "nobody", "--reason", "x")[0] == 1
+
+
 def test_no_secret_is_printed_but_the_one_time_code(taken_into_use: Terminal) -> None:
     everything = "".join(
         "".join(str(part) for part in taken_into_use(*words))

@@ -43,6 +43,19 @@ alarm_revision: Final = Table(
 )
 """Which entries of the alarm lane tell of an alarm."""
 
+step_owed: Final = Table(
+    "step_owed",
+    METADATA,
+    Column("gateway_no", Number, primary_key=True, autoincrement=False),
+    Column("epoch_number", Number, primary_key=True, autoincrement=False),
+    Column("entry_seq", Number, primary_key=True, autoincrement=False),
+    Column("step", String(64), primary_key=True),
+    Column("alarm_id", String(26), nullable=False),
+    Column("tries", Number, nullable=False),
+    Column("due_at", Moment, nullable=False, index=True),
+)
+"""Revisions at which a step has failed: it is tried again until it succeeds."""
+
 feed: Final = Table(
     "feed",
     METADATA,

@@ -224,6 +224,18 @@ def upgrade() -> None:  # noqa: PLR0915  # generated: one statement for each tab
         sa.PrimaryKeyConstraint("reader", "gateway_no", "lane", name=op.f("pk_reader_cursor")),
     )
     op.create_table(
+        "step_owed",
+        sa.Column("gateway_no", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("epoch_number", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("entry_seq", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("step", sa.String(length=64), nullable=False),
+        sa.Column("alarm_id", sa.String(length=26), nullable=False),
+        sa.Column("tries", NUMBER, nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("gateway_no", "epoch_number", "entry_seq", "step", name=op.f("pk_step_owed")),
+    )
+    op.create_index(op.f("ix_step_owed_due_at"), "step_owed", ["due_at"], unique=False)
+    op.create_table(
         "webhook",
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("position", NUMBER, nullable=False),
