@@ -19,7 +19,6 @@ from fleet_site import Gateway, alarm_change, hand_in, register
 from gatehouse_events.orders import Command, Issuer
 from gatehouse_fleet import metrics
 from gatehouse_fleet.api.app import create_app
-from gatehouse_fleet.api.problems import NOT_FOUND
 from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.clock import SetClock
@@ -30,6 +29,7 @@ from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
 from gatehouse_fleet.store import Store, Wake
 from gatehouse_fleet.store.schema.gateways import gateway
+from gatehouse_fleet.web.problems import NOT_FOUND
 
 LIFT = "01JDEXAMPLE0000000000000F2"
 GAS = "01JDEXAMPLE0000000000000G1"

@@ -28,7 +28,6 @@ from gatehouse_events.orders import (
 )
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.app import create_app
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.ingest.identity import GatewayIdentity
 from gatehouse_fleet.orders import IssuedOrder, issue, orders_topic, take_outcome
@@ -42,6 +41,7 @@ from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.orders import order
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.problems import ProblemError
 
 GATEWAY = "wh-371002-0007-gw1"
 ALARM = "01KB0000000000000000000001"

@@ -14,11 +14,7 @@ from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import microseconds, moment
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority
-from gatehouse_fleet.api.access import entitled, require_reach, within
-from gatehouse_fleet.api.fields import Answer, Number
 from gatehouse_fleet.api.org import reachable as reachable_node
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.projection.reading import Unreadable, read_change
 from gatehouse_fleet.services import services_of
@@ -26,6 +22,10 @@ from gatehouse_fleet.store.schema.alarms import alarm, alarm_revision
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.journal import entry
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.fields import Answer, Number
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND
 
 router: Final = APIRouter(tags=["alarms"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_ALARMS))]

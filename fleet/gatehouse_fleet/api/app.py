@@ -28,9 +28,6 @@ from gatehouse_fleet.api import (
     webhooks_api,
 )
 from gatehouse_fleet.api.desk import Desk
-from gatehouse_fleet.api.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
-from gatehouse_fleet.api.rates import Rates
-from gatehouse_fleet.api.session import cookie_name
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.bench import api as bench_api
 from gatehouse_fleet.bench import tokens_api as bench_tokens_api
@@ -41,6 +38,9 @@ from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.projection.tail import FeedTail
 from gatehouse_fleet.services import Services
+from gatehouse_fleet.web.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
+from gatehouse_fleet.web.rates import Rates
+from gatehouse_fleet.web.session import cookie_name
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,

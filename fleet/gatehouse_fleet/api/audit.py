@@ -12,15 +12,15 @@ from pydantic import AwareDatetime
 from sqlalchemy import select
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, within
-from gatehouse_fleet.api.fields import Answer, Note
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.store.schema.people import audit as table
+from gatehouse_fleet.web.access import entitled, within
+from gatehouse_fleet.web.fields import Answer, Note
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import ProblemError
 
 router: Final = APIRouter(tags=["audit"])
 Auditor = Annotated[Caller, Depends(entitled(Right.READ_AUDIT))]

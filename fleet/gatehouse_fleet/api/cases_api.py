@@ -20,7 +20,6 @@ from sqlalchemy import func, select
 
 from gatehouse_events.chain import ChainError, moment
 from gatehouse_events.states import Disposition, Label, Priority
-from gatehouse_fleet.api.access import caller, entitled, require_reach
 from gatehouse_fleet.api.cases_view import (
     AlarmLoad,
     CaseDetail,
@@ -34,9 +33,6 @@ from gatehouse_fleet.api.cases_view import (
     message_of,
     summary_of,
 )
-from gatehouse_fleet.api.fields import Body, Done, LongName, Note, Number, NumberPath, Reason
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.cases import desk, inbox, listing, photos, statistics
 from gatehouse_fleet.cases.desk import Act
 from gatehouse_fleet.cases.docket import Case, Work, load
@@ -52,6 +48,10 @@ from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.cases import photo
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.store.schema.people import user
+from gatehouse_fleet.web.access import caller, entitled, require_reach
+from gatehouse_fleet.web.fields import Body, Done, LongName, Note, Number, NumberPath, Reason
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["cases"])
 PHOTO_FOLDER: Final = "case-photos"

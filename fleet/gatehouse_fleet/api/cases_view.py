@@ -9,7 +9,6 @@ import msgspec
 from sqlalchemy import Row
 
 from gatehouse_events.states import Disposition, Kind, Priority
-from gatehouse_fleet.api.fields import Answer
 from gatehouse_fleet.cases import inbox, limits
 from gatehouse_fleet.cases.deadline import Basis
 from gatehouse_fleet.cases.docket import Happened
@@ -19,6 +18,7 @@ from gatehouse_fleet.cases.merging import CaseKind, Reason
 from gatehouse_fleet.cases.policy import Stage
 from gatehouse_fleet.cases.statistics import DeskLoad, DistrictFigures
 from gatehouse_fleet.cases.steps import LABELS, CaseStep
+from gatehouse_fleet.web.fields import Answer
 
 _WORDS: Final = frozenset({"text", "note", "reason"})
 """Details that people typed: a contractor does not read what may name residents (domain row 49)."""

@@ -12,12 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach
 from gatehouse_fleet.api.configs import AuthorView, author_of, problem_of, reachable
-from gatehouse_fleet.api.fields import Answer, Body, Code, NumberPath, Reason
 from gatehouse_fleet.api.gateways import GatewayId
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.configs import clockwork, rollouts, templates, versions
 from gatehouse_fleet.configs import rollout as machine
 from gatehouse_fleet.configs.errors import ConfigsError
@@ -31,6 +27,10 @@ from gatehouse_fleet.registry.gateways import Gateway
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.configs import config_member
 from gatehouse_fleet.store.schema.gateways import gateway
+from gatehouse_fleet.web.access import entitled, require_reach
+from gatehouse_fleet.web.fields import Answer, Body, Code, NumberPath, Reason
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["configurations"])
 Manager = Annotated[Caller, Depends(entitled(Right.MANAGE_CONFIGS))]

@@ -19,13 +19,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_config import Fault, NamedFile
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach
 from gatehouse_fleet.api.enrolment import require_gateway
-from gatehouse_fleet.api.fields import Answer, Body, Done, GatewayIdPath, Name, Number, Reason, Tag
 from gatehouse_fleet.api.gateways import FilterBody
 from gatehouse_fleet.api.org import reachable as reachable_node
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import FORBIDDEN, NOT_FOUND, FieldFault, ProblemError
 from gatehouse_fleet.configs import difference, rendering, rollouts, templates, versions
 from gatehouse_fleet.configs.difference import What
 from gatehouse_fleet.configs.errors import ConfigsError, FaultyTextError
@@ -38,6 +34,10 @@ from gatehouse_fleet.registry.gateways import Gateway, GatewayFilter
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.configs import config_hold
 from gatehouse_fleet.store.schema.gateways import gateway
+from gatehouse_fleet.web.access import entitled, require_reach
+from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Name, Number, Reason, Tag
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import FORBIDDEN, NOT_FOUND, FieldFault, ProblemError
 
 router: Final = APIRouter(tags=["configurations"])
 Manager = Annotated[Caller, Depends(entitled(Right.MANAGE_CONFIGS))]

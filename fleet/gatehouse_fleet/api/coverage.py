@@ -8,8 +8,6 @@ import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
-from gatehouse_fleet.api.access import entitled
-from gatehouse_fleet.api.fields import Answer, NumberPath
 from gatehouse_fleet.api.org import reachable
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
@@ -17,6 +15,8 @@ from gatehouse_fleet.registry.coverage import Figures, figures_of, indicators, t
 from gatehouse_fleet.registry.measuring import Month, measure, month_of
 from gatehouse_fleet.registry.report import ReportRow, monthly_csv
 from gatehouse_fleet.services import services_of
+from gatehouse_fleet.web.access import entitled
+from gatehouse_fleet.web.fields import Answer, NumberPath
 
 router: Final = APIRouter(tags=["coverage"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_STATISTICS))]

@@ -13,12 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.fleet_api import EnrolRequest, RenewRequest
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer, Body, GatewayIdPath, LongName, Reason
 from gatehouse_fleet.api.people import slow_down
-from gatehouse_fleet.api.problems import ProblemError
-from gatehouse_fleet.api.session import network_of, station_of
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.refusals import stranger
 from gatehouse_fleet.people.roles import Actor, Caller, Right
@@ -29,6 +25,10 @@ from gatehouse_fleet.pki.identity import GatewayIdentity, IdentityError
 from gatehouse_fleet.registry import gateways
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.gateways import certificate
+from gatehouse_fleet.web.access import entitled, require_reach
+from gatehouse_fleet.web.fields import Answer, Body, GatewayIdPath, LongName, Reason
+from gatehouse_fleet.web.problems import ProblemError
+from gatehouse_fleet.web.session import network_of, station_of
 
 router: Final = APIRouter(tags=["enrolment"])
 

@@ -12,24 +12,24 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach, within
-from gatehouse_fleet.api.fields import Answer, Body, Done, GatewayIdPath, Name, Note, Number, Reason, Tag
 from gatehouse_fleet.api.org import reachable as reachable_node
-from gatehouse_fleet.api.pages import After, Limit, Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.cases import integrity
 from gatehouse_fleet.cases.office import office_of
+from gatehouse_fleet.life import LifeError, LifeState
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.registry import devices, filters, gateways
 from gatehouse_fleet.registry.devices import Device, DeviceError, NewDevice
 from gatehouse_fleet.registry.filters import FilterError, SavedFilter
 from gatehouse_fleet.registry.gateways import MAX_TAGS, Gateway, GatewayError, GatewayFilter
-from gatehouse_fleet.registry.life import LifeError, LifeState
 from gatehouse_fleet.registry.presence import LABELS, Presence, presence
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Name, Note, Number, Reason, Tag
+from gatehouse_fleet.web.pages import After, Limit, Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["gateways"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_GATEWAYS))]

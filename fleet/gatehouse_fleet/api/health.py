@@ -7,11 +7,11 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Request
 
-from gatehouse_fleet.api.access import entitled
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.services import services_of
+from gatehouse_fleet.web.access import entitled
+from gatehouse_fleet.web.fields import Answer
 
 router: Final = APIRouter(tags=["health"])
 

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Request, Response
 
 from gatehouse_fleet import metrics
-from gatehouse_fleet.api.problems import NOT_FOUND
 from gatehouse_fleet.services import Services, services_of
+from gatehouse_fleet.web.problems import NOT_FOUND
 
 router: Final = APIRouter(include_in_schema=False)
 _MAX_TOKEN_BYTES: Final = 1024

@@ -11,16 +11,16 @@ from sqlalchemy import select
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer
 from gatehouse_fleet.api.people import slow_down
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
-from gatehouse_fleet.api.session import network_of, set_cookie, station_of
 from gatehouse_fleet.people import audit, oidc, sessions
 from gatehouse_fleet.people.oidc import OidcError, Provider
 from gatehouse_fleet.people.refusals import stranger
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.people import user
+from gatehouse_fleet.web.fields import Answer
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
+from gatehouse_fleet.web.session import network_of, set_cookie, station_of
 
 router: Final = APIRouter(tags=["people"])
 COOKIE: Final = "__Host-gatehouse-oidc"

@@ -13,10 +13,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import caller, entitled, require_reach, within
-from gatehouse_fleet.api.fields import Answer, Body, Code, Done, LongName, Note, Number, NumberPath
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.registry import org
@@ -24,6 +20,10 @@ from gatehouse_fleet.registry.divisions import DivisionStandard, shipped
 from gatehouse_fleet.registry.org import NewNode, Node, NodeChange, NodeFacts, NodeKind, OrgError
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import caller, entitled, require_reach, within
+from gatehouse_fleet.web.fields import Answer, Body, Code, Done, LongName, Note, Number, NumberPath
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.problems import ProblemError
 
 router: Final = APIRouter(tags=["places"])
 Manager = Annotated[Caller, Depends(entitled(Right.MANAGE_ORG))]

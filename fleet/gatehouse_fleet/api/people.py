@@ -9,18 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import caller
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import Answer, Body, Code, Done, Login, LongName, Name, NewPassword, Password
-from gatehouse_fleet.api.problems import ProblemError
-from gatehouse_fleet.api.session import (
-    check_origin,
-    clear_cookie,
-    network_of,
-    set_cookie,
-    station_of,
-    token_of,
-)
 from gatehouse_fleet.people import accounts, audit, sessions
 from gatehouse_fleet.people.accounts import NewUser
 from gatehouse_fleet.people.passwords import AccountError, check_password
@@ -28,6 +17,17 @@ from gatehouse_fleet.people.refusals import stranger
 from gatehouse_fleet.people.roles import LABELS, Actor, Caller, Right, Role
 from gatehouse_fleet.registry.org import ensure_city
 from gatehouse_fleet.services import services_of
+from gatehouse_fleet.web.access import caller
+from gatehouse_fleet.web.fields import Answer, Body, Code, Done, Login, LongName, Name, NewPassword, Password
+from gatehouse_fleet.web.problems import ProblemError
+from gatehouse_fleet.web.session import (
+    check_origin,
+    clear_cookie,
+    network_of,
+    set_cookie,
+    station_of,
+    token_of,
+)
 
 router: Final = APIRouter(tags=["people"])
 

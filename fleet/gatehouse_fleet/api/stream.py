@@ -13,12 +13,12 @@ import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.responses import StreamingResponse
 
-from gatehouse_fleet.api.access import caller
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.projection.feed import FEED_TOPIC, FeedTopic
 from gatehouse_fleet.projection.tail import FeedLine, FeedTail
 from gatehouse_fleet.services import Services, services_of
+from gatehouse_fleet.web.access import caller
+from gatehouse_fleet.web.problems import ProblemError
 
 router: Final = APIRouter(tags=["stream"])
 

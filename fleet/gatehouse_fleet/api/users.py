@@ -9,9 +9,18 @@ from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gatehouse_fleet.api.access import entitled, require_reach, within
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.fields import (
+from gatehouse_fleet.api.people import problem_of
+from gatehouse_fleet.people import accounts, audit
+from gatehouse_fleet.people.accounts import APPOINTS, NewUser, User, UserChange, may_appoint
+from gatehouse_fleet.people.passwords import AccountError
+from gatehouse_fleet.people.roles import LABELS, RIGHTS, Caller, Right, Role
+from gatehouse_fleet.registry import org
+from gatehouse_fleet.services import services_of
+from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.store.schema.people import user
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.fields import (
     Answer,
     Body,
     Done,
@@ -22,17 +31,8 @@ from gatehouse_fleet.api.fields import (
     NewPassword,
     Number,
 )
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
-from gatehouse_fleet.api.people import problem_of
-from gatehouse_fleet.api.problems import FORBIDDEN, NOT_FOUND
-from gatehouse_fleet.people import accounts, audit
-from gatehouse_fleet.people.accounts import APPOINTS, NewUser, User, UserChange, may_appoint
-from gatehouse_fleet.people.passwords import AccountError
-from gatehouse_fleet.people.roles import LABELS, RIGHTS, Caller, Right, Role
-from gatehouse_fleet.registry import org
-from gatehouse_fleet.services import services_of
-from gatehouse_fleet.store.schema.org import org_node
-from gatehouse_fleet.store.schema.people import user
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.problems import FORBIDDEN, NOT_FOUND
 
 router: Final = APIRouter(tags=["people"])
 Manager = Annotated[Caller, Depends(entitled(Right.MANAGE_PEOPLE))]

@@ -8,14 +8,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path
 from sqlalchemy import select
 
-from gatehouse_fleet.api.access import entitled
-from gatehouse_fleet.api.fields import Answer, Done
-from gatehouse_fleet.api.problems import NOT_FOUND
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.projection.feed import FEED_TOPIC
 from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store.schema.webhooks import webhook
+from gatehouse_fleet.web.access import entitled
+from gatehouse_fleet.web.fields import Answer, Done
+from gatehouse_fleet.web.problems import NOT_FOUND
 from gatehouse_fleet.webhooks.courier import resume
 
 router: Final = APIRouter(tags=["webhooks"])

@@ -10,13 +10,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.desk import desk_of
 from gatehouse_fleet.api.people import slow_down
-from gatehouse_fleet.api.problems import ProblemError
-from gatehouse_fleet.api.session import network_of, station_of
 from gatehouse_fleet.bench import tokens
 from gatehouse_fleet.bench.errors import BenchError
 from gatehouse_fleet.bench.tokens import BenchToken
 from gatehouse_fleet.people.refusals import stranger
 from gatehouse_fleet.services import services_of
+from gatehouse_fleet.web.problems import ProblemError
+from gatehouse_fleet.web.session import network_of, station_of
 
 BEARER: Final = HTTPBearer(scheme_name="bench", description="token of a technicians' bench", auto_error=False)
 _TOKEN: Final = Label("调试台令牌无效", "the token of the bench is not valid")

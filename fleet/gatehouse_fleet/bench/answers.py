@@ -8,12 +8,12 @@ from typing import Annotated
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from gatehouse_events.bench_record import Verdict
-from gatehouse_fleet.api.fields import Answer, Body, Name, Number, Reason
 from gatehouse_fleet.api.gateways import DeviceId, GatewayId, Kind, Place
-from gatehouse_fleet.api.pages import PageQuery
 from gatehouse_fleet.bench.records import History
 from gatehouse_fleet.bench.tokens import MAX_DAYS
-from gatehouse_fleet.registry.life import LifeState
+from gatehouse_fleet.life import LifeState
+from gatehouse_fleet.web.fields import Answer, Body, Name, Number, Reason
+from gatehouse_fleet.web.pages import PageQuery
 
 Serial = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z][0-9A-Za-z-]{0,23}$")]
 

@@ -14,11 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatehouse_events.bench_api import DeviceRegistration
 from gatehouse_events.bench_record import SignedRecord
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach, within
 from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.api.pages import Page, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
-from gatehouse_fleet.api.session import station_of
 from gatehouse_fleet.bench import records, stock
 from gatehouse_fleet.bench.access import Bench
 from gatehouse_fleet.bench.answers import (
@@ -37,14 +33,18 @@ from gatehouse_fleet.bench.errors import BenchError
 from gatehouse_fleet.bench.records import KeptRecord
 from gatehouse_fleet.bench.stock import StockDevice
 from gatehouse_fleet.bench.tokens import BenchToken
+from gatehouse_fleet.life import LifeError
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.registry import gateways
 from gatehouse_fleet.registry.devices import NewDevice
-from gatehouse_fleet.registry.life import LifeError
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.bench import bench_device, bench_record
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.pages import Page, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
+from gatehouse_fleet.web.session import station_of
 
 router: Final = APIRouter(tags=["bench"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_GATEWAYS))]

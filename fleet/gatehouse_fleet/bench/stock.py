@@ -22,10 +22,10 @@ from gatehouse_fleet.bench import tokens
 from gatehouse_fleet.bench.errors import BenchError
 from gatehouse_fleet.bench.tokens import BenchToken
 from gatehouse_fleet.bench.wrapping import WrappingPair
+from gatehouse_fleet.life import LifeError, LifeState
 from gatehouse_fleet.registry import devices
 from gatehouse_fleet.registry.devices import Device, NewDevice
 from gatehouse_fleet.registry.gateways import Gateway
-from gatehouse_fleet.registry.life import LifeError, LifeState
 from gatehouse_fleet.store.schema.bench import bench_device, bench_registration
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.org import org_node

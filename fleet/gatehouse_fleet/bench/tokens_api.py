@@ -9,11 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach, within
-from gatehouse_fleet.api.fields import NumberPath
 from gatehouse_fleet.api.org import reachable as reachable_node
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.bench import tokens
 from gatehouse_fleet.bench.answers import RevokeBody, TokenBody, TokenMade, TokenRow
 from gatehouse_fleet.bench.errors import BenchError
@@ -23,6 +19,10 @@ from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.bench import bench_token
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.fields import NumberPath
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["bench"])
 Manager = Annotated[Caller, Depends(entitled(Right.MANAGE_PEOPLE))]

@@ -23,9 +23,9 @@ from gatehouse_fleet.cases.errors import CaseError, RefusedError
 from gatehouse_fleet.cases.merging import CaseKind
 from gatehouse_fleet.cases.shelf import Shelf
 from gatehouse_fleet.cases.steps import CaseStep, Progress
+from gatehouse_fleet.life import LifeState
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic
-from gatehouse_fleet.registry.life import LifeState
 from gatehouse_fleet.store.schema.cases import case, case_alarm, timeline
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node

@@ -11,10 +11,6 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach
-from gatehouse_fleet.api.fields import Answer, Body, GatewayIdPath, Reason
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.city import parking, progress, switch, trace
 from gatehouse_fleet.city.courier import look_topic
 from gatehouse_fleet.city.switch import TargetState
@@ -25,6 +21,10 @@ from gatehouse_fleet.projection.readers import source_of
 from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store.schema.city import city_parked, city_receipt, city_target
 from gatehouse_fleet.store.schema.gateways import gateway
+from gatehouse_fleet.web.access import entitled, require_reach
+from gatehouse_fleet.web.fields import Answer, Body, GatewayIdPath, Reason
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["city"])
 Shared = Annotated[Services, Depends(services_of)]

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled
 from gatehouse_fleet.city.api import AlarmIdPath, traced_alarm
 from gatehouse_fleet.city.trace import EntryTrace, Leg, TargetTrace
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.services import Services, services_of
+from gatehouse_fleet.web.access import entitled
 
 router: Final = APIRouter(include_in_schema=False)
 LEGS: Final[dict[Leg, Label]] = {

@@ -17,10 +17,10 @@ from gatehouse_fleet.configs import versions
 from gatehouse_fleet.configs.errors import ConfigsError, FaultyTextError
 from gatehouse_fleet.configs.rendering import render, variables
 from gatehouse_fleet.configs.versions import Checked, Draft, Version
+from gatehouse_fleet.life import SHUT_OUT
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.registry import gateways
 from gatehouse_fleet.registry.gateways import Gateway, GatewayFilter
-from gatehouse_fleet.registry.life import SHUT_OUT
 from gatehouse_fleet.store import Store
 from gatehouse_fleet.store.schema.configs import config_template, config_value, config_version
 from gatehouse_fleet.store.schema.gateways import gateway

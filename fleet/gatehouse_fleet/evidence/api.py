@@ -15,10 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.orders import Issuer
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.access import entitled, require_reach, within
-from gatehouse_fleet.api.fields import Answer, Body, Done, GatewayIdPath, Note, NumberPath, Reason
-from gatehouse_fleet.api.pages import After, Limit, Page, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.evidence import clips, register
 from gatehouse_fleet.evidence.clips import Clip, ClipState
 from gatehouse_fleet.evidence.register import Purpose
@@ -32,6 +28,10 @@ from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.evidence import evidence_hold, evidence_view
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach, within
+from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Note, NumberPath, Reason
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["evidence"])
 Shared = Annotated[Services, Depends(services_of)]

@@ -22,7 +22,6 @@ import msgspec
 
 from gatehouse_events.fleet_api import EvidenceAnswer
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError, problem_response
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.evidence import clips
 from gatehouse_fleet.evidence.clips import Clip, ClipState
@@ -30,6 +29,7 @@ from gatehouse_fleet.evidence.errors import DamagedError, SpoolBusyError, VaultE
 from gatehouse_fleet.evidence.spool import Piece, Spool
 from gatehouse_fleet.evidence.vault import Vault
 from gatehouse_fleet.store import Store
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError, problem_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

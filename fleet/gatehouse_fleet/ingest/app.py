@@ -18,7 +18,6 @@ from gatehouse_events.fleet_api import Cursor, GatewayStatus, StatusAnswer
 from gatehouse_events.fleet_api import decode as decode_message
 from gatehouse_events.replication import MessageError, ReplicationBatch, decode_batch, encode
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError, problem_response
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.ingest.body import Budget, Receive, read_body, unpacked
 from gatehouse_fleet.ingest.contact import Contacts
@@ -28,6 +27,7 @@ from gatehouse_fleet.ingest.vault import VaultFullError, VaultLostError
 from gatehouse_fleet.ingest.writer import BusyError, RejectedError, Writer
 from gatehouse_fleet.store import Store
 from gatehouse_fleet.store.schema.journal import lane_cursor
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError, problem_response
 
 Send = Callable[[Any], Awaitable[None]]
 Asgi = Callable[[Any, Receive, Send], Awaitable[None]]

@@ -13,7 +13,7 @@ import zstandard
 
 from gatehouse_events.replication import MAX_MESSAGE_BYTES
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError
+from gatehouse_fleet.web.problems import ProblemError
 
 READ_LIMIT_S: Final = 20.0
 """A whole body arrives within this: 8 MiB at 3.4 Mbit/s; a gateway on a slower line sends smaller batches."""

@@ -20,9 +20,6 @@ from gatehouse_events.orders import (
     OrderResult,
 )
 from gatehouse_events.states import Disposition, Label
-from gatehouse_fleet.api.access import entitled, require_reach
-from gatehouse_fleet.api.pages import Page, PageQuery, key_of, mark
-from gatehouse_fleet.api.problems import NOT_FOUND, ProblemError
 from gatehouse_fleet.orders import lane
 from gatehouse_fleet.people.roles import Actor, Caller, Right
 from gatehouse_fleet.services import Services, services_of
@@ -30,6 +27,9 @@ from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.orders import order
 from gatehouse_fleet.store.schema.org import org_node
+from gatehouse_fleet.web.access import entitled, require_reach
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["orders"])
 ACT_WITHIN: Final = timedelta(hours=2)

@@ -23,10 +23,10 @@ from msgspec import Struct
 from gatehouse_events.fleet_api import MAX_WAIT_S
 from gatehouse_events.orders import Order, OrderBatch, decode_order, encode
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError, problem_response
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.orders import lane
 from gatehouse_fleet.store import Store, Wake
+from gatehouse_fleet.web.problems import ProblemError, problem_response
 
 HEARTBEAT_S: Final = 20.0
 LOOK_EVERY: Final = 3

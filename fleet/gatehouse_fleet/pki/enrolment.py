@@ -17,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.fleet_api import EnrolRequest, RenewRequest
 from gatehouse_fleet.errors import FleetError
+from gatehouse_fleet.life import SHUT_OUT, LifeState
 from gatehouse_fleet.pki.authority import Authority, Issued
-from gatehouse_fleet.registry.life import SHUT_OUT, LifeState
 from gatehouse_fleet.store.schema.gateways import (
     certificate,
     enrolment_code,

@@ -20,9 +20,9 @@ from starlette.types import Scope
 from gatehouse_events.chain import microseconds
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.errors import FleetError
+from gatehouse_fleet.life import SHUT_OUT, LifeState
 from gatehouse_fleet.pki.authority import Authority, PkiError
 from gatehouse_fleet.pki.tls import CERT_KEY, EXTENSION
-from gatehouse_fleet.registry.life import SHUT_OUT, LifeState
 from gatehouse_fleet.settings import ServerSettings
 from gatehouse_fleet.store import Store
 

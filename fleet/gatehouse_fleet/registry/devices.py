@@ -14,7 +14,7 @@ from sqlalchemy import Row, Select, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_fleet.errors import FleetError
-from gatehouse_fleet.registry.life import LifeState, step
+from gatehouse_fleet.life import LifeState, step
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.org import org_node
 

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_fleet.errors import FleetError
+from gatehouse_fleet.life import SHUT_OUT, LifeState, step
 from gatehouse_fleet.pki.enrolment import revoke_all
-from gatehouse_fleet.registry.life import SHUT_OUT, LifeState, step
 from gatehouse_fleet.registry.org import NodeKind
 from gatehouse_fleet.registry.presence import SILENT_AFTER, Presence, presence
 from gatehouse_fleet.store.schema.gateways import gateway

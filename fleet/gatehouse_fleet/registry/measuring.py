@@ -13,8 +13,8 @@ from sqlalchemy import case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Kind
+from gatehouse_fleet.life import LifeState
 from gatehouse_fleet.registry.coverage import CAMERA, CommunityFacts, DeviceFact
-from gatehouse_fleet.registry.life import LifeState
 from gatehouse_fleet.registry.org import NodeFacts, NodeKind
 from gatehouse_fleet.registry.presence import Presence, presence
 from gatehouse_fleet.store.schema.alarms import alarm

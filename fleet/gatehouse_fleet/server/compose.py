@@ -13,7 +13,6 @@ from starlette.types import ASGIApp
 
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
-from gatehouse_fleet.api.session import session_gate
 from gatehouse_fleet.cases import clockwork
 from gatehouse_fleet.cases.intake import CaseSteps
 from gatehouse_fleet.cases.office import Office
@@ -31,8 +30,9 @@ from gatehouse_fleet.projection.service import Projector
 from gatehouse_fleet.server.gateway_gate import GatewayGate
 from gatehouse_fleet.server.housekeeping import keep_house, take_samples
 from gatehouse_fleet.server.keeper import Keeper
+from gatehouse_fleet.server.relay import relay_wakes
 from gatehouse_fleet.services import Services
-from gatehouse_fleet.store.relay import relay_wakes
+from gatehouse_fleet.web.session import session_gate
 from gatehouse_fleet.webhooks.courier import Courier
 from gatehouse_fleet.webhooks.hook import load_all
 

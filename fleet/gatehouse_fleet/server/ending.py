@@ -8,7 +8,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError, problem_response
+from gatehouse_fleet.web.problems import ProblemError, problem_response
 
 _STOPPING: Final = ProblemError(
     503, "stopping", Label("服务器正在停止，请重试", "this server is stopping; try again"), retry_after_s=1

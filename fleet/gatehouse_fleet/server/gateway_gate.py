@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.desk import Desk
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.ingest.identity import GatewayIdentity, Refusal
 from gatehouse_fleet.people.refusals import stranger
 from gatehouse_fleet.pki.identity import IdentityError
+from gatehouse_fleet.web.problems import ProblemError
 
 _TEXT: Final = Label("客户端证书无效", "the client certificate is refused")
 

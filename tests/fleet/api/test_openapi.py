@@ -18,7 +18,6 @@ from schemathesis.checks import load_all_checks
 
 from gatehouse_fleet.api.app import create_app
 from gatehouse_fleet.api.desk import Desk
-from gatehouse_fleet.api.session import session_gate
 from gatehouse_fleet.clock import SystemClock
 from gatehouse_fleet.people.passwords import Passwords
 from gatehouse_fleet.pki.authority import FOLDER, Authority
@@ -27,6 +26,7 @@ from gatehouse_fleet.server.worker import run_worker
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
 from gatehouse_fleet.store import Store, Wake
+from gatehouse_fleet.web.session import session_gate
 
 load_all_checks()
 PASSWORD = "gatehouse 示例 2026"

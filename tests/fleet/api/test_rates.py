@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
 
-from gatehouse_fleet.api.rates import Allowance, Buckets, Rates
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
 from gatehouse_fleet.store import Store, Wake
+from gatehouse_fleet.web.rates import Allowance, Buckets, Rates
 
 SMALL = Allowance(burst=5, per_s=2.0)
 

@@ -16,12 +16,12 @@ from sqlalchemy import select
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.app import create_app
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.cases import statistics
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
 from gatehouse_fleet.store.schema.people import audit as audit_table
+from gatehouse_fleet.web.problems import ProblemError
 
 if TYPE_CHECKING:
     from conftest import Scene  # type: ignore[import-not-found]  # pytest loads it

@@ -29,7 +29,6 @@ from gatehouse_events.chain import Lane
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.fleet_api import GatewayStatus, LaneStatus, StatusAnswer, gateway_path, journal_path
 from gatehouse_events.replication import MAX_MESSAGE_BYTES, Accepted, batch_of
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.ingest import body as body_module
 from gatehouse_fleet.ingest.body import Budget, read_body
@@ -37,6 +36,7 @@ from gatehouse_fleet.ingest.sealed import seal
 from gatehouse_fleet.ingest.service import vault_of
 from gatehouse_fleet.ingest.writer import MAX_QUEUED_BATCHES, BusyError, Writer
 from gatehouse_fleet.store import Store
+from gatehouse_fleet.web.problems import ProblemError
 
 OTHER = "wh-371002-0009-gw1"
 ZSTD, GZIP = {"Content-Encoding": "zstd"}, {"Content-Encoding": "gzip"}

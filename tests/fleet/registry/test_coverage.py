@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert
 
+from gatehouse_fleet.life import LifeState
 from gatehouse_fleet.registry import devices, gateways, org
 from gatehouse_fleet.registry.coverage import (
     CommunityFacts,
@@ -21,7 +22,6 @@ from gatehouse_fleet.registry.coverage import (
     works,
 )
 from gatehouse_fleet.registry.devices import NewDevice
-from gatehouse_fleet.registry.life import LifeState
 from gatehouse_fleet.registry.measuring import Month, measure, month_of, sample
 from gatehouse_fleet.registry.org import NewNode, NodeFacts, NodeKind
 from gatehouse_fleet.registry.report import ReportRow, monthly_csv

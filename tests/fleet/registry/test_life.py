@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gatehouse_fleet.registry.life import LABELS, NEXT, LifeError, LifeState, step
+from gatehouse_fleet.life import LABELS, NEXT, LifeError, LifeState, step
 
 ALLOWED = {
     "stored": "deployed repair lost scrapped",

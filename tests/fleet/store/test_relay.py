@@ -8,10 +8,10 @@ import asyncpg
 import pytest
 
 from gatehouse_fleet.clock import SystemClock
+from gatehouse_fleet.server.relay import relay_wakes
 from gatehouse_fleet.services import Services
 from gatehouse_fleet.settings import FleetSettings
 from gatehouse_fleet.store import Store, Wake
-from gatehouse_fleet.store.relay import relay_wakes
 from gatehouse_hil.postgres import PostgresCluster
 
 

@@ -11,7 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError
+from gatehouse_fleet.web.problems import ProblemError
 
 MAX_PAGE: Final = 500
 Item = TypeVar("Item")

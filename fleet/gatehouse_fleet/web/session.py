@@ -12,11 +12,11 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError
 from gatehouse_fleet.people import sessions
 from gatehouse_fleet.people.roles import Caller
 from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.settings import ServerSettings
+from gatehouse_fleet.web.problems import ProblemError
 
 COOKIE: Final = "__Host-gatehouse-fleet"
 PLAIN_COOKIE: Final = "gatehouse-fleet"

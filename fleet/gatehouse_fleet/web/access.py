@@ -13,8 +13,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie
 from sqlalchemy import Column, ColumnElement
 
-from gatehouse_fleet.api.problems import FORBIDDEN, NOT_FOUND
 from gatehouse_fleet.people.roles import Caller, Right
+from gatehouse_fleet.web.problems import FORBIDDEN, NOT_FOUND
 
 SESSION: Final = APIKeyCookie(name="__Host-gatehouse-fleet", scheme_name="session", auto_error=False)
 """For the description only; `request.app.state.authenticate` looks at the cookie itself."""

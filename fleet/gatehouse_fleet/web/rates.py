@@ -14,10 +14,10 @@ from msgspec import Struct
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.problems import ProblemError, problem_response
-from gatehouse_fleet.api.session import cookie_name, network_of, station
 from gatehouse_fleet.people.sessions import token_hash
 from gatehouse_fleet.services import Services
+from gatehouse_fleet.web.problems import ProblemError, problem_response
+from gatehouse_fleet.web.session import cookie_name, network_of, station
 
 MAX_KEYS: Final = 4096
 """Addresses and sessions remembered; whoever was quiet longest gives way, and would have had a full bucket anyhow."""
