@@ -14,7 +14,7 @@ gateway: Final = Table(
     Column("no", Number, primary_key=True, autoincrement=True),  # short key of the hot tables
     Column("id", String(64), nullable=False, unique=True),  # "wh-371002-0007-gw1"
     Column("node_id", Number, ForeignKey("org_node.id"), nullable=False, index=True),  # its community
-    Column("state", String(16), nullable=False),  # registry.life.LifeState
+    Column("state", String(16), nullable=False),  # life.LifeState
     Column("created_at", Moment, nullable=False),
     Column("last_contact_at", Moment),  # any authenticated request
     Column("status_at", Moment),  # last GatewayStatus
@@ -81,7 +81,7 @@ device: Final = Table(
     Column("gateway_no", Number, ForeignKey("gateway.no"), nullable=False),
     Column("id", String(64), nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("state", String(16), nullable=False),  # registry.life.LifeState
+    Column("state", String(16), nullable=False),  # life.LifeState
     Column("building", String(32), nullable=False, server_default=""),
     Column("unit", String(32), nullable=False, server_default=""),
     Column("floor", String(32), nullable=False, server_default=""),
