@@ -34,6 +34,12 @@ Desk = Callable[..., Awaitable[tuple[int, Any, str]]]
 
 
 @pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    """The statements are those of `test_clockwork`, which asks both databases."""
+    return f"sqlite:///{tmp_path}/fleet.db"
+
+
+@pytest.fixture
 def desk(yard: Yard, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Desk:
     """Runs a command; gives its status, its JSON and what it complained of."""
     path = tmp_path / "fleet.yaml"
