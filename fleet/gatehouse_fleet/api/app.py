@@ -27,10 +27,10 @@ from gatehouse_fleet.api import (
     users,
     webhooks_api,
 )
+from gatehouse_fleet.api import bench as bench_api
+from gatehouse_fleet.api import bench_tokens as bench_tokens_api
 from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.shell import Shell
-from gatehouse_fleet.bench import api as bench_api
-from gatehouse_fleet.bench import tokens_api as bench_tokens_api
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
 from gatehouse_fleet.evidence import api as evidence_api

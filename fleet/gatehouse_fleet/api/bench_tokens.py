@@ -9,9 +9,9 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request
 
 from gatehouse_events.states import Label
+from gatehouse_fleet.api.bench_answers import RevokeBody, TokenBody, TokenMade, TokenRow
 from gatehouse_fleet.api.org import reachable as reachable_node
 from gatehouse_fleet.bench import tokens
-from gatehouse_fleet.bench.answers import RevokeBody, TokenBody, TokenMade, TokenRow
 from gatehouse_fleet.bench.errors import BenchError
 from gatehouse_fleet.bench.tokens import BenchToken, NewToken
 from gatehouse_fleet.people import audit

@@ -14,10 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatehouse_events.bench_api import DeviceRegistration
 from gatehouse_events.bench_record import SignedRecord
 from gatehouse_events.states import Label
-from gatehouse_fleet.api.desk import desk_of
-from gatehouse_fleet.bench import records, stock
-from gatehouse_fleet.bench.access import Bench
-from gatehouse_fleet.bench.answers import (
+from gatehouse_fleet.api.bench_access import Bench
+from gatehouse_fleet.api.bench_answers import (
     BindBody,
     DeviceTaken,
     RecordQuery,
@@ -29,6 +27,8 @@ from gatehouse_fleet.bench.answers import (
     StockRow,
     WrappingKeyAnswer,
 )
+from gatehouse_fleet.api.desk import desk_of
+from gatehouse_fleet.bench import records, stock
 from gatehouse_fleet.bench.errors import BenchError
 from gatehouse_fleet.bench.records import KeptRecord
 from gatehouse_fleet.bench.stock import StockDevice
