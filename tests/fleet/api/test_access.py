@@ -291,6 +291,7 @@ async def test_every_operation_but_a_few_needs_a_session(live_server) -> None:
         "GET /api/v1/ca",
         "POST /api/v1/enrol",
         "POST /api/v1/gateways/{gateway_id}/certificate",  # the client certificate is asked for
+        "GET /api/v1/gateways/{gateway_id}/configs/{version}",  # likewise
     }
     async with live_server() as server, server.client() as client:
         paths = (await client.get("/api/v1/openapi.json")).json()["paths"]
