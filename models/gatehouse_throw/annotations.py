@@ -1,0 +1,98 @@
+"""Clips with annotations: the JSON format of hand-marked real clips, written for rendered ones too.
+
+{"clip": name, "width": px, "height": px, "n_frames": n, "fps": n, "events": [{"kind": "fall", "object": words, "first_frame": n,
+"last_frame": n, "first_frame_uncertainty": n, "boxes": {"13": {"bbox": [x, y, w, h], "hand": true}}}], "ignore": [], "repeat_frames": []}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gatehouse_throw.scenes.distractors import Box
+
+SUFFIXES: Final = (".mp4", ".avi", ".mkv", ".mov")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrueEvent:
+    """One fall as somebody or the renderer has marked it."""
+
+    first_frame: int
+    last_frame: int
+    uncertainty_frames: int
+    boxes: dict[int, Box]
+    floor: int | None = None
+    """Where it was released; rendered clips only."""
+
+    @property
+    def size_px(self) -> float:
+        """Median of the longer side of its boxes."""
+        sizes = sorted(max(w, h) for _, _, w, h in self.boxes.values())
+        return sizes[len(sizes) // 2] if sizes else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotated:
+    """One clip with its truth; no annotation file: a negative."""
+
+    path: Path
+    events: tuple[TrueEvent, ...]
+    scene: str
+    """What kind of scene; of a real clip its role."""
+
+
+class AnnotationError(Exception):
+    """A file is not an annotation; the text says which and why."""
+
+
+def read(clip: Path) -> Annotated:
+    """Return a clip with the annotation beside it (same name, .json), or as a negative without one.
+
+    Raises:
+        AnnotationError: the annotation cannot be read.
+    """
+    path = clip.with_suffix(".json")
+    if not path.exists():
+        return Annotated(path=clip, events=(), scene="negative")
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        events = tuple(_event(row) for row in told["events"])
+        return Annotated(path=clip, events=events, scene=str(told.get("scene", "real" if events else "negative")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(f"{path.name} is not an annotation: {type(error).__name__} {error}") from error
+
+
+def write(clip: Path, *, size: tuple[int, int], fps: float, frames: int, events: list[TrueEvent], repeats: list[int], scene: str) -> None:
+    """Write the annotation beside a clip."""
+    rows = [
+        {
+            "kind": "fall",
+            "first_frame": event.first_frame,
+            "last_frame": event.last_frame,
+            "first_frame_uncertainty": event.uncertainty_frames,
+            "floor": event.floor,
+            "boxes": {str(n): {"bbox": [round(v, 1) for v in box], "hand": False} for n, box in event.boxes.items()},
+        }
+        for event in events
+    ]
+    told = {
+        "clip": clip.name, "width": size[0], "height": size[1], "n_frames": frames, "fps": fps, "scene": scene,
+        "events": rows, "ignore": [], "repeat_frames": repeats,
+    }  # fmt: skip
+    clip.with_suffix(".json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _event(row: dict[str, object]) -> TrueEvent:
+    boxes = row["boxes"]
+    assert isinstance(boxes, dict)  # noqa: S101  # a TypeError's worth; told as an annotation fault
+    floor = row.get("floor")
+    return TrueEvent(
+        first_frame=int(str(row["first_frame"])),
+        last_frame=int(str(row["last_frame"])),
+        uncertainty_frames=int(str(row.get("first_frame_uncertainty", 0))),
+        boxes={int(n): tuple(map(float, box["bbox"])) for n, box in boxes.items()},  # type: ignore[misc]  # four numbers
+        floor=None if floor is None else int(str(floor)),
+    )
