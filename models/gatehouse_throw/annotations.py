@@ -87,7 +87,8 @@ def write(clip: Path, *, size: tuple[int, int], fps: float, frames: int, events:
 
 def _event(row: dict[str, object]) -> TrueEvent:
     boxes = row["boxes"]
-    assert isinstance(boxes, dict)  # noqa: S101  # a TypeError's worth; told as an annotation fault
+    if not isinstance(boxes, dict):
+        raise TypeError("boxes must be an object")
     floor = row.get("floor")
     return TrueEvent(
         first_frame=int(str(row["first_frame"])),
