@@ -13,6 +13,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["gatehouse_hil.pytest_plugin"]
+"""`--rig FILE` runs the tests of nodes on real boards; see the package."""
+
 WANTED = os.environ.get("GATEHOUSE_ROUNDS", "fifth")
 if WANTED not in {"fifth", "full"}:
     raise pytest.UsageError(f"GATEHOUSE_ROUNDS is {WANTED!r}; it can be 'fifth' or 'full'")

@@ -35,7 +35,7 @@ class Changes:
     devices: Delta
     outputs: Delta
     sections: frozenset[str]
-    """Other top-level sections that differ: gateway, site, storage, console, rules, escalation, notifiers."""
+    """Other top-level sections that differ: gateway, site, storage, console, rules, escalation, notifiers, fleet."""
     buses_to_restart: frozenset[str]
     """Buses whose own settings, devices, profiles or keys differ, in the old or the new configuration."""
 
@@ -55,7 +55,7 @@ def diff(old: GatewayConfig, new: GatewayConfig) -> Changes:
     outputs = _delta({out.id: (out,) for out in old.outputs}, {out.id: (out,) for out in new.outputs})
     sections = frozenset(
         name
-        for name in ("gateway", "site", "storage", "console", "rules", "escalation", "notifiers")
+        for name in ("gateway", "site", "storage", "console", "rules", "escalation", "notifiers", "fleet")
         if getattr(old, name) != getattr(new, name)
     )
     touched = {*_buses_of(old, devices.all), *_buses_of(new, devices.all)}
@@ -77,7 +77,7 @@ def _devices(config: GatewayConfig) -> dict[str, tuple[object, ...]]:
             if isinstance(device, GasDevice | LiftDevice | IoDevice)
             else None
         )
-        keys = device.keys if isinstance(device, LiftDevice | ButtonDevice | BeaconDevice) else ()
+        keys = device.keys if isinstance(device, GasDevice | LiftDevice | ButtonDevice | BeaconDevice) else ()
         found[device.id] = (device, profile, tuple(config.key(key) for key in keys))
     return found
 

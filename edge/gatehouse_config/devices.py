@@ -73,6 +73,9 @@ class GasDevice(Part):
     gas: Literal["methane", "lpg", "carbon_monoxide", "other"] = Field(
         default="methane", description="what it smells"
     )
+    keys: tuple[Key, ...] = Field(
+        default=(), max_length=2, description="keys of our own gas node, to update it; absent for others"
+    )
     installed_on: date = Field(description="date of installation; life counts from here (row 25)")
     life_years: float = Field(
         default=5, gt=0, le=20, description="5 for households, 3 for commerce (CJJ/T 146)"

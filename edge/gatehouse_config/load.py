@@ -38,13 +38,17 @@ _MAX_FAULTS: Final = 500
 """Nobody corrects more in one sitting; bounds the answer to a hostile file."""
 
 
-def load(path: Path | str) -> GatewayConfig:
+def load(path: Path | str, *, folder: Path | None = None) -> GatewayConfig:
     """Return the configuration in `path`.
+
+    Args:
+        path: the file.
+        folder: what paths inside it are relative to; its own folder by default.
 
     Raises:
         FaultyConfigError: with every fault; the file was read and nothing else was touched.
     """
-    config, faults = _examined(Path(path))
+    config, faults = _examined(Path(path), folder or Path(path).parent)
     if config is None or faults:
         raise FaultyConfigError(tuple(faults))
     return config
@@ -52,10 +56,10 @@ def load(path: Path | str) -> GatewayConfig:
 
 def check(path: Path | str) -> list[Fault]:
     """Return everything that is wrong with the file at `path`, in the order of its lines."""
-    return _examined(Path(path))[1]
+    return _examined(Path(path), Path(path).parent)[1]
 
 
-def _examined(path: Path) -> tuple[GatewayConfig | None, list[Fault]]:
+def _examined(path: Path, folder: Path) -> tuple[GatewayConfig | None, list[Fault]]:
     try:
         with path.open("rb") as file:
             data = file.read(yaml_source.MAX_BYTES + 1)
@@ -70,13 +74,13 @@ def _examined(path: Path) -> tuple[GatewayConfig | None, list[Fault]]:
             Fault(path="", message="the file must hold sections such as gateway: and site:", line=1)
         ]
         return None, faults
-    profiles, faults = _profiles(source.data, path.parent)
+    profiles, faults = _profiles(source.data, folder)
     config: GatewayConfig | None = None
     try:
         config = GatewayConfig.model_validate(source.data)
     except ValidationError as error:
         faults.extend(_model_faults(error, source))
-    crossed, keys = cross_faults(_draft(source.data), profiles, path.parent)
+    crossed, keys = cross_faults(_draft(source.data), profiles, folder)
     faults.extend(source.faults)
     faults.extend(
         Fault(path=written(place), message=message, line=source.line(place)) for place, message in crossed
@@ -84,7 +88,7 @@ def _examined(path: Path) -> tuple[GatewayConfig | None, list[Fault]]:
     ordered = sorted(dict.fromkeys(faults), key=lambda fault: (fault.line or 0, fault.path))[:_MAX_FAULTS]
     if config is None or ordered:
         return None, ordered
-    return config.placed(path.parent.absolute(), profiles=profiles, keys=keys), []
+    return config.placed(folder.absolute(), profiles=profiles, keys=keys), []
 
 
 def _profiles(data: dict[str, object], directory: Path) -> tuple[dict[str, Profile], list[Fault]]:

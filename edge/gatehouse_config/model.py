@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from gatehouse_config.buses import Bus
 from gatehouse_config.devices import Device, GasDevice, IoDevice, Key, LiftDevice
 from gatehouse_config.fault import ProfileError
+from gatehouse_config.fleet import Fleet
 from gatehouse_config.notifiers import Notifiers
 from gatehouse_config.outputs import Output
 from gatehouse_config.part import FilePath, Part
 from gatehouse_config.profiles import GasProfile, IoProfile, LiftProfile, Profile
 from gatehouse_config.rulesets import Escalation, Rules
 from gatehouse_config.site import Console, Gateway, Site, Storage
+
+_FLEET_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{2,62}")
+"""`GatewayId` of `gatehouse_events.fleet_api`: it is the common name of the gateway's certificate."""
 
 
 class GatewayConfig(Part):
@@ -33,10 +39,21 @@ class GatewayConfig(Part):
     rules: Rules = Field(default_factory=Rules, description="limits of the rules")
     escalation: Escalation = Field(default_factory=Escalation, description="who is told when nobody answers")
     notifiers: Notifiers = Field(default_factory=Notifiers, description="ways to people")
+    fleet: Fleet | None = Field(
+        default=None, description="the fleet server; absent: the gateway stands alone"
+    )
 
     _directory: Path = PrivateAttr(default=Path())
     _profiles: dict[str, Profile] = PrivateAttr(default_factory=dict)
     _keys: dict[str, bytes] = PrivateAttr(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_a_fleet_name(self) -> GatewayConfig:
+        if self.fleet is not None and not _FLEET_NAME.fullmatch(self.gateway.id):
+            raise ValueError(
+                "gateway.id: a fleet knows its gateways by 3 to 63 small letters, digits and dashes, a letter or digit first"
+            )
+        return self
 
     def resolve(self, path: str) -> Path:
         """Return `path` as the yaml means it: relative to the folder of the yaml file."""
@@ -86,6 +103,13 @@ class GatewayConfig(Part):
         if not isinstance(profile, IoProfile):
             raise ProfileError(f"{device.profile} is not an io profile")
         return profile
+
+    @property
+    def fleet_directory(self) -> Path:
+        """Where the identity towards the fleet lies, enrolled or not."""
+        if self.fleet is not None and self.fleet.directory is not None:
+            return self.resolve(self.fleet.directory)
+        return self.resolve(self.storage.directory) / "fleet"
 
     @property
     def profiles(self) -> dict[str, Profile]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from gatehouse_config.devices import BeaconDevice, ButtonDevice, LiftDevice
+from gatehouse_config.devices import BeaconDevice, ButtonDevice, GasDevice, LiftDevice
 from gatehouse_config.draft import Draft, Found, near
 from gatehouse_config.notifiers import Notifiers
 from gatehouse_config.rulesets import Escalation
@@ -71,7 +71,7 @@ def key_faults(draft: Draft, directory: Path, keys: dict[str, bytes]) -> Iterato
     """Yield missing, malformed, copied and shared keys; put the good ones into `keys` (file -> 16 bytes)."""
     owners: dict[bytes, str] = {}
     for index, device in draft.devices.items():
-        if not isinstance(device, LiftDevice | ButtonDevice | BeaconDevice):
+        if not isinstance(device, GasDevice | LiftDevice | ButtonDevice | BeaconDevice):
             continue
         numbers: set[int] = set()
         for number, key in enumerate(device.keys):

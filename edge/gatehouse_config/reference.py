@@ -28,6 +28,11 @@ Written from the models in `edge/gatehouse_config` (`python -m gatehouse_config.
 - A device may list two keys while they are being changed; take the old one out afterwards.
 - A running gateway takes over a changed file without a restart; only what changed is restarted. A faulty file is
   refused and the old configuration goes on.
+- Without a section `fleet` this file is the whole truth. With it the fleet may send a configuration: it is kept beside the
+  journal, its paths are relative to this file's folder, and it must name the same gateway, the same storage and a fleet. It
+  is tried first: unless the fleet is reached all through its trial (60 s) and every part works, the one before it comes
+  back by itself, also over a power cut. From then on it is in force instead of this file, and a change of this file waits:
+  `gatehouse-edge local-config gateway.yaml` brings the file back.
 
 ## Example
 
@@ -101,6 +106,7 @@ notifiers:
     - {id: second, via: gsm, name: 值班二（示例）, to: "+8613900000002"}
     - {id: daughter, via: gsm, name: 家属（示例）, to: "+8613900000003"}
   gsm: {port: /dev/serial/by-id/usb-example-if02}
+fleet: {url: "https://fleet.example:8460"}
 ```
 """
 _PROFILES: Final = """

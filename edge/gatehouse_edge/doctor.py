@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -61,7 +62,34 @@ def examine(config_path: Path) -> Iterator[Finding]:
                 yield _tcp(bus)
             case BleBus():
                 yield _bluetooth(bus)
+    if config.fleet is not None:
+        yield from _fleet(config)
     yield from _keys(config)
+
+
+def _fleet(config: GatewayConfig) -> Iterator[Finding]:
+    from cryptography import x509
+
+    from gatehouse_edge.uplink.errors import NotEnrolledError
+    from gatehouse_edge.uplink.identity import IDENTITY, tls_context
+
+    assert config.fleet is not None  # noqa: S101  # asked by the caller
+    address = urlsplit(config.fleet.proxy or config.fleet.url)
+    port = address.port or (443 if address.scheme == "https" else 80)
+    yield _reach("fleet", str(address.hostname), port, "check the line, the proxy and the firewall")
+    if config.fleet.url.startswith("http://"):
+        return
+    try:
+        tls_context(config.fleet_directory)
+        raw = (config.fleet_directory / IDENTITY).read_bytes()
+        ends = x509.load_pem_x509_certificates(raw)[0].not_valid_after_utc
+    except (NotEnrolledError, OSError, ValueError) as error:
+        advice = "gatehouse-edge enrol gateway.yaml --fingerprint …"
+        yield Finding(about="fleet identity", verdict=Verdict.FAIL, text=str(error), advice=advice)
+        return
+    yield Finding(
+        about="fleet identity", verdict=Verdict.OK, text=f"certificate until {ends:%Y-%m-%d %H:%M} UTC"
+    )
 
 
 def _clock() -> Finding:
@@ -142,17 +170,15 @@ def _serial(bus_id: str, port: Path) -> Finding:
 
 
 def _tcp(bus: ModbusTcpBus) -> Finding:
-    about = f"bus {bus.id}"
+    return _reach(f"bus {bus.id}", bus.host, bus.port, "check power, cable and address of the device")
+
+
+def _reach(about: str, host: str, port: int, advice: str) -> Finding:
     try:
-        with socket.create_connection((bus.host, bus.port), timeout=_CONNECT_LIMIT_S):
-            return Finding(about=about, verdict=Verdict.OK, text=f"{bus.host}:{bus.port} answers")
+        with socket.create_connection((host, port), timeout=_CONNECT_LIMIT_S):
+            return Finding(about=about, verdict=Verdict.OK, text=f"{host}:{port} answers")
     except OSError as error:
-        return Finding(
-            about=about,
-            verdict=Verdict.FAIL,
-            text=f"{bus.host}:{bus.port}: {error}",
-            advice="check power, cable and address of the device",
-        )
+        return Finding(about=about, verdict=Verdict.FAIL, text=f"{host}:{port}: {error}", advice=advice)
 
 
 def _bluetooth(bus: BleBus) -> Finding:

@@ -11,7 +11,8 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from typing import Final
 from fastapi import FastAPI
 from msgspec import Struct
 
-from gatehouse_config import FaultyConfigError, GatewayConfig, diff, load
+from gatehouse_config import Fault, FaultyConfigError, GatewayConfig, diff, load
 from gatehouse_edge import logs
 from gatehouse_edge.alarms.plan import Plan
 from gatehouse_edge.blueprint import card_of, plan_of
@@ -35,18 +36,22 @@ from gatehouse_edge.console import (
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import replan, restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
+from gatehouse_edge.fleet_part import FleetPart
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
+from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.service import Service
+from gatehouse_edge.uplink.config_trial import KEPT_KEY, USE_LOCAL, config_path, kept_config
+from gatehouse_edge.uplink.status import ConfigOrigin
 from gatehouse_edge.wiring import Driver, driver_names, drivers_of
 from gatehouse_events.chain import EntryKind, Stamp
 from gatehouse_events.city import SiteCard
 from gatehouse_events.records import ClockCorrection
 from gatehouse_events.states import UNATTENDED_STATES
-from gatehouse_journal import Journal, Limits, Reader, Signer
+from gatehouse_journal import Batch, Journal, Limits, Reader, Signer
 
 _log = logging.getLogger(__name__)
 
@@ -56,6 +61,8 @@ _OUTPUTS_EVERY_S: Final = 1.0
 _DISMISS_LIMIT_S: Final = 1.2
 """A stop takes 2 s at most; who has not cleaned up by then is left behind the ledger's orderly end."""
 _CLOCK_EVERY_S: Final = 10.0
+FLEET: Final = "fleet"
+"""The part that speaks with the fleet server."""
 _STEP_S: Final = 1.0
 """The wall clock moved against the monotonic one by more than this: a step, worth an entry."""
 
@@ -71,6 +78,19 @@ class ConfigTaken(Struct, frozen=True, kw_only=True):
     """Site and devices as they are from here on; None: refused."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What a gateway starts with."""
+
+    config: GatewayConfig
+    origin: ConfigOrigin
+    doubt: str | None
+    """Why the fleet's configuration is not in force though one was taken; None: nothing speaks against it."""
+    clock: SystemClock
+    ledger: Ledger
+    state: Mapping[str, bytes]
+
+
 class _Change(Struct, frozen=True, kw_only=True):
     """What going over to a new configuration takes."""
 
@@ -81,6 +101,7 @@ class _Change(Struct, frozen=True, kw_only=True):
     arriving: frozenset[str]
     """Drivers to start."""
     renews_notifier: bool
+    renews_fleet: bool
     late: tuple[str, ...]
     """Sections that wait for a restart."""
 
@@ -88,9 +109,18 @@ class _Change(Struct, frozen=True, kw_only=True):
 class Gateway:
     """One running gateway."""
 
-    def __init__(self, config_path: Path, config: GatewayConfig, ledger: Ledger, clock: SystemClock) -> None:
+    def __init__(
+        self,
+        config_path: Path,
+        opened: Opened,
+        directory: Path,
+    ) -> None:
         self._path: Final = config_path
+        self._directory: Final = directory
+        config, ledger, clock = opened.config, opened.ledger, opened.clock
         self._config = config
+        self._origin = opened.origin
+        self._doubt: Final = opened.doubt
         self._ledger: Final = ledger
         self._clock: Final = clock
         self._drivers: dict[str, Driver] = {}
@@ -98,13 +128,43 @@ class Gateway:
         self._notifier: Notifier | None = None
         self._keeper: Final = Keeper(self._report_parts)
         self._reload_wanted: Final = asyncio.Event()
+        self._changing: Final = asyncio.Lock()
+        self._crew: Crew | None = None
+        self._fleet: Final = FleetPart(
+            self,
+            ledger,
+            clock=clock,
+            directory=directory,
+            state=opened.state,
+            reload_config=self.want_reload,
+        )
 
-    async def run(self, stop: asyncio.Event, directory: Path) -> None:
-        """Run until `stop` is set; returns once everything is on disk. Readers look into `directory`."""
+    @property
+    def config(self) -> GatewayConfig:
+        """Return the configuration in force."""
+        return self._config
+
+    @property
+    def origin(self) -> ConfigOrigin:
+        """Return where it comes from."""
+        return self._origin
+
+    @property
+    def failing_parts(self) -> frozenset[str]:
+        """Return the parts that do not work now."""
+        return frozenset(self._keeper.failing)
+
+    def report_status(self) -> None:
+        """Tell the fleet how we are, now."""
+        self._fleet.report_status()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; returns once everything is on disk."""
+        directory = self._directory
         service = Service()
         async with asyncio.TaskGroup() as tasks:
             ledger = tasks.create_task(self._ledger.run(), name="ledger")
-            crew = Crew(tasks)
+            self._crew = crew = Crew(tasks)
             self._hire(crew, driver_names(self._config))
             parts: dict[str, Callable[[], Awaitable[None]]] = {
                 "outputs": self._drive_outputs,
@@ -112,8 +172,12 @@ class Gateway:
                 "notifier's bell": self._ring,
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
-                "reload": partial(self._reload, crew, directory),
+                "node updates": self._node_updates().run,
+                "reload": self._reload,
+                "configuration trial": self._fleet.try_configs,
             }
+            if self._config.fleet is not None:
+                parts[FLEET] = self._fleet.run
             for name, work in parts.items():
                 crew.hire(name, self._keeper.keep(name, work))
             crew.hire("keeper", self._keeper.run())
@@ -121,12 +185,23 @@ class Gateway:
             # Not waited for: with a full disk it waits too, and the gateway is at work all the same.
             taken = ConfigTaken(is_accepted=True, card=card_of(self._config))
             crew.hire("configuration entry", self._ledger.record(EntryKind.CONFIG, taken))
+            if self._doubt is not None:
+                crew.hire("refused configuration", self._refuse((self._doubt,)))
             service.ready(f"{len(self._config.devices)} devices")
             await stop.wait()
             service.stopping()
+            await self._fleet.say_goodbye()
             await crew.dismiss_all(_DISMISS_LIMIT_S)
             self._ledger.stop()
             await asyncio.wait({ledger})
+
+    def _node_updates(self) -> NodeUpdates:
+        return NodeUpdates(
+            lambda: self._config,
+            carriers=lambda: self._drivers,
+            has_alarm=lambda device_id: any(alarm.device_id == device_id for alarm in self._ledger.alarms()),
+            journal=self._ledger,
+        )
 
     def want_reload(self) -> None:
         """Read the configuration again; called by SIGHUP."""
@@ -202,7 +277,8 @@ class Gateway:
                 self._config,
                 accounts,
                 clock=self._clock,
-                registry=registry_of(self._ledger, self._drivers),
+                registry=registry_of(self._ledger, self._drivers, self._fleet.link),
+                link=self._fleet.link.view,
             )
             scheme = "http" if tls is None else "https"
             _log.info("console at %s://%s:%d/", scheme, config.host, config.port)
@@ -250,20 +326,46 @@ class Gateway:
                 told_zero_us = zero_us
             await asyncio.sleep(_CLOCK_EVERY_S)
 
-    async def _reload(self, crew: Crew, directory: Path) -> None:
+    async def _reload(self) -> None:
+        """Read again whatever is in force; the local file, unless the fleet's configuration has taken its place."""
         while True:
             await self._reload_wanted.wait()
             self._reload_wanted.clear()
             try:
-                new = await asyncio.to_thread(load, self._path)
-                change = await asyncio.to_thread(self._prepare, new)
+                new, origin = await asyncio.to_thread(self._read_again)
+                if not origin.version and self._ledger.kept(KEPT_KEY) is not None:
+                    await self._ledger.keep({KEPT_KEY: None})
+                    (self._config.fleet_directory / USE_LOCAL).unlink(missing_ok=True)
+                await self.adopt(new, origin)
             except FaultyConfigError as error:
                 await self._refuse(tuple(str(fault) for fault in error.faults))
-            except Exception as error:  # noqa: BLE001  # whatever is wrong with it, the old one works
+
+    def _read_again(self) -> tuple[GatewayConfig, ConfigOrigin]:
+        local = load(self._path)
+        wants_local = (self._config.fleet_directory / USE_LOCAL).exists() or local.fleet is None
+        if not self._origin.version or wants_local:
+            return local, ConfigOrigin()
+        _log.warning("the fleet's configuration is in force: changes of the local file wait")
+        path = config_path(self._config.fleet_directory, self._origin.sha256)
+        return load(path, folder=self._path.parent), self._origin
+
+    async def adopt(self, config: GatewayConfig, origin: ConfigOrigin) -> None:
+        """Go over to a configuration: first made whole as a trial, then taken.
+
+        Raises:
+            FaultyConfigError: it cannot be built; the old one goes on.
+        """
+        async with self._changing:
+            try:
+                change = await asyncio.to_thread(self._prepare, config)
+            except FaultyConfigError:
+                raise
+            except Exception as error:
+                # Whatever is wrong with it, the old one works.
                 _log.exception("the new configuration cannot be built")
-                await self._refuse((f"{type(error).__name__}: {error}"[:500],))
-            else:
-                await self._take(crew, change, directory)
+                fault = Fault(path="", message=f"{type(error).__name__}: {error}"[:500])
+                raise FaultyConfigError((fault,)) from error
+            await self._take(change, origin)
 
     async def _refuse(self, faults: tuple[str, ...]) -> None:
         _log.error("new configuration refused, the old one goes on: %s", "; ".join(faults))
@@ -293,14 +395,16 @@ class Gateway:
             leaving=driver_names(old, buses, changes.devices.all),
             arriving=arriving,
             renews_notifier=has_new_people or bool(changes.sections & {"notifiers", "site"}),
+            renews_fleet="fleet" in changes.sections,
             late=tuple(sorted(changes.sections & {"gateway", "storage", "console"})),
         )
 
-    async def _take(self, crew: Crew, change: _Change, directory: Path) -> None:
+    async def _take(self, change: _Change, origin: ConfigOrigin) -> None:
         """Go over to a new configuration: stop what changed, replan, start what changed."""
-        new = change.config
+        crew, new = self._crew, change.config
+        assert crew is not None  # noqa: S101  # made before anybody can ask for this
         await self._dismiss(crew, change.leaving)
-        self._config = new
+        self._config, self._origin = new, origin
         await self._ledger.reload(change.plan)
         if self._app is not None:
             reconfigure(self._app, new)
@@ -308,7 +412,14 @@ class Gateway:
         if change.renews_notifier:
             # What was under way is sent again by the new one: rather twice than never.
             await crew.dismiss("notifier")
-            crew.hire("notifier", self._keeper.keep("notifier", partial(self._notify, directory)))
+            crew.hire("notifier", self._keeper.keep("notifier", partial(self._notify, self._directory)))
+        if change.renews_fleet:
+            await crew.dismiss(FLEET)
+            self._keeper.forget(FLEET)
+            if new.fleet is None:
+                await self._fleet.forget()
+            else:
+                crew.hire(FLEET, self._keeper.keep(FLEET, self._fleet.run))
         if change.late:
             _log.warning("changes under %s are taken over at the next restart", ", ".join(change.late))
         restarted = tuple(sorted(change.leaving | change.arriving))
@@ -331,14 +442,14 @@ async def run(config_path: Path, *, log_level: str) -> int:
     logs.set_up(directory / "log", level=log_level)
     journal = await asyncio.to_thread(_open_journal, config, directory)
     try:
-        clock, ledger = _open_ledger(journal, config)
-        gateway = Gateway(config_path, config, ledger, clock)
+        opened = await asyncio.to_thread(_open_ledger, journal, config)
+        gateway = Gateway(config_path, opened, directory)
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, gateway.want_reload)
-        await gateway.run(stop, directory)
+        await gateway.run(stop)
     finally:
         await asyncio.to_thread(journal.close)
     return 0
@@ -360,10 +471,25 @@ def _open_journal(config: GatewayConfig, directory: Path) -> Journal:
     )
 
 
-def _open_ledger(journal: Journal, config: GatewayConfig) -> tuple[SystemClock, Ledger]:
+def _open_ledger(journal: Journal, local: GatewayConfig) -> Opened:
     state = journal.load_state()
     clock = SystemClock(last_seen(state))
     clock.quality = clock_quality()
-    plan = plan_of(config)
+    config, origin, doubt = kept_config(state, local)
+    if (local.fleet_directory / USE_LOCAL).exists() and KEPT_KEY in state:
+        journal.commit(Batch(state={KEPT_KEY: None}))
+        state.pop(KEPT_KEY)
+        config, origin, doubt = local, ConfigOrigin(), None
+    (local.fleet_directory / USE_LOCAL).unlink(missing_ok=True)
+    try:
+        plan = plan_of(config)
+    except Exception as error:
+        if not origin.version:
+            raise
+        # Another version of this program had taken it; the local file is what a person on site can mend.
+        _log.exception("the fleet's configuration cannot be built any more")
+        doubt = f"the fleet's configuration cannot be built: {type(error).__name__}: {error}"[:500]
+        config, origin, plan = local, ConfigOrigin(), plan_of(local)
     desk = restore(state, plan, clock.now())
-    return clock, Ledger(journal, desk, plan, clock, counters=journal.load_counters())
+    ledger = Ledger(journal, desk, plan, clock, counters=journal.load_counters(), state=state)
+    return Opened(config=config, origin=origin, doubt=doubt, clock=clock, ledger=ledger, state=state)

@@ -5,7 +5,8 @@ transaction by one worker thread; then the waiting drivers and consoles go on. I
 half a second, the committed desk does not advance and nobody is told "done", but sirens, lamps and valves already follow
 what was seen: neither a full nor a slow disk may keep an alarm quiet. The batch is tried again and again, and grows by what happens meanwhile.
 
-State key of its own: `clock/last` (`LastSeen`): where the service time scale stood.
+State keys of its own: `clock/last` (`LastSeen`): where the service time scale stood; `orders/place` (`OrderPlace`): the last
+order of the fleet that has been settled, committed with its effects, so that each order counts once.
 """
 
 from __future__ import annotations
@@ -31,10 +32,22 @@ from gatehouse_edge.outputs import OutputState, Valve
 from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
-from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Stamp, canonical
-from gatehouse_journal import BadEntryError, Batch, Health, Journal, NewEntry, StorageFullError
+from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Lane, Position, Stamp, canonical
+from gatehouse_events.orders import OrderOutcome
+from gatehouse_journal import (
+    BadEntryError,
+    Batch,
+    Health,
+    Journal,
+    JournalError,
+    NewEntry,
+    StorageFullError,
+)
 
 LAST_SEEN_KEY: Final = "clock/last"
+ORDERS_KEY: Final = "orders/place"
+_FOREIGN: Final = ("fleet/", "config/", "evidence/")
+"""State keys that others keep here; the desk's own are its business."""
 TICK_S: Final = 1.0
 MAX_QUEUE: Final = 1024
 """Inputs waiting; a driver that finds it full waits, which slows its polling and loses nothing."""
@@ -123,7 +136,29 @@ class _Reload(Struct, frozen=True):
     plan: Plan
 
 
-_What = AnyObservation | AnyCommand | Report | _Record | _Reload
+class OrderPlace(Struct, frozen=True, kw_only=True):
+    """One order's place in the fleet's lane of orders."""
+
+    epoch: str = ""
+    """Of the orders lane; empty: none was ever settled."""
+    seq: int = 0
+
+
+class Settlement(Struct, frozen=True, kw_only=True):
+    """What settling one order does, all in one commit."""
+
+    place: OrderPlace
+    commands: tuple[AnyCommand, ...] = ()
+    """Carried out in this order; `answer` sees the result of the first."""
+    answer: Callable[[CommandResult | None], OrderOutcome] | None = None
+    """Makes the `outcome` entry; None: it is told later (`is_late`)."""
+    state: Mapping[str, bytes | None] = {}
+    """State keys of whoever goes on with it; None removes one."""
+    is_late: bool = False
+    """The lane has gone on meanwhile: the place is not moved and nothing is taken for a repeat."""
+
+
+_What = AnyObservation | AnyCommand | Report | _Record | _Reload | Settlement
 
 
 class _Pending:
@@ -176,6 +211,7 @@ class Ledger:
         clock: Clock,
         *,
         counters: Mapping[str, int] | None = None,
+        state: Mapping[str, bytes] | None = None,
     ) -> None:
         self.counters: Final = CommittedCounters(counters or {})
         self.is_storage_failing = False
@@ -187,6 +223,10 @@ class Ledger:
         self._desk = desk
         self._tentative = desk
         self._plan = plan
+        self._orders = last_order(state or {})
+        self._kept_state: Final = {
+            key: value for key, value in (state or {}).items() if key.startswith(_FOREIGN)
+        }
         self._queue: Final[asyncio.Queue[_Item | None]] = asyncio.Queue(MAX_QUEUE)
         # None only wakes the task
         self._worker: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
@@ -251,6 +291,70 @@ class Ledger:
     async def reload(self, plan: Plan) -> None:
         """Go on under a new configuration; what is known of devices that stay is kept."""
         await self._enqueue(_Reload(plan))
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Carry out an order's commands, write its outcome and move the place in the lane; return when it is on disk.
+
+        An order that was settled before does nothing again; this returns when the first is on disk.
+
+        Raises:
+            LedgerClosedError: the gateway is stopping.
+        """
+        await self._enqueue(settlement)
+
+    async def keep(self, state: Mapping[str, bytes | None]) -> None:
+        """Set or remove (None) state keys of somebody else and return when that is on disk.
+
+        Raises:
+            LedgerClosedError: the gateway is stopping.
+        """
+        await self._enqueue(Settlement(place=OrderPlace(), state=state, is_late=True))
+
+    def kept(self, key: str) -> bytes | None:
+        """Return a state key of somebody else, on the disk or about to be; None: not set."""
+        return self._kept_state.get(key)
+
+    @property
+    def orders(self) -> OrderPlace:
+        """The last order settled, whether on disk yet or not."""
+        return self._orders
+
+    def head(self, lane: Lane) -> Position:
+        """Return the last entry of `lane`, as committed."""
+        return self._journal.head(lane)
+
+    async def new_epoch(self, reason: str, *, floor: Mapping[Lane, int]) -> None:
+        """Begin a new life of the journal (`Journal.new_epoch`); between two commits, nobody's input is touched.
+
+        Raises:
+            LedgerError: no room, the disk refuses, or the gateway is stopping.
+        """
+        stamp = _stamp(self._clock.now())
+        await self._in_journal(lambda: self._journal.new_epoch(reason, stamp, floor=floor))
+        self._health_due_s = float("-inf")
+        await self._publish()
+
+    async def prune(self, receipt_seq: int) -> bool:
+        """Let alarm entries go that are signed for, received and old enough (`Journal.prune`); True: there may be more.
+
+        Raises:
+            LedgerError: no room, the disk refuses, or the gateway is stopping.
+        """
+        now = self._clock.now()
+        entry = await self._in_journal(
+            lambda: self._journal.prune(
+                receipt_seq=receipt_seq, stamp=_stamp(now), is_clock_synced=now.clock.synced
+            )
+        )
+        return entry is not None
+
+    async def _in_journal(self, call: Callable[[], _Result]) -> _Result:
+        if self._is_closed:
+            raise LedgerClosedError("the gateway is stopping")
+        try:
+            return await self._in_worker(call)
+        except (JournalError, RuntimeError) as error:  # RuntimeError: the worker has ended meanwhile
+            raise LedgerError(f"the journal refuses: {error}") from error
 
     def stop(self) -> None:
         """Take nothing in any more, finish what has come in, then let `run` return."""
@@ -416,6 +520,8 @@ class Ledger:
             self._tentative = replan(self._tentative, what.plan, now)
             self._plan = what.plan
             return None, False
+        if isinstance(what, Settlement):
+            return None, self._settle(what, now)
         counted = None
         if what is not None and not isinstance(what, (Command, Report)):
             counted = counter_of(what)
@@ -435,6 +541,34 @@ class Ledger:
         if isinstance(what, BeaconReading):
             self._mark(what)
         return outcome.result, outcome.is_durable or counted is not None
+
+    def _settle(self, settlement: Settlement, now: Now) -> bool:
+        """Step an order's commands; return whether there is something to wait for on the disk."""
+        place = settlement.place
+        if not settlement.is_late and place.epoch == self._orders.epoch and place.seq <= self._orders.seq:
+            return self._pending.is_durable or self._writing is not None
+        desk, entries, state = self._tentative, list[NewEntry](), dict[str, bytes | None]()
+        results: list[CommandResult | None] = []
+        for command in settlement.commands:
+            desk, outcome = step(desk, command, now, self._plan)
+            entries += [_entry(record, now) for record in outcome.records]
+            state |= outcome.state
+            results.append(outcome.result)
+        if settlement.answer is not None:
+            told = settlement.answer(results[0] if results else None)
+            entries.append(_entry(NewRecord(kind=EntryKind.OUTCOME, body=told), now))
+        if not settlement.is_late:
+            self._orders = place
+            state[ORDERS_KEY] = msgspec.json.encode(place)
+        self._tentative = desk
+        self._pending.entries += entries
+        self._pending.state |= state | dict(settlement.state)
+        for key, value in settlement.state.items():
+            if value is None:
+                self._kept_state.pop(key, None)
+            else:
+                self._kept_state[key] = value
+        return True
 
     def _is_repeat(self, observation: AnyObservation, counted: tuple[str, int]) -> bool:
         key, value = counted
@@ -665,6 +799,18 @@ def last_seen(state: Mapping[str, bytes]) -> LastSeen | None:
         return None if value is None else msgspec.json.decode(value, type=LastSeen)
     except msgspec.DecodeError:
         return None
+
+
+def last_order(state: Mapping[str, bytes]) -> OrderPlace:
+    """Return the last order settled, from the journal's state keys; the lane's start at first or if unreadable.
+
+    Unreadable means that orders may come twice: an acknowledgement is then recorded as a second one, no more.
+    """
+    value = state.get(ORDERS_KEY)
+    try:
+        return OrderPlace() if value is None else msgspec.json.decode(value, type=OrderPlace)
+    except msgspec.DecodeError:
+        return OrderPlace()
 
 
 def _last_seen(now: Now) -> bytes:

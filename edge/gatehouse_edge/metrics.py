@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.ledger import Ledger
+from gatehouse_edge.uplink.link import Link, LinkState
 from gatehouse_edge.wiring import Driver
 
 Metric = GaugeMetricFamily | CounterMetricFamily
@@ -20,8 +21,9 @@ Metric = GaugeMetricFamily | CounterMetricFamily
 class GatewayCollector(Collector):
     """What one gateway has to tell besides the console's figures."""
 
-    def __init__(self, ledger: Ledger, drivers: Mapping[str, Driver]) -> None:
+    def __init__(self, ledger: Ledger, drivers: Mapping[str, Driver], link: Link) -> None:
         self._ledger: Final = ledger
+        self._link: Final = link
         self._drivers: Final = drivers
         self._process: Final = psutil.Process()
 
@@ -30,6 +32,7 @@ class GatewayCollector(Collector):
         yield from self._own()
         yield from self._journal()
         yield from self._buses()
+        yield from self._fleet()
 
     def _own(self) -> Iterator[Metric]:
         process = self._process
@@ -81,9 +84,23 @@ class GatewayCollector(Collector):
                 failed.add_metric([name], driver.failures)
         yield from (asked, failed)
 
+    def _fleet(self) -> Iterator[Metric]:
+        view = self._link.view()
+        state = GaugeMetricFamily(
+            "gatehouse_fleet_link", "1 for the state the way to the fleet is in", labels=["state"]
+        )
+        for word in LinkState:
+            state.add_metric([word.value], word is view.state)
+        queued = GaugeMetricFamily(
+            "gatehouse_fleet_queued_entries", "Entries the fleet has not confirmed", labels=["lane"]
+        )
+        queued.add_metric(["alarm"], view.queued_alarm)
+        queued.add_metric(["telemetry"], view.queued_telemetry)
+        yield from (state, queued)
 
-def registry_of(ledger: Ledger, drivers: Mapping[str, Driver]) -> CollectorRegistry:
+
+def registry_of(ledger: Ledger, drivers: Mapping[str, Driver], link: Link) -> CollectorRegistry:
     """Return a registry with the gateway's figures; the console adds its own."""
     registry = CollectorRegistry()
-    registry.register(GatewayCollector(ledger, drivers))
+    registry.register(GatewayCollector(ledger, drivers, link))
     return registry

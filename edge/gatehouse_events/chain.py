@@ -24,8 +24,9 @@ import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 from msgspec import Struct
@@ -34,7 +35,8 @@ MAX_BODY_BYTES: Final = 256 * 1024
 """Larger things are files beside the journal, named by their hash."""
 MAX_NAME_LENGTH: Final = 64
 """Longest kind or boot id; one length byte would carry 255."""
-ZERO_HASH: Final = bytes(32)
+_HASH_BYTES: Final = 32
+ZERO_HASH: Final = bytes(_HASH_BYTES)
 
 _MAGIC: Final = b"GHE1"
 _FIXED: Final = struct.Struct(">4s16sBQqQ32s32s")
@@ -108,9 +110,37 @@ class Entry(Struct, frozen=True, kw_only=True):
     body: bytes | None
 
     @property
+    def at_us(self) -> int:
+        """When it was written, microseconds since 1970.
+
+        Raises:
+            ChainError: the time is naive.
+        """
+        return microseconds(self.at)
+
+    @property
     def stamp(self) -> Stamp:
         """When it was written."""
         return Stamp(at=self.at, boot=self.boot, mono_ns=self.mono_ns)
+
+
+class HeaderFields(Protocol):
+    """What a header says of one entry beside its epoch and lane: an `Entry`, or one on the way."""
+
+    @property
+    def seq(self) -> int: ...  # noqa: D102  # see Entry
+    @property
+    def at_us(self) -> int: ...  # noqa: D102
+    @property
+    def boot(self) -> str: ...  # noqa: D102
+    @property
+    def mono_ns(self) -> int: ...  # noqa: D102
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+    @property
+    def body_hash(self) -> bytes: ...  # noqa: D102
+    @property
+    def prev_hash(self) -> bytes: ...  # noqa: D102
 
 
 class Position(Struct, frozen=True):
@@ -160,27 +190,21 @@ def header_bytes(entry: Entry) -> bytes:
     Raises:
         ChainError: a field is too long, out of range or not ASCII.
     """
-    try:
-        fixed = _FIXED.pack(
-            _MAGIC,
-            _epoch_bytes(entry.epoch),
-            _LANE_BYTES[entry.lane],
-            entry.seq,
-            microseconds(entry.at),
-            entry.mono_ns,
-            _digest(entry.body_hash),
-            _digest(entry.prev_hash),
-        )
-    except struct.error as error:
-        raise ChainError(
-            f"entry {entry.seq} of lane {entry.lane} does not fit its header: {error}"
-        ) from error
-    return fixed + _name(entry.boot) + _name(entry.kind)
+    return _header(epoch_bytes(entry.epoch), entry.lane, entry)
 
 
 def entry_hash(entry: Entry) -> bytes:
     """Return the hash of `entry`: SHA-256 of its header bytes."""
     return sha256(header_bytes(entry)).digest()
+
+
+def hashes_in(epoch: bytes, lane: Lane, entries: Iterable[HeaderFields]) -> list[bytes]:
+    """Return the hashes of entries whose epoch (16 bytes) and lane are known from what they came in.
+
+    Raises:
+        ChainError: a field is too long, out of range or not ASCII.
+    """
+    return [sha256(_header(epoch, lane, entry)).digest() for entry in entries]
 
 
 def chain(previous: Position, lane: Lane, items: Iterable[tuple[str, bytes, Stamp]]) -> list[Entry]:
@@ -212,7 +236,12 @@ def chain(previous: Position, lane: Lane, items: Iterable[tuple[str, bytes, Stam
     return entries
 
 
-def _epoch_bytes(epoch: str) -> bytes:
+def epoch_bytes(epoch: str) -> bytes:
+    """Return the 16 bytes of an epoch.
+
+    Raises:
+        ChainError: it is not 32 hex digits.
+    """
     try:
         raw = bytes.fromhex(epoch)
     except ValueError as error:
@@ -222,12 +251,21 @@ def _epoch_bytes(epoch: str) -> bytes:
     return raw
 
 
-def _digest(value: bytes) -> bytes:
-    if len(value) != len(ZERO_HASH):
-        raise ChainError(f"a hash has {len(value)} bytes, not {len(ZERO_HASH)}")
-    return value
+def _header(epoch: bytes, lane: Lane, entry: HeaderFields) -> bytes:
+    # Once for every entry of a fleet: no call in here that can be saved.
+    body, previous = entry.body_hash, entry.prev_hash
+    if len(body) != _HASH_BYTES or len(previous) != _HASH_BYTES:
+        raise ChainError(f"a hash of entry {entry.seq} does not have {_HASH_BYTES} bytes")
+    try:
+        fixed = _FIXED.pack(
+            _MAGIC, epoch, _LANE_BYTES[lane], entry.seq, entry.at_us, entry.mono_ns, body, previous
+        )
+    except struct.error as error:
+        raise ChainError(f"entry {entry.seq} of lane {lane} does not fit its header: {error}") from error
+    return fixed + _name(entry.boot) + _name(entry.kind)
 
 
+@lru_cache(maxsize=256)
 def _name(text: str) -> bytes:
     if not text.isascii() or not 0 < len(text) <= MAX_NAME_LENGTH:
         raise ChainError(f"kind and boot id are 1 to {MAX_NAME_LENGTH} ASCII characters, not {text!r}")

@@ -121,6 +121,7 @@ _ROWS: Final = (
     _fault("gateway.integrity", "记录完整性异常", "record integrity fault", priority=_P3),
     _fault("gateway.part_failed", "网关部件异常", "a part of the gateway fails", priority=_P2),
     _fault("gateway.notifier_failed", "通知发送失败", "notification failed", priority=_P3),
+    _fault("gateway.fleet_lost", "上级平台失联", "fleet server lost"),
     _fault("gateway.console_unheard", "报警未在值守台显示", "alarm not shown at the desk", priority=_P2),
     _fault("gateway.node_refused", "未授权节点", "unauthorised node refused", kind=Kind.TAMPER, priority=_P3),
     _fault(

@@ -233,6 +233,8 @@ class Journal:
     def trim(self, stamp: Stamp) -> Entry | None:
         """Give up the oldest tenth of telemetry; the signed declaration is on the disk before the first row goes.
 
+        A declaration also covers the holes just before it, so that a fleet far behind needs only the newest one.
+
         Returns:
             The `trimmed` entry, None when the lane is empty.
         """
@@ -242,7 +244,8 @@ class Journal:
             return None
         last = first + (head - first) // _TRIM_SHARE
         last_hash = self._guard(lambda: self._hash_through(last))
-        item = self._trimmed(Lane.TELEMETRY, (first, last), last_hash, "quota", stamp)
+        since = self._guard(lambda: self._hole_start(Lane.TELEMETRY, first))
+        item = self._trimmed(Lane.TELEMETRY, (since, last), last_hash, "quota", stamp)
 
         def work() -> list[Entry]:
             tables.write_meta(self._alarm.db, tables.floor_at(Position(self._epoch, last, last_hash)))
@@ -274,7 +277,8 @@ class Journal:
 
         def work() -> list[Entry]:
             last_hash = self._alarm.hash_at(last) or ZERO_HASH
-            items = [self._trimmed(Lane.ALARM, (first, last), last_hash, "retention", stamp)]
+            since = self._hole_start(Lane.ALARM, first)
+            items = [self._trimmed(Lane.ALARM, (since, last), last_hash, "retention", stamp)]
             items += [(str(EntryKind.TRIMMED), body, stamp) for body in self._still_needed(last)]
             entries = self._extend(items)
             self._alarm.delete_through(last)
@@ -301,9 +305,21 @@ class Journal:
         self._guard(lambda: self._erase(file, ranges))
         return entry
 
-    def new_epoch(self, reason: str, stamp: Stamp) -> Entry:
-        """Begin a new life: history and fleet disagree, or the disk was restored from a copy."""
-        return self._begin_epoch(reason, stamp, is_damage=True)
+    def new_epoch(self, reason: str, stamp: Stamp, *, floor: Mapping[Lane, int] | None = None) -> Entry:
+        """Begin a new life: history and fleet disagree, or the disk was restored from a copy.
+
+        Args:
+            reason: for whoever reads the journal later.
+            stamp: now.
+            floor: sequence numbers that somebody else has seen in each lane; none up to them is used again.
+
+        Raises:
+            StorageFullError: no space, the ballast included; nothing has changed.
+            JournalBrokenError: the disk refused.
+        """
+        entry = self._begin_epoch(reason, stamp, is_damage=True, floor=floor)
+        self._integrity.append(reason)
+        return entry
 
     def health(self) -> Health:
         """Return how full and how sound the journal is; takes its ballast back when there is room again."""
@@ -617,6 +633,13 @@ class Journal:
         self, lane: Lane, run: tuple[int, int], last_hash: bytes, reason: str, stamp: Stamp
     ) -> tuple[str, bytes, Stamp]:
         return EntryKind.TRIMMED, self._statements.trimmed(lane, run, last_hash, reason), stamp
+
+    def _hole_start(self, lane: Lane, first: int) -> int:
+        """Return where the declared hole begins that ends just before `first`; `first` when there is none."""
+        for record in reversed(declared(self._alarm, lane)):
+            if record.first < first <= record.last + 1:
+                first = record.first
+        return first
 
     def _still_needed(self, last: int) -> list[bytes]:
         """Declarations that are about to be pruned though the telemetry behind their hole is still here."""

@@ -18,8 +18,8 @@ Source: our own. The UUIDs are random (version 4), made for this project.
 
 import struct
 
+from gatehouse_wire.crc import same
 from gatehouse_wire.errors import FIELD, LENGTH, MAC, VERSION, WireError
-from gatehouse_wire.lift_link import same
 from gatehouse_wire.record import Record
 
 SERVICE_UUID = "ef3af7b8-aa87-4f26-a71d-a47e6fe1ef99"

@@ -1,4 +1,4 @@
-"""Checksums of the field's wires. Each may be continued: pass the last result as `state`.
+"""Checksums of the field's wires, and how two authenticators are compared. A checksum may be continued: pass it as `state`.
 
 | function        | width | polynomial | start  | reflected | check ("123456789") | used by, source                          |
 |-----------------|-------|------------|--------|-----------|---------------------|------------------------------------------|
@@ -48,3 +48,13 @@ def xor8(data, state: int = 0) -> int:
     for byte in data:
         state ^= byte
     return state
+
+
+def same(left, right) -> bool:
+    """Return whether two authenticators are equal, in a time that does not tell where they differ."""
+    if len(left) != len(right):
+        return False
+    difference = 0
+    for index in range(len(left)):
+        difference |= left[index] ^ right[index]
+    return difference == 0

@@ -1,11 +1,12 @@
 """The framed serial link between our lift node and the gateway. Little-endian. One frame per COBS packet.
 
-Frame, before COBS (`cobs.wrap`), at most 57 bytes; 115200 8N1:
+Frame, before COBS (`cobs.wrap`), at most 185 bytes; 115200 8N1:
 
 | offset | type  | name    | unit | meaning                                                                    |
 |--------|-------|---------|------|----------------------------------------------------------------------------|
 | 0      | u8    | version |      | 1                                                                          |
-| 1      | u8    | type    |      | node: 1 HELLO, 2 STATUS, 3 EVENT; gateway: 0x81 ACK, 0x82 CHALLENGE        |
+| 1      | u8    | type    |      | node: 1 HELLO, 2 STATUS, 3 EVENT, 5 UPDATE_ANSWER;                         |
+|        |       |         |      | gateway: 0x81 ACK, 0x82 CHALLENGE, 0x85 UPDATE                             |
 | 2      | u16   | node_id |      | the node speaking or spoken to                                             |
 | 4      | u8    | key_id  |      | which of the node's keys made `mac` (two may be valid during a rotation)    |
 | 5      | u8    | flags   |      | bit 0 on battery, bit 1 events were lost (ring overwritten), others 0       |
@@ -35,6 +36,8 @@ Payloads:
 | EVENT 25 B     | ring seq u32 | boot of the event u32 | uptime ms u32 at the event | cause u8 | state               |
 | ACK 4 B        | ring seq u32: every event up to and with it is on the gateway's disk; the node may forget it     |
 | CHALLENGE 8 B  | nonce 8 B, random, not zero                                                                      |
+| UPDATE         | a request of `node_update`, 1..160 B; its header as in ACK: a boot and a seq that the node has used |
+| UPDATE_ANSWER  | its answer, 20 B                                                                                 |
 
 An empty ring has oldest = newest + 1. Ring sequences never restart: they live in flash beside the ring.
 
@@ -51,7 +54,7 @@ Source: our own; the side slowest to upgrade owns it. Service modes: domain note
 import struct
 
 from gatehouse_wire.cobs import wrap
-from gatehouse_wire.crc import crc16_ccitt
+from gatehouse_wire.crc import crc16_ccitt, same
 from gatehouse_wire.errors import CRC, FIELD, KEY, LENGTH, MAC, TYPE, VERSION, WireError
 from gatehouse_wire.record import Record
 
@@ -60,7 +63,7 @@ LABEL = b"gatehouse lift link 1"
 """Put before the bytes that the MAC covers, so that a MAC of another protocol never fits."""
 MAC_BYTES = 8
 HEADER_BYTES = 15
-MAX_PAYLOAD = 32
+MAX_PAYLOAD = 160
 MAX_FRAME = HEADER_BYTES + MAX_PAYLOAD + MAC_BYTES + 2
 MAX_STUFFED = MAX_FRAME + 1
 """For `cobs.Deframer(MAX_STUFFED)`."""
@@ -68,8 +71,10 @@ MAX_STUFFED = MAX_FRAME + 1
 HELLO = 0x01
 STATUS = 0x02
 EVENT = 0x03
+UPDATE_ANSWER = 0x05
 ACK = 0x81
 CHALLENGE = 0x82
+UPDATE = 0x85
 
 ON_BATTERY = 0x01
 EVENTS_LOST = 0x02
@@ -212,6 +217,26 @@ class Challenge(Record):
         self.nonce = nonce
 
 
+class Update(Record):
+    """Gateway to node: a request of `node_update`. Its header repeats boot and seq of a frame of the node, as an Ack's does."""
+
+    type = UPDATE
+
+    def __init__(self, header, *, data):
+        self.header = header
+        self.data = data
+
+
+class UpdateAnswer(Record):
+    """The node's answer to an Update."""
+
+    type = UPDATE_ANSWER
+
+    def __init__(self, header, *, data):
+        self.header = header
+        self.data = data
+
+
 def encode(message, mac) -> bytes:
     """Return `message` as it goes onto the line, stuffed and delimited.
 
@@ -238,7 +263,7 @@ def pack(message, mac) -> bytes:
 
 
 def decode(frame, mac_for):
-    """Return the Hello, Status, Event, Ack or Challenge in one unstuffed frame.
+    """Return the Hello, Status, Event, Ack, Challenge, Update or UpdateAnswer in one unstuffed frame.
 
     `mac_for(node_id, key_id)` returns that key's mac function, or None for a sender who is not known.
     Checks in this order: length, CRC, version, type, length field, flags, key, MAC, fields.
@@ -260,7 +285,8 @@ def decode(frame, mac_for):
         raise WireError(VERSION, "version %d" % version)
     if kind not in _PAYLOAD_BYTES:
         raise WireError(TYPE, "type 0x%02x" % kind)
-    if length != size - HEADER_BYTES - MAC_BYTES - 2 or length != _PAYLOAD_BYTES[kind]:
+    least, most = _PAYLOAD_BYTES[kind]
+    if length != size - HEADER_BYTES - MAC_BYTES - 2 or not least <= length <= most:
         raise WireError(LENGTH, "type 0x%02x with length %d in %d bytes" % (kind, length, size))
     _check(not flags & ~_KNOWN_FLAGS, "flags")
     mac = mac_for(node_id, key_id)
@@ -272,20 +298,14 @@ def decode(frame, mac_for):
     return _unpack_payload(kind, header, frame[HEADER_BYTES : -MAC_BYTES - 2])
 
 
-def same(left, right) -> bool:
-    """Return whether two authenticators are equal, in a time that does not tell where they differ."""
-    if len(left) != len(right):
-        return False
-    difference = 0
-    for index in range(len(left)):
-        difference |= left[index] ^ right[index]
-    return difference == 0
-
-
 def is_answer(ack, *, boot: int, seq: int, ring_oldest: int, ring_newest: int) -> bool:
     """Return whether a node (its boot, last sent seq and ring) may obey this acknowledgement."""
-    is_ours = ack.header.boot == boot and 1 <= ack.header.seq <= seq
-    return bool(is_ours and ring_oldest <= ack.ring_seq <= ring_newest)
+    return bool(is_addressed(ack, boot=boot, seq=seq) and ring_oldest <= ack.ring_seq <= ring_newest)
+
+
+def is_addressed(message, *, boot: int, seq: int) -> bool:
+    """Return whether an Ack or Update speaks to this start of the node (its boot and last sent seq)."""
+    return bool(message.header.boot == boot and 1 <= message.header.seq <= seq)
 
 
 FRESH = "fresh"
@@ -311,7 +331,7 @@ class Gate:
         self.nonce = bytes(nonce)
 
     def admit(self, message) -> str:
-        """Return FRESH, UNPROVEN or REPLAY for a Hello, Status or Event, and note what it proves."""
+        """Return FRESH, UNPROVEN or REPLAY for a frame of the node, and note what it proves."""
         head = message.header
         if message.type == HELLO and self.nonce is not None and message.nonce == self.nonce:
             self.nonce = None
@@ -326,7 +346,11 @@ class Gate:
         return FRESH
 
 
-_PAYLOAD_BYTES = {HELLO: 20, STATUS: 12, EVENT: 25, ACK: 4, CHALLENGE: 8}
+_PAYLOAD_BYTES = {
+    HELLO: (20, 20), STATUS: (12, 12), EVENT: (25, 25), UPDATE_ANSWER: (20, 20), ACK: (4, 4), CHALLENGE: (8, 8),
+    UPDATE: (1, MAX_PAYLOAD),
+}  # fmt: skip
+"""Shortest and longest payload of each type."""
 
 
 def _check(is_right, what):
@@ -346,6 +370,30 @@ def _packed(layout, values):
     return packed
 
 
+EVENT_BYTES = 25
+"""An event without its header, as a node keeps it in flash."""
+
+
+def event_payload(event) -> bytes:
+    """Return the 25 bytes of an event that do not change from sending to sending.
+
+    Raises:
+        WireError: reason FIELD; a field does not fit its table.
+    """
+    return _pack_payload(event)
+
+
+def parse_event_payload(payload, header):
+    """Return the Event of 25 bytes under a header of this sending.
+
+    Raises:
+        WireError: LENGTH or FIELD.
+    """
+    if len(payload) != EVENT_BYTES:
+        raise WireError(LENGTH, "event of %d bytes" % len(payload))
+    return _unpack_payload(EVENT, header, bytes(payload))
+
+
 def _pack_payload(message):
     if message.type == HELLO:
         _check(len(message.nonce) == 8 and len(message.firmware) == 3, "hello")
@@ -359,6 +407,10 @@ def _pack_payload(message):
         return _packed("<IIIB", when) + _pack_state(message.state)
     if message.type == ACK:
         return _packed("<I", (message.ring_seq,))
+    if message.type in (UPDATE, UPDATE_ANSWER):
+        least, most = _PAYLOAD_BYTES[message.type]
+        _check(least <= len(message.data) <= most, "update of %d bytes" % len(message.data))
+        return bytes(message.data)
     _check(len(message.nonce) == 8 and message.nonce != NO_NONCE, "nonce")
     return bytes(message.nonce)
 
@@ -389,6 +441,10 @@ def _unpack_payload(kind, header, payload):
         )
     if kind == ACK:
         return Ack(header, ring_seq=struct.unpack("<I", payload)[0])
+    if kind == UPDATE:
+        return Update(header, data=payload)
+    if kind == UPDATE_ANSWER:
+        return UpdateAnswer(header, data=payload)
     _check(payload != NO_NONCE, "nonce is zero")
     return Challenge(header, nonce=payload)
 

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gatehouse_fleet.errors import FleetError
+
+MAX_FILE: Final = 1024 * 1024
+
+
+class SettingsError(FleetError):
+    """fleet.yaml cannot be used; the text names every fault."""
 
 
 class _Section(BaseModel):
@@ -34,6 +44,16 @@ class ServerSettings(_Section):
         description="tls: proxy — header with the client certificate, URL-encoded PEM",
     )
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.tls == "off" and not is_loopback(self.host):
+            raise ValueError("tls: off is for 127.0.0.1 only; passwords would cross the network in the clear")
+        if self.tls == "files" and (self.certificate_file is None or self.private_key_file is None):
+            raise ValueError("tls: files needs certificate_file and private_key_file")
+        if self.tls == "proxy" and self.proxy_address is None:
+            raise ValueError("tls: proxy needs proxy_address, the one address whose headers are believed")
+        return self
+
 
 class DatabaseSettings(_Section):
     """Where everything is kept."""
@@ -58,6 +78,15 @@ class RetentionSettings(_Section):
     )
 
 
+class CitySettings(_Section):
+    """Who is told of alarms."""
+
+    targets: Path = Field(
+        default=Path("city"),
+        description="folder of target files (*.yaml) with their keys, relative to `directory`; see docs/city.md",
+    )
+
+
 class FleetSettings(_Section):
     """The whole of fleet.yaml."""
 
@@ -68,3 +97,53 @@ class FleetSettings(_Section):
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
+    city: CitySettings = CitySettings()
+
+    @model_validator(mode="after")
+    def _has_database_for_workers(self) -> Self:
+        if self.server.workers > 1 and self.database.url.startswith("sqlite"):
+            raise ValueError("more than one worker needs PostgreSQL; SQLite has one writer")
+        return self
+
+    @property
+    def database_url(self) -> str:
+        """Address of the database, a relative SQLite file resolved against `directory`."""
+        prefix = "sqlite:///"
+        if not self.database.url.startswith(prefix):
+            return self.database.url
+        return f"{prefix}{(self.directory / self.database.url.removeprefix(prefix)).absolute()}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address cannot be reached from another machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load(path: Path | None) -> FleetSettings:
+    """Read fleet.yaml; without a file the defaults stand. Relative folders count from the file's own folder.
+
+    Raises:
+        SettingsError: unreadable, not YAML, or wrong; every fault is named with its path.
+    """
+    if path is None:
+        return FleetSettings()
+    try:
+        if path.stat().st_size > MAX_FILE:
+            raise SettingsError(f"{path} is larger than {MAX_FILE} bytes")
+        raw = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    try:
+        settings = FleetSettings.model_validate(raw)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(step) for step in item['loc']) or 'fleet.yaml'}: {item['msg']}"
+            for item in error.errors()
+        )
+        raise SettingsError(f"{path}: {faults}") from error
+    return settings.model_copy(update={"directory": path.parent / settings.directory})

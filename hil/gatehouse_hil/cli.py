@@ -1,47 +1,246 @@
-"""`gatehouse-bench`: run the simulated estate, list its scenarios, play one."""
+"""`gatehouse-bench`: the technician's tool, and the simulated estate. Exit codes: 0 done, 1 failed, 2 misuse."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import getpass
 import json
+import logging
+import os
+import platform
 import sys
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from gatehouse_hil import control
+from gatehouse_hil.bench import arguments
+from gatehouse_hil.bench.fault import BenchError
+from gatehouse_hil.bench.words import Lang, Words, lang_of
 
-DEFAULT_DIRECTORY: Final = Path("var/estate")
+if TYPE_CHECKING:
+    from gatehouse_hil.bench import desk, runs
+    from gatehouse_hil.bench.workplace import Workplace
+
+_STEPS = {
+    "flash": ("flash", "identify"),
+    "provision": ("identify", "provision", "self_test"),
+    "test": ("identify", "test"),
+    "calibrate": ("identify", "calibrate"),
+}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gatehouse-bench", description="simulated wires and devices for the Gatehouse gateway"
+def _parser(words: Words | None = None) -> argparse.ArgumentParser:
+    return arguments.parser(words or Words(Lang.ZH))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns 0 done, 1 failed, 2 misuse."""
+    given = sys.argv[1:] if argv is None else argv
+    words = Words(_lang(given))
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)  # its silences are our findings
+    args = _parser(words).parse_args(given)
+    try:
+        match args.command:
+            case "scenarios":
+                return _scenarios(as_json=args.json)
+            case "play":
+                return asyncio.run(_play(args))
+            case "estate":
+                from gatehouse_hil.stage import run_estate
+
+                return asyncio.run(
+                    run_estate(
+                        args.directory,
+                        port=args.port,
+                        is_fresh=args.fresh,
+                        with_gateway=not args.no_gateway,
+                        fleet_port=None if args.no_fleet else args.fleet_port,
+                        light_gateways=args.communities,
+                    )
+                )
+            case _:
+                return _bench(args, words)
+    except BenchError as error:
+        return _failed(error, words, as_json=args.json)
+
+
+def _lang(given: list[str]) -> Lang:
+    """The language is needed before the parser that knows `--lang` can be made."""
+    early = argparse.ArgumentParser(add_help=False)
+    early.add_argument("--lang", choices=[lang.value for lang in Lang])
+    wanted, _ = early.parse_known_args([word for word in given if word != "--help"])
+    return lang_of(wanted.lang, os.environ.get("LC_ALL") or os.environ.get("LANG", ""))
+
+
+def _failed(error: BenchError, words: Words, *, as_json: bool) -> int:
+    if as_json:
+        told = {"ok": False, "fault": error.fault, "facts": error.facts, "sentence": words.fault(error)}
+        print(json.dumps(told, ensure_ascii=False))
+    else:
+        print(f"gatehouse-bench: {words.fault(error)}", file=sys.stderr)
+    return error.exit_code
+
+
+def _bench(args: argparse.Namespace, words: Words) -> int:
+    from gatehouse_hil.bench import desk, rig, runs, soaking
+    from gatehouse_hil.bench.clock import SystemClock
+    from gatehouse_hil.bench.workplace import DEFAULT_RIG, Workplace
+
+    place = Workplace(
+        directory=args.directory,
+        rig=rig.load(args.rig or DEFAULT_RIG),
+        words=words,
+        clock=SystemClock(),
+        operator=args.operator or getpass.getuser(),
+        bench=platform.node() or "bench",
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    estate = commands.add_parser("estate", help="run the simulated estate and a gateway on it until Ctrl-C")
-    estate.add_argument(
-        "--directory", type=Path, default=DEFAULT_DIRECTORY, help="where wires, keys and data are"
+    match args.command:
+        case "make" | "flash" | "provision" | "test" | "calibrate":
+            return _run(place, args)
+        case "soak":
+            ended = asyncio.run(soaking.soak(place, _wish(args, ("identify", "test")), rounds=args.rounds))
+            lines = [f"  {each.board:<12} {each.sentence}" for each in ended.failures]
+            lines.append("  " + words("out.rounds", rounds=ended.rounds, failed=ended.failed))
+            return _say(args, ended, lines, is_good=ended.ok)
+        case "list":
+            return _list(args, words, desk.listing(place))
+        case "identify":
+            return _identify(args, asyncio.run(desk.identify(place, tuple(args.boards))))
+        case "replay":
+            frames = asyncio.run(desk.replay(place, tuple(args.boards), args.file))
+            return _say(args, {"ok": True, "frames": frames}, ["  " + words("out.replayed", frames=frames)])
+        case "label":
+            return _label(place, args)
+        case "rig":
+            return _rig(place, args)
+        case "record" if args.what == "upload":
+            sent = asyncio.run(runs.upload(place))
+            if sent.fault is not None:
+                return _failed(sent.fault, words, as_json=args.json)
+            key = "out.sent" if place.rig.fleet else "out.kept"
+            told = {"ok": True, "sent": sent.sent, "kept": sent.kept}
+            return _say(args, told, ["  " + words(key, sent=sent.sent, kept=sent.kept)])
+        case _:
+            return _record(place, args)
+
+
+def _wish(args: argparse.Namespace, steps: tuple[str, ...]) -> runs.Wish:
+    from gatehouse_hil.bench.record import StepName
+    from gatehouse_hil.bench.runs import Wish
+
+    given = {
+        name: value
+        for name, value in vars(args).items()
+        if name in {"runtime", "app_only", "plan", "gas", "floors", "take_over", "unit_id", "is_printed"}
+    }
+    return Wish(steps=tuple(StepName(step) for step in steps), boards=tuple(args.boards), **given)
+
+
+def _run(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import progress, runs
+
+    words = place.words
+    steps = _STEPS.get(args.command, tuple(runs.ALL))
+    wish = _wish(args, steps)
+    shown = progress.shown(words, place.chosen(wish.boards), steps=len(steps), is_for_program=args.json)
+    done = asyncio.run(runs.run(place, wish, shown))
+    lines = []
+    for board in done.boards:
+        verdict = words(f"verdict.{board.verdict}")
+        lines.append(f"  {board.board:<12} {board.serial or '-':<18} {verdict}  {board.sentence}".rstrip())
+        lines.append("  " + " " * 13 + words("out.record", path=board.record))
+    if done.labels:
+        lines.append("  " + words("out.labels", path=done.labels))
+    passed = sum(not board.fault for board in done.boards)
+    lines.append(
+        "  " + words("out.summary", passed=passed, failed=len(done.boards) - passed, took_s=done.took_s)
     )
-    estate.add_argument(
-        "--port", type=int, default=8443, help="port of the console on 127.0.0.1 (default 8443)"
+    if place.rig.fleet is None:
+        lines.append("  " + words("out.kept", kept=done.kept))
+    elif not done.trouble:
+        lines.append("  " + words("out.sent", sent=done.sent, kept=done.kept))
+    if done.trouble:
+        lines.append(f"  {done.trouble}")
+    return _say(args, done, lines, is_good=done.ok)
+
+
+def _list(args: argparse.Namespace, words: Words, found: desk.Listing) -> int:
+    lines = [f"{words('head.rigs')}: {found.rig} ({found.backend})"]
+    lines += [f"  ! {each.part}: {each.sentence}" for each in found.broken]
+    lines.append(f"{words('head.boards')}:")
+    lines += [
+        f"  {each.name:<12} {each.kind:<7} {each.chip:<8} {each.mac:<12} {each.at}" for each in found.boards
+    ]
+    lines.append(f"{words('head.ports')}:")
+    lines += [f"  {each.path}  {each.says}  {each.board}".rstrip() for each in found.ports] or [
+        f"  {words('out.no_ports')}"
+    ]
+    return _say(args, found, lines)
+
+
+def _identify(args: argparse.Namespace, seen: tuple[desk.Seen, ...]) -> int:
+    lines = []
+    for each in seen:
+        found = each.identity
+        if found is None:
+            lines.append(f"  {each.board:<12} ✗ {each.sentence}")
+            continue
+        role = f"{found.kind} {found.version} {found.slot}".strip() or found.state.value
+        lines.append(
+            f"  {each.board:<12} {found.chip:<9} {found.mac}  {found.micropython:<8} {role}  {found.serial}".rstrip()
+        )
+    is_good = not any(each.fault for each in seen)
+    return _say(args, {"ok": is_good, "boards": seen}, lines, is_good=is_good)
+
+
+def _label(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import desk, label
+
+    path = desk.relabel(place, args.serial)
+    if args.is_printed:
+        asyncio.run(label.print_file(path, place.rig.printer or "-"))
+    return _say(args, {"ok": True, "label": str(path)}, ["  " + place.words("out.label", path=path)])
+
+
+def _rig(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import desk
+
+    if args.what == "reset":
+        desk.mend(place, args.part, args.reason)
+        return _say(args, {"ok": True, "part": args.part}, ["  " + place.words("out.mended", part=args.part)])
+    found = desk.broken(place)
+    lines = [f"  ! {each.part}: {each.sentence}" for each in found]
+    whole = ["  " + place.words("out.whole", rig=place.rig.name)]
+    return _say(args, {"ok": not found, "broken": found}, lines or whole, is_good=not found)
+
+
+def _record(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import desk
+
+    true = (
+        (desk.verify(place, args.file, tuple(args.keys)),)
+        if args.what == "verify"
+        else desk.history(place, args.serial)
     )
-    estate.add_argument("--fresh", action="store_true", help="forget what an earlier gateway has stored")
-    estate.add_argument(
-        "--no-gateway", action="store_true", help="wires and devices only; start the gateway yourself"
-    )
-    scenarios = commands.add_parser("scenarios", help="list what can be played")
-    scenarios.add_argument("--json", action="store_true", help="print JSON")
-    play = commands.add_parser("play", help="play a scenario on the running estate")
-    play.add_argument("scenario", help="name, see `gatehouse-bench scenarios`")
-    play.add_argument(
-        "target", nargs="?", default="", help="device to play it on, where a scenario takes one"
-    )
-    play.add_argument(
-        "--directory", type=Path, default=DEFAULT_DIRECTORY, help="directory of the running estate"
-    )
-    play.add_argument("--json", action="store_true", help="print one JSON object a line")
-    return parser
+    lines = [
+        "  "
+        + place.words(
+            "out.true",
+            serial=each.serial or "-",
+            number=each.number,
+            verdict=place.words(f"verdict.{each.verdict}"),
+            key=each.key,
+        )
+        for each in true
+    ]
+    return _say(args, {"ok": True, "records": true}, lines)
+
+
+def _say(args: argparse.Namespace, answer: object, lines: list[str], *, is_good: bool = True) -> int:
+    print(msgspec.json.encode(answer).decode() if args.json else "\n".join(lines), flush=True)
+    return 0 if is_good else 1
 
 
 async def _play(args: argparse.Namespace) -> int:
@@ -55,7 +254,7 @@ async def _play(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(*, as_json: bool) -> int:
+def _scenarios(*, as_json: bool) -> int:
     from gatehouse_hil.scenarios import SCENARIOS
 
     if as_json:
@@ -66,17 +265,3 @@ def _list(*, as_json: bool) -> int:
         target = f"  [{scenario.target}]" if scenario.target else ""
         print(f"  {scenario.name:<14} {scenario.zh} · {scenario.en}{target}")
     return 0
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns 0 done, 1 failed, 2 misuse."""
-    args = _parser().parse_args(argv)
-    if args.command == "scenarios":
-        return _list(as_json=args.json)
-    if args.command == "play":
-        return asyncio.run(_play(args))
-    from gatehouse_hil.stage import run_estate
-
-    return asyncio.run(
-        run_estate(args.directory, port=args.port, is_fresh=args.fresh, with_gateway=not args.no_gateway)
-    )

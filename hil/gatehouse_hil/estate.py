@@ -3,10 +3,14 @@
 RS-485 line with six gas detectors of two makes (one of them dead), a TCP gas controller, a relay board, two lifts
 on serial lines (the second a push-only controller), five help buttons and a beacon over simulated Bluetooth, a
 camera behind RTSP, a GSM modem. All names and numbers in it are invented.
+
+What is ours in it runs our firmware: a gas node on the RS-485 line, the first lift's node, two buttons and the beacon are
+simulated nodes where Node.js is installed. Without it stand-ins in Python take their places and the gas node is missing.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
 import shutil
 from contextlib import AsyncExitStack
@@ -23,6 +27,7 @@ from gatehouse_hil.lift_controller import LiftController
 from gatehouse_hil.lift_node import LiftNode
 from gatehouse_hil.line import Line
 from gatehouse_hil.modem import Modem
+from gatehouse_hil.own_nodes import OwnBeacon, OwnButton, OwnGasDetector, OwnLiftNode
 from gatehouse_hil.pty_pair import PtyPair
 from gatehouse_hil.radio.beacon import Beacon
 from gatehouse_hil.radio.bluetoothd import Bluetoothd
@@ -30,6 +35,9 @@ from gatehouse_hil.radio.bus import PrivateBus
 from gatehouse_hil.radio.button import Button, Timing
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_hil.relay_board import RelayBoard
+from gatehouse_hil.simnode import is_available
+
+_log = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 16
 VENDOR_GAP_S: Final = 0.5
@@ -39,16 +47,38 @@ MAINS, UPS_LOW, EBIKE, VALVE, LID = range(5)
 SIREN, LAMP, VOICE, VALVE_CLOSE, VALVE_OPEN = range(5)
 """Coils of the relay board."""
 ROOMS: Final = ("501", "502", "601", "602", "701", "702")
+OWN_GAS_ROOM, OWN_GAS_UNIT = "801", 7
 BUTTON_ROOMS: Final = ("101", "102", "201", "301", "602")
+OWN_BUTTON_ROOMS: Final = ("101", "102")
+LIFT_BAUD: Final = 115_200
 
 
 class Estate:
     """All simulated devices, running. An async context manager; `directory` gets the wires, keys and gateway.yaml."""
 
-    def __init__(self, directory: Path, *, console_port: int = 8443, with_camera: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        console_port: int = 8443,
+        with_camera: bool = True,
+        with_own_nodes: bool | None = None,
+        fleet_url: str | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            directory: where wires, keys and gateway.yaml go.
+            console_port: of the gateway's console.
+            with_camera: with the camera.
+            with_own_nodes: our firmware on simulated nodes; None: where Node.js is installed.
+            fleet_url: the fleet server; None: the community stands alone.
+        """
+        self.fleet_url: Final = fleet_url
         self.directory: Final = directory.absolute()
         self.console_port: Final = console_port
         self.with_camera: Final = with_camera
+        self.with_own_nodes: Final = is_available() if with_own_nodes is None else with_own_nodes
         wires = self.directory / "wires"
         self._stack = AsyncExitStack()
         self.line: Final = Line(baud=9600, directory=wires, name="gas")
@@ -64,19 +94,25 @@ class Estate:
         self.controller: Final = GasController(self.boiler_detectors.values())
         self.board: Final = RelayBoard(unit_id=30, closes={VALVE_CLOSE: VALVE}, opens={VALVE_OPEN: VALVE})
         self.cabinet: Final = GasController([self.board])
-        self.lift_wire: Final = PtyPair(wires / "usb-lift-1-if00")
+        self.lift_wire: Final[PtyPair | Line] = (
+            Line(baud=LIFT_BAUD, is_duplex=True, directory=wires, name="lift-1")
+            if self.with_own_nodes
+            else PtyPair(wires / "usb-lift-1-if00")
+        )
         self.push_wire: Final = PtyPair(wires / "usb-lift-2-if00")
         self.modem_wire: Final = PtyPair(wires / "usb-modem-if02")
         self.medium: Final = Medium()
         self.bus: Final = PrivateBus()
         self.camera: Final = CameraPlayer(fps=12)
         self._keys: dict[str, bytes] = {}
-        self.lift_node: LiftNode
+        self.gas_nodes: dict[str, OwnGasDetector] = {}
+        """Gas nodes of our own make."""
+        self.lift_node: LiftNode | OwnLiftNode
         self.lift_controller: LiftController
         self.modem: Modem
-        self.beacon: Beacon
+        self.beacon: Beacon | OwnBeacon
         self.bluetoothd: Bluetoothd
-        self.buttons: dict[str, Button] = {}
+        self.buttons: dict[str, Button | OwnButton] = {}
 
     @property
     def config_path(self) -> Path:
@@ -94,7 +130,12 @@ class Estate:
             for stale in (self.directory / "wires").iterdir():
                 stale.unlink()
             self._keys = self._make_keys()
-            self._start_modbus(stack)
+            if not self.with_own_nodes:
+                _log.warning(
+                    "no Node.js here: lift-3-1, %s and beacon-1 are stand-ins in Python; there is no gas node of our own",
+                    ", ".join(f"btn-3-2-{room}" for room in OWN_BUTTON_ROOMS),
+                )
+            await self._start_modbus(stack)
             await stack.enter_async_context(self.controller)
             await stack.enter_async_context(self.cabinet)
             await self._start_lifts(stack)
@@ -118,54 +159,97 @@ class Estate:
         """Position of the gas valve of building 3."""
         return bool(self.board.inputs[VALVE])
 
+    @property
+    def gateway_id(self) -> str:
+        """Name of its gateway."""
+        return "wh-371002-0007-gw1"
+
+    @property
+    def is_enrolled(self) -> bool:
+        """Its gateway has a certificate of a fleet server."""
+        return (self.directory / "gateway" / "fleet" / "identity.pem").exists()
+
     def forget_gateway(self) -> None:
         """Remove what the gateway has stored: the next start is its first."""
         shutil.rmtree(self.directory / "gateway", ignore_errors=True)
 
-    def _start_modbus(self, stack: AsyncExitStack) -> None:
+    async def _start_modbus(self, stack: AsyncExitStack) -> None:
         for detector in self.detectors.values():
             self.line.attach(detector)
             if detector.unit_id == DEAD_UNIT:
                 detector.kill()
         stack.enter_context(self.line)
+        if self.with_own_nodes:
+            name = f"gas-3-2-{OWN_GAS_ROOM}"
+            node = OwnGasDetector(
+                self._node_directory(name), mac=_mac(OWN_GAS_UNIT), key=self._keys[name], unit_id=OWN_GAS_UNIT
+            )
+            self.gas_nodes[name] = await stack.enter_async_context(node)
+            self.line.join(node.node.uart_port)
 
     async def _start_lifts(self, stack: AsyncExitStack) -> None:
         for wire in (self.lift_wire, self.push_wire, self.modem_wire):
             stack.enter_context(wire)
-        self.lift_node = await stack.enter_async_context(
-            LiftNode(
-                self.lift_wire,
-                node_id=7,
-                key=self._keys["lift-3-1"],
-                ring_file=self.directory / "lift-3-1.ring",
-            )
-        )
+        self.lift_node = await self._start_lift_node(stack)
         self.lift_controller = await stack.enter_async_context(LiftController(self.push_wire))
         self.modem = await stack.enter_async_context(Modem(self.modem_wire))
 
     async def _start_radio(self, stack: AsyncExitStack) -> None:
         await stack.enter_async_context(self.bus)
         self.bluetoothd = await stack.enter_async_context(Bluetoothd(self.bus.address, self.medium))
-        timing = Timing(repeats=12)
         for at, room in enumerate(BUTTON_ROOMS, start=1):
             name = f"btn-3-2-{room}"
-            self.buttons[name] = await stack.enter_async_context(
-                Button(
-                    self.medium,
-                    address=_button_address(at),
-                    secret=self._keys[name],
-                    counter_file=self.directory / f"{name}.counter",
-                    timing=timing,
-                )
-            )
+            is_own = self.with_own_nodes and room in OWN_BUTTON_ROOMS
+            made = self._own_button(name, at) if is_own else self._button(name, at)
+            self.buttons[name] = await stack.enter_async_context(made)
         self.beacon = await stack.enter_async_context(
-            Beacon(
-                self.medium,
-                address=_button_address(0),
-                secret=self._keys["beacon-1"],
-                first_counter=self._beacon_counter(),
-            )
+            self._own_beacon() if self.with_own_nodes else self._beacon()
         )
+
+    async def _start_lift_node(self, stack: AsyncExitStack) -> LiftNode | OwnLiftNode:
+        key = self._keys["lift-3-1"]
+        if isinstance(self.lift_wire, PtyPair):
+            ring = self.directory / "lift-3-1.ring"
+            return await stack.enter_async_context(
+                LiftNode(self.lift_wire, node_id=7, key=key, ring_file=ring)
+            )
+        node = OwnLiftNode(self._node_directory("lift-3-1"), mac=_mac(0x31), key=key, node_id=7)
+        await stack.enter_async_context(node)
+        self.lift_wire.join(node.node.uart_port)
+        return node
+
+    def _own_button(self, name: str, at: int) -> OwnButton:
+        return OwnButton(
+            self._node_directory(name), address=_button_address(at), key=self._keys[name], medium=self.medium
+        )
+
+    def _button(self, name: str, at: int) -> Button:
+        return Button(
+            self.medium,
+            address=_button_address(at),
+            secret=self._keys[name],
+            counter_file=self.directory / f"{name}.counter",
+            timing=Timing(repeats=12),
+        )
+
+    def _own_beacon(self) -> OwnBeacon:
+        return OwnBeacon(
+            self._node_directory("beacon-1"),
+            address=_button_address(0),
+            key=self._keys["beacon-1"],
+            medium=self.medium,
+        )
+
+    def _beacon(self) -> Beacon:
+        return Beacon(
+            self.medium,
+            address=_button_address(0),
+            secret=self._keys["beacon-1"],
+            first_counter=self._beacon_counter(),
+        )
+
+    def _node_directory(self, name: str) -> Path:
+        return self.directory / "nodes" / name
 
     def _beacon_counter(self) -> int:
         """A real beacon keeps its counter in flash, ahead by a stride; so does this one."""
@@ -179,7 +263,8 @@ class Estate:
         folder = self.directory / "keys"
         folder.mkdir(mode=0o700, exist_ok=True)
         keys = {}
-        for name in ("lift-3-1", "beacon-1", *(f"btn-3-2-{room}" for room in BUTTON_ROOMS)):
+        names = ("lift-3-1", "beacon-1", f"gas-3-2-{OWN_GAS_ROOM}")
+        for name in (*names, *(f"btn-3-2-{room}" for room in BUTTON_ROOMS)):
             path = folder / f"{name}.1.key"
             if not path.exists():
                 path.touch(mode=0o600)
@@ -190,7 +275,7 @@ class Estate:
     def config(self) -> dict[str, object]:
         """Return gateway.yaml of this estate as plain data."""
         return {
-            "gateway": {"id": "wh-371002-0007-gw1", "language": "zh"},
+            "gateway": {"id": self.gateway_id, "language": "zh"},
             "site": {
                 "division_code": "371002002",
                 "division_standard": "stats_gov",
@@ -200,6 +285,7 @@ class Estate:
             },
             "storage": {"directory": "gateway"},
             "console": {"host": "127.0.0.1", "port": self.console_port},
+            **({} if self.fleet_url is None else {"fleet": {"url": self.fleet_url}}),
             "buses": self._buses(),
             "devices": [*self._gas(), *self._lifts(), *self._buttons(), *self._others()],
             "outputs": self._outputs(),
@@ -249,6 +335,19 @@ class Estate:
                     "installed_on": "2025-05-01",
                 }
             )
+        rows += [
+            {
+                "id": name,
+                "kind": "gas",
+                "bus": "rs485-1",
+                "unit_id": OWN_GAS_UNIT,
+                "profile": "gatehouse_gas_node",
+                "location": _flat(OWN_GAS_ROOM),
+                "poll_ms": 1000,
+                "installed_on": "2025-05-01",
+            }
+            for name in self.gas_nodes
+        ]
         rows += [
             {
                 "id": name,
@@ -361,7 +460,10 @@ class Estate:
                 "point": VALVE_CLOSE,
                 "open_point": VALVE_OPEN,
                 # Not the dead one: while a served detector is blind nobody may open the valve.
-                "serves": [name for name, unit in self.detectors.items() if unit.unit_id != DEAD_UNIT],
+                "serves": [
+                    *(name for name, unit in self.detectors.items() if unit.unit_id != DEAD_UNIT),
+                    *self.gas_nodes,
+                ],
             },
         ]
 
@@ -372,3 +474,8 @@ def _flat(room: str) -> dict[str, str]:
 
 def _button_address(at: int) -> str:
     return f"C3:28:40:FF:C1:{0x90 + at:02X}"
+
+
+def _mac(at: int) -> bytes:
+    """A locally administered address: nobody's."""
+    return bytes((0x02, 0x00, 0x5E, 0x10, 0x00, at))

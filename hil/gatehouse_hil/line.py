@@ -1,33 +1,33 @@
-"""A simulated RS-485 line: one host PTY, any number of slaves, every byte paced at the line rate.
+"""A simulated serial line: one host PTY, any number of others on it, every byte paced at the line rate.
 
 A PTY stores the baud rate and ignores it (960 bytes "at 9600" arrive in 4 ms), so one thread per line gives
 each byte its time: it hears a talker, holds the bytes for as long as they would have been on the wire and hands
 them to everybody else. Slaves in this process are called at the end of a frame (3.5 characters of silence, Modbus
-serial line V1.02 §2.5.1.1); programs outside (a pymodbus server, a simulated node) get a PTY tap of their own.
+serial line V1.02 §2.5.1.1); programs outside (a pymodbus server) get a PTY tap of their own, simulated nodes and real
+serial ports `join`. Two-wire (RS-485) unless `is_duplex`: then both ends may speak at once, as over RS-232.
 
 The host opens `line.port`, a symbolic link that keeps its name over unplugging, like /dev/serial/by-id/.
 """
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import heapq
 import os
-import pty
 import random
 import select
 import tempfile
-import termios
 import threading
 import time
-import tty
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
+
+from gatehouse_hil.wire_end import DeviceEnd, NodeEnd, NodePort, PtyEnd, UartSettings, WireEnd
+from gatehouse_hil.wire_trace import Recorder
 
 _FIFO_CHARS: Final = 16
 """Bytes are handed over this many at a time, as a 16550 UART would."""
@@ -38,9 +38,7 @@ _SHORT_SILENCE_BAUD: Final = 19_200
 _FIXED_SILENCE_S: Final = 1.75e-3
 """Above 19200 baud the silence between frames is fixed (Modbus serial line V1.02 §2.5.1.1)."""
 
-_SPEEDS: Final = {
-    getattr(termios, name): int(name[1:]) for name in dir(termios) if name[1:].isdigit() and name[0] == "B"
-}
+_ENDS: Final = (PtyEnd, NodeEnd, DeviceEnd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +78,6 @@ class LineFaults:
 
 
 @dataclass(eq=False, slots=True)
-class _Tap:
-    """One PTY on the line. We keep its slave side open so that the master never reads EIO."""
-
-    master: int
-    slave: int
-    is_host: bool
-    free_at_s: float = 0.0
-
-    def baud(self) -> int:
-        """Return the rate that the program at the other end has asked for."""
-        return _SPEEDS.get(termios.tcgetattr(self.slave)[5], 0)
-
-    def close(self) -> None:
-        os.close(self.master)
-        os.close(self.slave)
-
-
-@dataclass(eq=False, slots=True)
 class _Burst:
     """Bytes of one talker, being sent. `is_hurt`: another talker began before it ended."""
 
@@ -124,14 +104,18 @@ class Line:
         self,
         *,
         baud: int = 9600,
-        bits_per_char: int = 10,
+        parity: int | None = None,
+        is_duplex: bool = False,
+        is_paced: bool = True,
         directory: Path | None = None,
         name: str = "rs485",
         seed: int = 1,
     ) -> None:
+        self.settings: Final = UartSettings(baud=baud, parity=parity)
+        """What everybody on it has to be set to; who is not says and hears garbage."""
         self.baud: Final = baud
-        self.char_s: Final = bits_per_char / baud
-        self.silence_s: Final = _FIXED_SILENCE_S if baud > _SHORT_SILENCE_BAUD else 3.5 * self.char_s
+        self.char_s: Final = self.settings.bits_per_char / baud if is_paced else 0.0
+        self.silence_s: Final = _FIXED_SILENCE_S if baud > _SHORT_SILENCE_BAUD else 35 / baud
         self.faults = LineFaults()
         self.is_lenient = False
         """True: slaves also take a request that follows an answer without the silence the standard wants between."""
@@ -140,9 +124,12 @@ class Line:
         self.port: Final = Path(self._home.name if self._home else directory or ".") / f"usb-{name}-if00"
         self._random = random.Random(seed)
         self._slaves: list[LineSlave] = []
-        self._taps: dict[int, _Tap] = {}
+        self._is_duplex: Final = is_duplex
+        self._recorders: list[Recorder] = []
+        self._ends: dict[int, WireEnd] = {}
         self._ear = _Ear()
         self._burst = _Burst(talker=None, began_s=0.0, ends_s=0.0)
+        self._duplex_bursts: dict[object, _Burst] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._orders: list[tuple[Callable[[], None], threading.Event]] = []
@@ -168,11 +155,36 @@ class Line:
         """Take a slave off the line."""
         self._slaves.remove(slave)
 
-    def open_tap(self) -> str:
+    def open_tap(self, *, name: str = "tap") -> str:
         """Return the path of a further PTY on this line, for a slave that is a program of its own."""
-        tap = _open_tap(is_host=False)
-        self._order(lambda: self._taps.update({tap.master: tap}))
-        return os.ttyname(tap.slave)
+        end = PtyEnd(is_host=False, name=name)
+        self._join(end)
+        return end.path
+
+    def join(self, port: NodePort) -> None:
+        """Put a simulated node's UART on the line; its own PTY is out of use meanwhile."""
+        self._join(NodeEnd(port))
+
+    def join_device(self, path: Path, *, name: str = "device") -> None:
+        """Put a real serial port on the line (`is_paced` False: the real wire paces already).
+
+        Raises:
+            serial.SerialException: it cannot be opened.
+        """
+        self._join(DeviceEnd(path, self.settings, name=name))
+
+    def part(self, port: NodePort) -> None:
+        """Take a simulated node off the line."""
+
+        def leave() -> None:
+            for end in [end for end in self._ends.values() if isinstance(end, NodeEnd) and end.port is port]:
+                self._leave(end)
+
+        self._order(leave)
+
+    def record(self, recorder: Recorder) -> None:
+        """Let `recorder` hear all that passes from now on."""
+        self._recorders.append(recorder)
 
     def inject(self, content: bytes) -> None:
         """Let an unknown talker say `content` now: foreign frames, noise bursts."""
@@ -193,9 +205,8 @@ class Line:
             os.write(self._wake_w, b"x")
             self._thread.join()
         self._unplug_host()
-        for tap in self._taps.values():
-            tap.close()
-        self._taps.clear()
+        for end in list(self._ends.values()):
+            self._leave(end)
         os.close(self._wake_r)
         os.close(self._wake_w)
         if self._home:
@@ -207,37 +218,49 @@ class Line:
         os.write(self._wake_w, b"x")
         done.wait(5)
 
+    def _join(self, end: WireEnd) -> None:
+        self._order(lambda: self._ends.update({end.fileno(): end}))
+
+    def _leave(self, end: WireEnd) -> None:
+        del self._ends[end.fileno()]
+        end.close()
+
     def _plug_host(self) -> None:
-        if any(tap.is_host for tap in self._taps.values()):
+        if any(end.is_host for end in self._ends.values()):
             return
-        tap = _open_tap(is_host=True)
-        self._taps[tap.master] = tap
-        self.port.symlink_to(os.ttyname(tap.slave))
+        end = PtyEnd(is_host=True, name="host")
+        self._ends[end.fileno()] = end
+        self.port.symlink_to(end.path)
 
     def _unplug_host(self) -> None:
-        for tap in [tap for tap in self._taps.values() if tap.is_host]:
+        for end in [end for end in self._ends.values() if end.is_host]:
             self.port.unlink(missing_ok=True)
-            del self._taps[tap.master]
-            tap.close()
+            self._leave(end)
 
     def _run(self) -> None:
         # Waits end on time instead of up to 50 µs late: prctl(2), PR_SET_TIMERSLACK, of this thread alone.
         ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
         while self._is_running:
             wait_s = max(0.0, self._events[0][0] - time.monotonic()) if self._events else None
-            readable, _, _ = select.select([self._wake_r, *self._taps], [], [], wait_s)
+            readable, _, _ = select.select([self._wake_r, *self._ends], [], [], wait_s)
             now_s = time.monotonic()
             while self._events and self._events[0][0] <= now_s:
                 heapq.heappop(self._events)[2]()
             for fd in readable:
                 if fd == self._wake_r:
                     os.read(fd, 64)
-                elif tap := self._taps.get(fd):
-                    self._say(tap, os.read(fd, 4096), now_s)
+                elif end := self._ends.get(fd):
+                    self._hear(end, now_s)
             while self._orders:
                 action, done = self._orders.pop(0)
                 action()
                 done.set()
+
+    def _hear(self, end: WireEnd, now_s: float) -> None:
+        if content := end.read():
+            self._say(end, content, now_s)
+        else:
+            self._leave(end)
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         self._count += 1
@@ -245,19 +268,21 @@ class Line:
 
     def _say(self, talker: object, content: bytes, now_s: float) -> None:
         """Start sending: cut into pieces, each handed over when its last bit would have passed."""
-        if isinstance(talker, _Tap):
-            if talker.baud() != self.baud:
+        if isinstance(talker, _ENDS):
+            if not talker.agrees(self.settings):
                 content = self._random.randbytes(len(content))
             if talker.is_host and self.faults.is_deaf:
                 return
-        burst = self._burst
+        burst = self._duplex_bursts.get(talker, self._burst) if self._is_duplex else self._burst
         if burst.talker is talker and burst.ends_s >= now_s:
             start_s = burst.ends_s
         else:
             start_s = now_s
-            is_collision = burst.ends_s > now_s
+            is_collision = burst.ends_s > now_s and not self._is_duplex
             burst.is_hurt |= is_collision
             burst = self._burst = _Burst(talker=talker, began_s=now_s, ends_s=now_s, is_hurt=is_collision)
+            if self._is_duplex:
+                self._duplex_bursts[talker] = burst
         burst.ends_s = start_s + len(content) * self.char_s
         for at in range(0, len(content), _FIFO_CHARS):
             piece = content[at : at + _FIFO_CHARS]
@@ -271,14 +296,14 @@ class Line:
         if self.faults.is_stuck or not piece:
             return
         self.bytes_carried += len(piece)
-        for tap in self._taps.values():
-            if (tap is burst.talker and not self.faults.is_echo) or (tap.is_host and self.faults.is_mute):
+        for recorder in self._recorders:
+            recorder.heard(end_s, _name_of(burst.talker), piece)
+        for end in self._ends.values():
+            if (end is burst.talker and not self.faults.is_echo) or (end.is_host and self.faults.is_mute):
                 continue
-            heard = piece if tap.baud() == self.baud else self._random.randbytes(len(piece))
-            with contextlib.suppress(BlockingIOError):
-                os.write(tap.master, heard)
+            end.write(piece if end.agrees(self.settings) else self._random.randbytes(len(piece)))
         ear = self._ear
-        is_host = isinstance(burst.talker, _Tap) and burst.talker.is_host
+        is_host = isinstance(burst.talker, _ENDS) and burst.talker.is_host
         if self.is_lenient and is_host and not ear.is_request:
             ear = self._ear = _Ear()
         ear.heard += piece
@@ -318,8 +343,5 @@ class Line:
         return bytes(spoilt)
 
 
-def _open_tap(*, is_host: bool) -> _Tap:
-    master, slave = pty.openpty()
-    tty.setraw(slave)
-    os.set_blocking(master, False)
-    return _Tap(master=master, slave=slave, is_host=is_host)
+def _name_of(talker: object) -> str:
+    return talker.name if isinstance(talker, _ENDS) else str(getattr(talker, "name", "line"))

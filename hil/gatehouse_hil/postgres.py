@@ -88,7 +88,7 @@ class PostgresCluster:
             "unix_socket_directories": str(self._folder),
             "max_connections": "100",
             "shared_buffers": "64MB",
-            **({} if self._is_durable else {"fsync": "off", "full_page_writes": "off"}),
+            **({} if self._is_durable else {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}),
         }
         settings = [part for key, value in options.items() for part in ("-c", f"{key}={value}")]
         with (self._folder / "log").open("ab") as log:

@@ -11,6 +11,7 @@ from gatehouse_hil.camera_player import Condition
 from gatehouse_hil.control import Player, Request, Say
 from gatehouse_hil.estate import EBIKE, LAMP, MAINS, SIREN, VALVE_CLOSE, VOICE, Estate
 from gatehouse_hil.gas_detector import Cn6in1Detector, Detector0x6000
+from gatehouse_hil.own_nodes import OwnGasDetector
 
 RECORDING_AGE_S: Final = 35.0
 """Within 30 s the same advert is a repeat of one press and says nothing new; later it can only be a recording."""
@@ -30,10 +31,10 @@ class Scenario:
     """Default device; empty: the scenario takes none."""
 
 
-def _detector(estate: Estate, name: str) -> Cn6in1Detector | Detector0x6000:
-    found = estate.detectors.get(name) or estate.boiler_detectors.get(name)
+def _detector(estate: Estate, name: str) -> Cn6in1Detector | Detector0x6000 | OwnGasDetector:
+    found = estate.detectors.get(name) or estate.boiler_detectors.get(name) or estate.gas_nodes.get(name)
     if found is None:
-        known = ", ".join([*estate.detectors, *estate.boiler_detectors])
+        known = ", ".join([*estate.detectors, *estate.boiler_detectors, *estate.gas_nodes])
         raise ValueError(f"no gas detector {name}; there are: {known}")
     return found
 
@@ -170,7 +171,7 @@ async def _look(estate: Estate, target: str, say: Say) -> None:
 
 async def _calm(estate: Estate, target: str, say: Say) -> None:
     del target
-    for name, detector in {**estate.detectors, **estate.boiler_detectors}.items():
+    for name, detector in {**estate.detectors, **estate.boiler_detectors, **estate.gas_nodes}.items():
         detector.gas(0.0)
         if name != "gas-3-2-702":
             detector.revive()

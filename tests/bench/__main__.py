@@ -13,7 +13,9 @@ PARTS = (
     ("modbus_line.py", "RTU against the line's own bound, one dead unit"),
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),
+    ("city_receipts.py", "from the fleet's commit to the city's receipt"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
+    ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import httpx
 import pytest
+from pwdlib.hashers.argon2 import Argon2Hasher
 
-from gatehouse_fleet.clock import SetClock
-from gatehouse_fleet.store import Store
+from gatehouse_fleet.api.desk import Desk
+from gatehouse_fleet.clock import SetClock, SystemClock
+from gatehouse_fleet.people.passwords import Passwords
+from gatehouse_fleet.pki.authority import FOLDER, Authority
+from gatehouse_fleet.server.listen import bind
+from gatehouse_fleet.server.worker import run_worker
+from gatehouse_fleet.services import Services
+from gatehouse_fleet.settings import FleetSettings
+from gatehouse_fleet.store import Store, Wake
 from gatehouse_hil.postgres import PostgresCluster
 
 MORNING = datetime(2026, 11, 25, 1, 0, tzinfo=UTC)
@@ -48,3 +62,86 @@ def clock() -> SetClock:
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> Callable[[str], str]:
     return lambda name="fleet": f"sqlite:///{tmp_path}/{name}.db"
+
+
+PASSWORD = "gatehouse 示例 2026"
+SETUP = {
+    "name": "zhou",
+    "full_name": "周示例",
+    "unit": "示例市城管局",
+    "password": PASSWORD,
+    "city_code": "shili",
+    "city_name": "示例市",
+}
+CSRF = {"X-Gatehouse": "1"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveServer:
+    """A whole worker on loopback, with real TLS unless the settings say otherwise."""
+
+    services: Services
+    desk: Desk
+    clock: SetClock
+    port: int
+
+    @property
+    def url(self) -> str:
+        scheme = "http" if self.services.settings.server.tls in {"off", "proxy"} else "https"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    def client(
+        self, certificate: tuple[Path, Path] | None = None, headers: dict[str, str] | None = None
+    ) -> httpx.AsyncClient:
+        """A client that trusts the server's root and, if given, shows a certificate (chain, key)."""
+        context = ssl.create_default_context(cadata=self.desk.authority.root_pem)
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
+        return httpx.AsyncClient(
+            base_url=self.url, verify=context, headers=CSRF | (headers or {}), timeout=60, trust_env=False
+        )
+
+    async def log_in_first(self, client: httpx.AsyncClient) -> None:
+        """Make the first user and log in."""
+        code = self.desk.first_code.ensure()
+        made = await client.post("/api/v1/setup", json=SETUP | {"code": code})
+        assert made.status_code == 201, made.text
+        done = await client.post("/api/v1/login", json={"name": SETUP["name"], "password": PASSWORD})
+        assert done.status_code == 200, done.text
+
+
+@pytest.fixture
+def live_server(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[LiveServer]]:
+    """`async with live_server() as server:` runs a worker; keyword arguments are `ServerSettings`."""
+
+    @contextlib.asynccontextmanager
+    async def live(database_url: str = "sqlite:///fleet.db", **server: object) -> AsyncIterator[LiveServer]:
+        settings = FleetSettings.model_validate(
+            {
+                "directory": tmp_path / "fleet",
+                "server": {"port": 0} | server,
+                "database": {"url": database_url},
+            }
+        )
+        clock = SetClock(SystemClock().now())  # OpenSSL goes by the machine's clock
+        settings.directory.mkdir(parents=True, exist_ok=True)
+        store = Store.open(settings.database_url)
+        await store.create_all()
+        services = Services(settings=settings, store=store, clock=clock, wake=Wake())
+        authority = Authority.open(settings.directory / FOLDER, at=clock.now())
+        cheap = Passwords(Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+        desk = Desk.open(services, authority, passwords=cheap)
+        stop = asyncio.Event()
+        with bind("127.0.0.1", 0) as listener:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(run_worker(services, desk, listener, stop), name="worker")
+                try:
+                    yield LiveServer(
+                        services=services, desk=desk, clock=clock, port=listener.getsockname()[1]
+                    )
+                finally:
+                    stop.set()
+        desk.identifier.close()
+        await store.close()
+
+    return live

@@ -19,7 +19,7 @@ from gatehouse_events.chain import Entry, Lane
 from gatehouse_hil.control import Request
 from gatehouse_hil.estate import Estate
 from gatehouse_hil.scenarios import player
-from gatehouse_journal import Reader
+from gatehouse_journal import JournalError, Reader
 
 LIMIT_S = 40.0
 
@@ -102,7 +102,11 @@ class Site:
             pytest.fail(f"not true within {LIMIT_S} s; alarms: {states}\n{tail}")
 
     def _has_journal(self) -> bool:
-        return (self.storage / "alarm.db").exists()
+        """Whether the gateway has made it whole: the file is there a moment before its tables are."""
+        try:
+            return (self.storage / "alarm.db").exists() and self.entries() is not None
+        except JournalError:
+            return False
 
     async def has_raised(self, device_id: str, code: str) -> None:
         await self.until(lambda: (device_id, code) in self.alarms())

@@ -266,6 +266,20 @@ class TestPruning:
         now = Stamp(at=writer.stamp(0).at + timedelta(days=100), boot="b" * 32, mono_ns=9)
         assert journal.prune(receipt_seq=2, stamp=now, is_clock_synced=True) is None
 
+    def test_one_declaration_covers_everything_that_went_before_it(
+        self, directory: Path, open_journal: Opener, writer: ModuleType
+    ) -> None:
+        journal = open_journal()
+        journal.append_telemetry(writer.telemetry(1) * 20)
+        for number in range(2, 6):
+            journal.trim(writer.stamp(number))
+        with Reader.open(directory) as reader:
+            first = reader.read(Lane.TELEMETRY, 0, 1)[0]
+        newest = msgspec.json.decode(_read(directory)[-1].body or b"")
+        assert (newest["from"], newest["to"]) == (1, first.seq - 1)
+        assert newest["last_hash"] == first.prev_hash.hex()
+        assert _faults(directory) == []
+
     def test_a_telemetry_hole_stays_declared_when_its_declaration_is_pruned(
         self, directory: Path, open_journal: Opener, writer: ModuleType
     ) -> None:

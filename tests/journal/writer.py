@@ -2,7 +2,7 @@
 
 writer.py DIRECTORY run          commit until killed, one line on standard output per acknowledged commit
 writer.py DIRECTORY record FILE  commit under the recorder and save the recording; `--sync OFF` for the proof
-                                 that the test can see losses
+                                 that the test can see losses; `--prune`: with receipts, pruning and new epochs too
 """
 
 from __future__ import annotations
@@ -75,7 +75,25 @@ def run(directory: Path) -> None:
         journal.append_telemetry(telemetry(number))
 
 
-def record(directory: Path, output: Path, commits: int) -> None:
+KEPT = 10
+"""Entries before the head that nobody has given a receipt for when `--prune` prunes."""
+FAR_AHEAD = 7
+"""How far ahead of the head the fleet's cursor is when `--prune` begins a new epoch."""
+
+
+def give_up(journal: Journal, number: int) -> str:
+    """Prune, or begin a new epoch because the fleet is ahead; return what is acknowledged by it."""
+    head = journal.head(Lane.ALARM).seq
+    if number % 30 == 0:
+        floor = {Lane.ALARM: head + FAR_AHEAD, Lane.TELEMETRY: 0}
+        journal.new_epoch("restored copy", stamp(number), floor=floor)
+        return f"{number} epoch {head + FAR_AHEAD}"
+    after_retention = stamp(number * (LIMITS.alarm_retention_days + 1) * 86_400)
+    journal.prune(receipt_seq=head - KEPT, stamp=after_retention, is_clock_synced=True)
+    return f"{number} receipt {head - KEPT}"
+
+
+def record(directory: Path, output: Path, commits: int, *, prunes: bool = False) -> None:
     recorder = Recorder(directory)
     recorder.install()
     number = 0
@@ -87,7 +105,9 @@ def record(directory: Path, output: Path, commits: int) -> None:
             journal.commit(batch(number))
             recorder.acknowledge(str(number))
             journal.append_telemetry(telemetry(number))
-            if number % 40 == 0:
+            if prunes and number % 10 == 0:
+                recorder.acknowledge(give_up(journal, number))
+            if number % 40 == 0 and not prunes:
                 journal.erase(Lane.ALARM, [(number, number + 1)], reason="test", stamp=stamp(number))
             if number % 60 == 0:
                 journal.trim(stamp(number))
@@ -157,6 +177,7 @@ def main() -> None:
     parser.add_argument("output", type=Path, nargs="?")
     parser.add_argument("--commits", type=int, default=150)
     parser.add_argument("--sync", default="FULL")
+    parser.add_argument("--prune", action="store_true")
     args = parser.parse_args()
     lane.SYNCHRONOUS[Lane.ALARM] = args.sync
     if args.what == "run":
@@ -164,7 +185,7 @@ def main() -> None:
     elif args.what == "fill":
         fill(args.directory)
     else:
-        record(args.directory, args.output, args.commits)
+        record(args.directory, args.output, args.commits, prunes=args.prune)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadMicroPython } from '@micropython/micropython-webassembly-pyscript/micropython.mjs';
+import { loadMicroPython } from '../../hil/gatehouse_hil/simnode/vm/node_modules/@micropython/micropython-webassembly-pyscript/micropython.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const wire = path.join(here, '..', '..', 'firmware', 'gatehouse_wire');

@@ -17,6 +17,7 @@ from gatehouse_wire import (
     lift_link,
     lift_push,
     modbus_rtu,
+    node_update,
     pir_radar,
     witmotion,
 )
@@ -104,6 +105,24 @@ def _gas(words, data, _):
     return block
 
 
+def _offer(words, data, _):
+    mac = hmac_sha256(bytes.fromhex(words[0]))
+    request = node_update.parse_request(data)
+    nonce = bytes.fromhex(words[2])
+    return node_update.is_genuine(request, node_id=int(words[1]), nonce=nonce, mac=mac)
+
+
+def _image(words, data, _):
+    return node_update.parse_image(data, lambda body: hashlib.sha256(body).digest())
+
+
+def _answer(words, data, _):
+    answer = node_update.parse_answer(data)
+    if node_update.pack_answer(answer) != data:
+        raise AssertionError("packs to other bytes")
+    return answer
+
+
 _OPERATIONS = {
     "crc16_modbus": lambda words, data, _: "%04x" % crc.crc16_modbus(data),
     "crc16_ccitt": lambda words, data, _: "%04x" % crc.crc16_ccitt(data),
@@ -114,6 +133,11 @@ _OPERATIONS = {
     "cobs_stream": lambda words, data, _: cobs.Deframer(64).feed(data),
     "modbus_crc": lambda words, data, _: modbus_rtu.checked(data),
     "modbus_reply": _modbus,
+    "modbus_request": lambda words, data, _: modbus_rtu.parse_request(data),
+    "node_image": _image,
+    "node_request": lambda words, data, _: node_update.parse_request(data),
+    "node_offer": _offer,
+    "node_answer": _answer,
     "pir_radar": lambda words, data, _: pir_radar.parse(data),
     "pir_radar_stream": lambda words, data, _: pir_radar.Deframer().feed(data),
     "ld2410": lambda words, data, _: ld2410.parse(data),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import runpy
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from gatehouse_hil.simnode.vm import VmError, prepare
 
 TESTS = Path(__file__).parents[1]
 VM = TESTS / "micropython"
@@ -17,12 +18,10 @@ VECTORS = runpy.run_path(str(TESTS / "wire" / "test_vectors.py"))
 @pytest.fixture(scope="module")
 def vm_answers() -> list[str]:
     """Return what the VM makes of every vector, its version line first."""
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed, so there is no MicroPython VM to run on")
-    if not (VM / "node_modules").is_dir():
-        subprocess.run(
-            ["npm", "ci", "--no-audit", "--no-fund"], cwd=VM, check=True, capture_output=True, timeout=100
-        )
+    try:
+        prepare()
+    except VmError as error:
+        pytest.skip(str(error))
     files = [str(TESTS / "vectors" / f"{name}.txt") for name in VECTORS["WIRE_FILES"]]
     done = subprocess.run(
         ["node", "replay.mjs", *files], cwd=VM, capture_output=True, text=True, timeout=60, check=False

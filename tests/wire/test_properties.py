@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import itertools
 from collections.abc import Callable
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from gatehouse_wire import (
     lift_link,
     lift_push,
     modbus_rtu,
+    node_update,
     pir_radar,
     witmotion,
 )
@@ -49,6 +51,10 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "bthome_plain": bthome.parse,
     "bthome_open": lambda data: bthome.open_advert(data, ADDRESS, open_to_itself),
     "receipt": lambda data: button_receipt.decode(data, ADDRESS, mac),
+    "modbus_request": modbus_rtu.parse_request,
+    "update_request": node_update.parse_request,
+    "update_answer": node_update.parse_answer,
+    "update_image": lambda data: node_update.parse_image(data, lambda body: sha256(body).digest()),
     "gas": lambda data: gas_registers.decode(list(data)),
 }
 
@@ -71,6 +77,11 @@ def test_arbitrary_bytes_are_a_message_or_a_wire_error(name: str, data: bytes) -
 def test_arbitrary_payloads_with_a_right_checksum_are_a_message_or_a_wire_error(data: bytes) -> None:
     refusal(DECODERS["modbus"], modbus_rtu.with_crc(data))
     refusal(DECODERS["pir_radar"], modbus_rtu.with_crc(data))
+    refusal(DECODERS["modbus_request"], modbus_rtu.with_crc(data))
+    chunk = b"\x03" + data
+    refusal(DECODERS["update_request"], chunk + crc.crc16_ccitt(chunk).to_bytes(2, "little"))
+    head = b"GHN1" + (data + bytes(8))[:8] + len(data).to_bytes(4, "little") + sha256(data).digest()
+    refusal(DECODERS["update_image"], head + data)
     body = data + mac(lift_link.LABEL + data)[:8]
     refusal(DECODERS["lift_link"], body + crc.crc16_ccitt(body).to_bytes(2, "little"))
     framed = b"\x55" + (data + bytes(9))[:9]
@@ -245,3 +256,33 @@ def test_a_talker_that_never_ends_a_frame_costs_no_memory(step: int) -> None:
         assert len(push._held) <= 128 + 8
     assert deframer.bad == 1
     assert push.bad == 1
+
+
+NAMES = st.from_regex(r"[a-z0-9_]{1,12}(/[a-z0-9_]{1,12})?\.mpy", fullmatch=True)
+
+
+@given(
+    files=st.dictionaries(NAMES, st.binary(max_size=60), min_size=1, max_size=6), piece=st.integers(1, 128)
+)
+def test_an_image_in_chunks_is_the_image_again(files: dict[str, bytes], piece: int) -> None:
+    image = node_update.build_image(
+        sorted(files.items()),
+        kind=node_update.GAS,
+        version=(1, 2, 3),
+        abi=0x306,
+        sha256=lambda body: sha256(body).digest(),
+    )
+    head = node_update.parse_image(image, lambda body: sha256(body).digest())
+    body = image[node_update.HEAD_BYTES :]
+    received = b""
+    for at in range(0, len(body), piece):
+        request = node_update.parse_request(node_update.chunk(at, body[at : at + piece]))
+        assert request.offset == at
+        received += request.data
+    assert received == body
+    entries, length = node_update.parse_table(body, head)
+    assert node_update.parse_table(body[: length - 1], head) is None
+    assert [name for name, _ in entries] == sorted(files)
+    for name, size in entries:
+        assert body[length : length + size] == files[name]
+        length += size

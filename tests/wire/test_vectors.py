@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 TESTS = Path(__file__).parents[1]
 WIRE_FILES = (
-    "bthome", "button_receipt", "cobs", "crc", "gas_node", "lift_link", "lift_push", "modbus_rtu", "presence", "witmotion",
+    "bthome", "button_receipt", "cobs", "crc", "gas_node", "lift_link", "lift_push", "modbus_rtu", "node_update",
+    "presence", "witmotion",
 )  # fmt: skip
 REPLAY = runpy.run_path(str(TESTS / "micropython" / "replay.py"))
 

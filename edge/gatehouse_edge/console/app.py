@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from ipaddress import ip_network
 from typing import Final
@@ -25,6 +25,7 @@ from gatehouse_edge.console.problems import ProblemError, on_http, on_invalid, o
 from gatehouse_edge.console.shell import Shell
 from gatehouse_edge.console.state import ConsoleState, SharedReader
 from gatehouse_edge.console.stream import Stream
+from gatehouse_edge.uplink.link import Link, LinkView
 from gatehouse_journal import Reader
 
 STATIC: Final = str(files("gatehouse_edge.console") / "static")
@@ -39,6 +40,7 @@ def create_app(
     *,
     clock: Clock,
     registry: CollectorRegistry | None = None,
+    link: Callable[[], LinkView] | None = None,
 ) -> FastAPI:
     """Return the console; `app.state.console.stream.run()` must run beside it (`ConsoleServer` sees to that).
 
@@ -49,6 +51,7 @@ def create_app(
         accounts: users and sessions.
         clock: the gateway's clock.
         registry: where the gateway keeps its metrics; the console adds its own.
+        link: how the way to the fleet is; None: there is none.
     """
     shared = SharedReader(reader)
     stream = Stream(desk, shared.position, clock, residents_of(config))
@@ -65,6 +68,7 @@ def create_app(
         has_tls=config.console.tls != "off",
         gateway_id=config.gateway.id,
         estate=config.site.estate,
+        link=link or Link(clock, is_configured=False).view,
     )
     measure(registry, state)
     app = FastAPI(title="Gatehouse console", version="1", docs_url=None, redoc_url=None)

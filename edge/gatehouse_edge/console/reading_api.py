@@ -75,6 +75,13 @@ async def valves(request: Request, who: Annotated[Caller, Depends(caller)]) -> R
     )
 
 
+@router.get("/api/v1/link")
+async def link(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
+    """Return how the way to the fleet server is and how much waits for it."""
+    state = console_of(request)
+    return _json({"fleet": state.link(), "beat": _beat(request)})
+
+
 @router.get("/api/v1/figures")
 async def figures(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
     """Return how loaded the desk is."""

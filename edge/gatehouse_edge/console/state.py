@@ -20,6 +20,7 @@ from gatehouse_edge.console.problems import ProblemError, refusal
 from gatehouse_edge.console.stream import Position, Stream
 from gatehouse_edge.console.throttle import Throttle
 from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.uplink.link import LinkView
 from gatehouse_events.chain import EntryKind, Lane
 from gatehouse_events.states import Label
 from gatehouse_journal import Reader
@@ -83,6 +84,7 @@ class ConsoleState:
     has_tls: bool
     gateway_id: str
     estate: str
+    link: Callable[[], LinkView]
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""

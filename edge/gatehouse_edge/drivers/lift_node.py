@@ -19,6 +19,7 @@ from msgspec import Struct, structs
 
 from gatehouse_edge.clock import Clock, Now
 from gatehouse_edge.drivers.ble_refusals import RefusalFold
+from gatehouse_edge.drivers.node_update import NodeUpdateError, Transfer, UpdateOutcome
 from gatehouse_edge.drivers.serial_port import Chunk, PortError, SerialPort, SerialSettings
 from gatehouse_edge.ports import Counters, Inbox
 from gatehouse_edge.reading import Car, Direction, LiftReading, Quality, RefusalReason, ServiceMode
@@ -32,6 +33,8 @@ CHALLENGE_PAUSE_S: Final = 1.0
 """A new nonce makes the one before worthless, so a slow node must get this long to answer."""
 UNPROVEN_S: Final = 5.0
 """A sender that goes on for so long without answering a challenge is playing a recording."""
+_UPDATE_ANSWER_S: Final = 0.5
+"""A piece of an update that is not answered within this is sent again."""
 _TAMPER_HOLD_S: Final = 60.0
 """A tamper event is a moment; rules confirm faults over seconds, so it is repeated with the readings this long."""
 _BLINDING: Final = (
@@ -93,6 +96,10 @@ class LiftNodeDriver:
         self._challenged_s: float | None = None
         self._doubtful_since_s: float | None = None
         self._tampered_s: float | None = None
+        self._transfer: Transfer | None = None
+        self._asked_s: float | None = None
+        self._head: lift_link.Header | None = None
+        """Header of the node's latest fresh frame: what speaks to it must repeat one."""
         self.set_keys(keys)
 
     def set_keys(self, keys: Mapping[int, bytes]) -> None:
@@ -107,9 +114,53 @@ class LiftNodeDriver:
 
     async def run(self) -> None:
         """Read the line until cancelled."""
-        with self._port:
-            while True:
-                await self._take(await self._port.read())
+        try:
+            with self._port:
+                while True:
+                    chunk = await self._port.read()
+                    await self._take(chunk)
+                    await self._pump(chunk.at.service_s)
+        finally:
+            if self._transfer is not None:
+                self._transfer.stop("the line was stopped")
+
+    async def update(self, transfer: Transfer) -> UpdateOutcome:
+        """Carry a new image to the node while its events go on; return how it ended.
+
+        Raises:
+            NodeUpdateError: another update is under way.
+        """
+        if self._transfer is not None:
+            raise NodeUpdateError(
+                f"another update of {self.settings.device_id} is under way; wait for its end"
+            )
+        self._transfer, self._asked_s = transfer, None
+        try:
+            await transfer.ended.wait()
+        finally:
+            self._transfer = None
+        assert transfer.outcome is not None  # noqa: S101  # for the type checker: that is what `ended` means
+        return transfer.outcome
+
+    async def _pump(self, now_s: float) -> None:
+        """Send the next piece of an update. The node speaks twice a second, so this runs often enough without a timer.
+
+        Only this task writes to the port, and events and their acknowledgements were served just before.
+        """
+        transfer, head = self._transfer, self._head
+        if transfer is None or head is None:
+            return
+        if self._asked_s is not None:
+            if now_s - self._asked_s < _UPDATE_ANSWER_S:
+                return
+            self._asked_s = None
+            transfer.miss(now_s, "no answer")
+        request = transfer.request(now_s)
+        if request is None:
+            return
+        self._asked_s = now_s
+        header = lift_link.Header(node_id=head.node_id, key_id=head.key_id, boot=head.boot, seq=head.seq)
+        await self._send(lift_link.Update(header, data=request))
 
     async def _take(self, chunk: Chunk) -> None:
         if chunk.is_fresh:
@@ -135,10 +186,14 @@ class LiftNodeDriver:
         self._refused.add(reason, source, at_s=at.service_s)
 
     async def _judge(
-        self, message: lift_link.Hello | lift_link.Status | lift_link.Event | object, at: Now
+        self,
+        message: lift_link.Hello | lift_link.Status | lift_link.Event | lift_link.UpdateAnswer | object,
+        at: Now,
     ) -> None:
         """Let in what is fresh."""
-        if not isinstance(message, lift_link.Hello | lift_link.Status | lift_link.Event):
+        if not isinstance(
+            message, lift_link.Hello | lift_link.Status | lift_link.Event | lift_link.UpdateAnswer
+        ):
             # Rightly sealed, but the gateway's own words: somebody plays our half of a recording back to us.
             self._refuse(RefusalReason.REPLAY, f"node {self.settings.node_id}", at)
             return
@@ -172,8 +227,15 @@ class LiftNodeDriver:
         header = lift_link.Header(node_id=self.settings.node_id, key_id=key_id)
         await self._send(lift_link.Challenge(header, nonce=nonce))
 
-    async def _believe(self, message: lift_link.Hello | lift_link.Status | lift_link.Event, at: Now) -> None:
-        if isinstance(message, lift_link.Hello):
+    async def _believe(
+        self, message: lift_link.Hello | lift_link.Status | lift_link.Event | lift_link.UpdateAnswer, at: Now
+    ) -> None:
+        self._head = message.header
+        if isinstance(message, lift_link.UpdateAnswer):
+            if self._transfer is not None and self._asked_s is not None:
+                self._asked_s = None
+                self._transfer.take(bytes(message.data), at.service_s)
+        elif isinstance(message, lift_link.Hello):
             self._meet(message)
         elif isinstance(message, lift_link.Status):
             self._status = message.state
@@ -258,7 +320,7 @@ class LiftNodeDriver:
         )
         return tuple(name for name, is_said in said if is_said)
 
-    async def _send(self, message: lift_link.Ack | lift_link.Challenge) -> None:
+    async def _send(self, message: lift_link.Ack | lift_link.Challenge | lift_link.Update) -> None:
         try:
             await self._port.write(lift_link.encode(message, self._macs[message.header.key_id]))
         except (

@@ -1,6 +1,6 @@
 """The one owner of a Modbus bus: opens the port, asks who is due, drives the relays, and says who is silent.
 
-An orderly bus does, in this order: relay orders, alarm registers, everything else, probes of the dead. Reconnecting is
+An orderly bus does, in this order: relay orders, alarm registers, everything else, probes of the dead, pieces of a node update. Reconnecting is
 ours: pymodbus's client closes a port for good after a few silent requests, and one dead detector is no reason for that.
 """
 
@@ -30,9 +30,11 @@ from gatehouse_edge.drivers.modbus_query import (
     NoAnswerError,
     PortLostError,
     RefusedError,
+    UpdateOrder,
 )
 from gatehouse_edge.drivers.modbus_rtu import RtuPort, SerialSettings
 from gatehouse_edge.drivers.modbus_tcp import TcpPort, TcpSettings
+from gatehouse_edge.drivers.node_update import NodeUpdateError, Transfer, UpdateOutcome
 from gatehouse_edge.ports import Inbox
 from gatehouse_edge.reading import AnyObservation, BusReading, OutputReading, Silence, SilenceReason
 
@@ -45,6 +47,8 @@ _RECREATE_S: Final = 5.0
 _RECREATE_FAILURES: Final = 5
 _BAD_FRAME_BLAME: Final = 0.5
 """Noise spoils one answer in a few; twice as many bad frames as silences make a unit dead."""
+_UPDATE_TURN_S: Final = 1.0
+"""A line that is busy with polls all the time carries one piece of an update this often all the same."""
 _GATEWAY_EXCEPTIONS: Final = frozenset({10, 11})
 """A TCP gateway says these for a unit that does not answer behind it (V1.1b3 §7)."""
 
@@ -96,6 +100,8 @@ class ModbusBus:
             bus.reconnect_max_s if isinstance(bus, ModbusTcpBus) else _LONGEST_RETRY_S
         )
         self._schedule = Schedule([], start_s=0.0, timeout_s=self._port.timeout_s)
+        self._transfer: Transfer | None = None
+        self._transferred_s = 0.0
         self._is_up: bool | None = None
         self._heard_s = 0.0
         self._failures = 0
@@ -124,6 +130,25 @@ class ModbusBus:
             if output_id in self.output_ids:
                 self.set_demand(output_id, is_on=is_on)
 
+    async def update(self, transfer: Transfer) -> UpdateOutcome:
+        """Carry a new image to a node of ours while polling goes on; return how it ended.
+
+        Raises:
+            NodeUpdateError: another update is under way on this bus, or the unit is not on it.
+        """
+        if self._transfer is not None:
+            raise NodeUpdateError(f"another update is under way on bus {self.bus_id}; wait for its end")
+        if transfer.node_id not in self._units:
+            raise NodeUpdateError(f"there is no unit {transfer.node_id} on bus {self.bus_id}")
+        self._transfer = transfer
+        self._bell.ring()
+        try:
+            await transfer.ended.wait()
+        finally:
+            self._transfer = None
+        assert transfer.outcome is not None  # noqa: S101  # for the type checker: that is what `ended` means
+        return transfer.outcome
+
     async def run(self) -> None:
         """Own the port and serve the bus until cancelled."""
         loop = asyncio.get_running_loop()
@@ -142,6 +167,8 @@ class ModbusBus:
                     await self._report(is_up=False, detail=str(error))
         finally:
             self._port.close()
+            if self._transfer is not None:
+                self._transfer.stop("the bus was stopped")
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -194,12 +221,44 @@ class ModbusBus:
                     continue
                 wake_s = min(wake_s, free_s)
             step = self._schedule.next(now_s)
-            if isinstance(step, Rest):
+            request = self._update_request(now_s, is_idle=isinstance(step, Rest))
+            if request is not None:
+                await self._update(request)
+            elif isinstance(step, Rest):
+                if self._transfer is not None:
+                    wake_s = min(wake_s, max(self._transfer.due_s, now_s + _FIRST_RETRY_S))
                 await self._bell.wait_until(min(step.until_s, wake_s))
                 if not self._port.is_open:
                     raise PortLostError("the port is gone")
             else:
                 await self._poll(step)
+
+    def _update_request(self, now_s: float, *, is_idle: bool) -> UpdateOrder | None:
+        """Return the next piece of an update if the line may carry one now."""
+        transfer = self._transfer
+        if transfer is None or not (is_idle or now_s - self._transferred_s >= _UPDATE_TURN_S):
+            return None
+        request = transfer.request(now_s)
+        return None if request is None else UpdateOrder(unit_id=transfer.node_id, data=request)
+
+    async def _update(self, order: UpdateOrder) -> None:
+        """Carry one piece. Silence here is no silence of the device: its polls tell that."""
+        loop, transfer = asyncio.get_running_loop(), self._transfer
+        self.requests += 1
+        try:
+            answer = await self._port.exchange(order)
+        except PortLostError:
+            raise
+        except ModbusError as error:
+            self.failures += 1
+            if transfer is not None:
+                transfer.miss(loop.time(), _words(error))
+        else:
+            if transfer is not None:
+                transfer.take(bytes(answer), loop.time())
+        finally:
+            self._transferred_s = loop.time()
+            self._schedule.asked(order.unit_id, loop.time())
 
     async def _poll(self, job: Job) -> None:
         loop = asyncio.get_running_loop()

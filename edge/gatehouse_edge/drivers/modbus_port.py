@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from gatehouse_edge.drivers.modbus_query import BitQuery, CoilOrder, RegisterQuery
+from gatehouse_edge.drivers.modbus_query import BitQuery, CoilOrder, RegisterQuery, UpdateOrder
 
 
 class RegisterPort(Protocol):
@@ -16,9 +16,9 @@ class RegisterPort(Protocol):
 
 
 class SwitchPort(Protocol):
-    """Functions 1 to 5 and 15: a bus with a relay board."""
+    """Functions 1 to 5 and 15: a bus with a relay board; and 0x41, to update a node of ours."""
 
-    async def exchange(self, query: RegisterQuery | BitQuery | CoilOrder, /) -> tuple[int, ...]:
+    async def exchange(self, query: RegisterQuery | BitQuery | CoilOrder | UpdateOrder, /) -> tuple[int, ...]:
         """Ask or order; returns the values, none for an order; raises `ModbusError`."""
         ...
 

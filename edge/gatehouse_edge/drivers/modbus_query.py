@@ -21,6 +21,7 @@ from pymodbus.pdu.bit_message import (
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from gatehouse_edge.reading import SilenceReason
+from gatehouse_wire import modbus_rtu, node_update
 
 MOST_REGISTERS: Final = 125
 """Modbus application protocol V1.1b3 §6.3."""
@@ -29,6 +30,7 @@ _EXCEPTION: Final = 0x80
 _EXCEPTION_FRAME_BYTES: Final = 5
 _WRITE_FRAME_BYTES: Final = 8
 _WRITE_PDU_BYTES: Final = 5
+_UPDATE_FRAME_BYTES: Final = node_update.ANSWER_BYTES + 4
 _HUNT_LIMIT_BYTES: Final = 1024
 """Bytes kept while waiting for one answer: four of the longest frames; a babbling line grows nothing."""
 _DECODE: Final = DecodePDU(is_server=False)
@@ -85,7 +87,17 @@ class CoilOrder(Struct, frozen=True, kw_only=True):
         _check(self.unit_id, self.address, 1, 1)
 
 
-Query = RegisterQuery | BitQuery | CoilOrder
+class UpdateOrder(Struct, frozen=True, kw_only=True):
+    """One request of a node update (`gatehouse_wire.node_update`), to a node of ours. Its answer tells which request it answers."""
+
+    unit_id: int
+    data: bytes
+
+    def __post_init__(self) -> None:
+        _check(self.unit_id, 0, 1, 1)
+
+
+Query = RegisterQuery | BitQuery | CoilOrder | UpdateOrder
 
 
 class Evidence(StrEnum):
@@ -161,6 +173,8 @@ def request_pdu(query: Query) -> bytes:
             pdu = WriteMultipleCoilsRequest(address=query.address, bits=[query.is_on])
         case CoilOrder():
             pdu = WriteSingleCoilRequest(address=query.address, bits=[query.is_on])
+        case UpdateOrder():
+            return bytes([modbus_rtu.NODE_UPDATE]) + query.data
     return bytes([pdu.function_code]) + pdu.encode()
 
 
@@ -179,16 +193,18 @@ def reply_bytes(query: Query) -> int:
             return 5 + (query.count + 7) // 8
         case CoilOrder():
             return _WRITE_FRAME_BYTES
+        case UpdateOrder():
+            return _UPDATE_FRAME_BYTES
 
 
 def accept(query: Query, pdu: bytes) -> tuple[int, ...]:
-    """Return the values in a reply PDU: registers, or bits as 0 and 1; empty for a `CoilOrder`.
+    """Return the values in a reply PDU: registers, bits as 0 and 1, the bytes of an update's answer; none for a `CoilOrder`.
 
     Raises:
         RefusedError: the unit answered with an exception.
         WrongAnswerError: another function, another length, another coil than asked for.
     """
-    function = request_pdu(query)[0] if isinstance(query, CoilOrder) else int(query.function)
+    function = request_pdu(query)[0] if isinstance(query, CoilOrder | UpdateOrder) else int(query.function)
     if len(pdu) == 2 and pdu[0] == function | _EXCEPTION:  # noqa: PLR2004  # function and code
         raise RefusedError(pdu[1])
     if len(pdu) != reply_bytes(query) - 3 or pdu[0] != function:
@@ -197,6 +213,8 @@ def accept(query: Query, pdu: bytes) -> tuple[int, ...]:
         if pdu != request_pdu(query)[:_WRITE_PDU_BYTES]:
             raise WrongAnswerError("confirms another coil")
         return ()
+    if isinstance(query, UpdateOrder):
+        return tuple(pdu[1:])
     if pdu[1] != len(pdu) - 2:
         raise WrongAnswerError(f"declares {pdu[1]} bytes, holds {len(pdu) - 2}")
     reply = _DECODE.decode(pdu)
@@ -269,7 +287,8 @@ class Hunt:
         else:
             length = self._length
             if length > len(heard) - at or not (
-                isinstance(self._query, CoilOrder) or heard[at + 2] == length - _EXCEPTION_FRAME_BYTES
+                isinstance(self._query, CoilOrder | UpdateOrder)
+                or heard[at + 2] == length - _EXCEPTION_FRAME_BYTES
             ):
                 return None
         frame = bytes(heard[at : at + length])

@@ -27,6 +27,7 @@ from gatehouse_edge.drivers.modbus_query import (
     PortLostError,
     Query,
     RefusedError,
+    UpdateOrder,
     accept,
     reply_bytes,
     request_frame,
@@ -156,9 +157,12 @@ class RtuPort:
     async def _exchange(self, query: Query) -> tuple[int, ...]:
         loop = asyncio.get_running_loop()
         await self._settle(loop)
-        request = self._requests.get(query)
-        if request is None:
+        if isinstance(query, UpdateOrder):  # each is sent once or twice: not worth keeping
+            request = request_frame(query)
+        elif (known := self._requests.get(query)) is None:
             request = self._requests[query] = request_frame(query)
+        else:
+            request = known
         settings = self.settings
         hunt = Hunt(query, request, is_echo_known=self._has_echo)
         self._send(request)
@@ -188,8 +192,9 @@ class RtuPort:
         return again if is_heard else first
 
     def _note_late(self, query: Query) -> None:
-        # An order is not asked again to get into step: it may be out of date. Its confirmation names its coil.
-        if not isinstance(query, CoilOrder):
+        # An order is not asked again to get into step: it may be out of date. Its confirmation names its coil, an update's
+        # answer the next byte it wants, and neither can pass for an answer to a read.
+        if not isinstance(query, CoilOrder | UpdateOrder):
             self._late[query.unit_id] = query
 
     async def _settle(self, loop: asyncio.AbstractEventLoop) -> None:

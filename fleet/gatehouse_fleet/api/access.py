@@ -7,16 +7,20 @@ right. Reach is checked where the object's path is known: `require_reach`, or `w
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import APIKeyCookie
 from sqlalchemy import Column, ColumnElement
 
 from gatehouse_fleet.api.problems import FORBIDDEN, NOT_FOUND
 from gatehouse_fleet.people.roles import Caller, Right
 
+SESSION: Final = APIKeyCookie(name="__Host-gatehouse-fleet", scheme_name="session", auto_error=False)
+"""For the description only; `request.app.state.authenticate` looks at the cookie itself."""
 
-async def caller(request: Request) -> Caller:
+
+async def caller(request: Request, _cookie: Annotated[str | None, Security(SESSION)]) -> Caller:
     """Return the person behind a request.
 
     Raises:

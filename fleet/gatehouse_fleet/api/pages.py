@@ -8,7 +8,7 @@ from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.api.problems import ProblemError
@@ -19,6 +19,9 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="entries of one page
 After = Annotated[
     str | None, Query(max_length=512, description="`next` of the page before; absent: from the start")
 ]
+
+
+_NO_PAGE: Final = ProblemError(404, "page", Label("没有这一页", "there is no such page; start again"))
 
 
 class Page(BaseModel, Generic[Item]):
@@ -41,12 +44,31 @@ def key_of(after: str | None, kind: type[Key]) -> Key | None:
     """Return the sort key behind `after`; None at the start.
 
     Raises:
-        ProblemError: 422 `page`: it is not one of ours.
+        ProblemError: 404 `page`: it is not one of ours.
     """
     if after is None:
         return None
     try:
-        raw = base64.urlsafe_b64decode(after + "=" * (-len(after) % 4))
-        return msgspec.json.decode(raw, type=kind)
+        raw = base64.b64decode(after + "=" * (-len(after) % 4), altchars=b"-_", validate=True)
+        key = msgspec.json.decode(raw, type=kind)
     except (binascii.Error, msgspec.DecodeError, ValueError) as error:
-        raise ProblemError(422, "page", Label("翻页标记无效", "this page mark is not one of ours")) from error
+        raise _NO_PAGE from error
+    if not all(_is_kept(step) for step in key):
+        raise _NO_PAGE
+    return key
+
+
+class PageQuery(BaseModel):
+    """Paging as query parameters; lists with conditions add theirs. Unknown parameters are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    limit: int = Field(default=100, ge=1, le=MAX_PAGE, description="entries of one page")
+    after: str | None = Field(
+        default=None, max_length=512, description="`next` of the page before; absent: from the start"
+    )
+
+
+def _is_kept(step: str | int) -> bool:
+    """Return whether a database can compare with it."""
+    return "\x00" not in step if isinstance(step, str) else abs(step) < 2**63

@@ -11,6 +11,9 @@ import contextlib
 from collections import defaultdict
 from typing import Final
 
+_MAX_OUTGOING: Final = 100_000
+"""Topics kept while the connection to the other workers is broken; beyond, they find out by their time-outs."""
+
 
 class Wake:
     """Counts what happened under each topic (`alarm`, `orders:wh-371002-0007-gw1`, `feed`, …)."""
@@ -18,13 +21,38 @@ class Wake:
     def __init__(self) -> None:
         self._counts: Final[defaultdict[str, int]] = defaultdict(int)
         self._waiting: Final[defaultdict[str, set[asyncio.Future[None]]]] = defaultdict(set)
+        self._outgoing: dict[str, None] | None = None
+        self._has_outgoing: Final = asyncio.Event()
 
     def notify(self, topic: str) -> None:
-        """Wake everybody who waits for `topic` in this process."""
+        """Wake everybody who waits for `topic`: in this process at once, in other workers soon."""
+        self.hear(topic)
+        if self._outgoing is not None and len(self._outgoing) < _MAX_OUTGOING:
+            self._outgoing[topic] = None
+            self._has_outgoing.set()
+
+    def hear(self, topic: str) -> None:
+        """Wake everybody who waits for `topic` in this process only."""
         self._counts[topic] += 1
         for waiter in self._waiting.pop(topic, ()):
             if not waiter.done():
                 waiter.set_result(None)
+
+    def hear_all(self) -> None:
+        """Wake everybody in this process: something may have been missed."""
+        for topic in list(self._waiting):
+            self.hear(topic)
+
+    async def outgoing(self, *, timeout_s: float) -> list[str]:
+        """Return the topics notified here since the last call, for `store.relay`; empty after `timeout_s`."""
+        if self._outgoing is None:
+            self._outgoing = {}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._has_outgoing.wait()
+        self._has_outgoing.clear()
+        topics, self._outgoing = list(self._outgoing), {}
+        return topics
 
     def count(self, topic: str) -> int:
         """Return a mark to pass to `wait`; take it BEFORE looking into the database."""

@@ -19,7 +19,7 @@ from bumble import hci
 from bumble.core import AdvertisingData, BaseBumbleError
 from bumble.device import Advertisement, Connection, Device, Peer
 from bumble.host import Host
-from dbus_fast import AuthError, DBusError, Variant
+from dbus_fast import AuthError, DBusError, Message, MessageType, Variant
 from dbus_fast.aio.message_bus import MessageBus
 
 from gatehouse_hil.radio.bluez_objects import (
@@ -163,13 +163,23 @@ class Bluetoothd:
     async def _serve(self, bus: MessageBus) -> None:
         for adapter in self.adapters.values():
             adapter.devices.clear()
-            adapter.face.is_discovering = False
-            adapter.face.is_powered = True
+            adapter.face.start_anew()
             bus.export(adapter.path, adapter.face)
+        bus.add_message_handler(self._note_client)
+        await bus.call(_watch_clients())
         await bus.request_name("org.bluez")
         self._bus = bus
         self._is_serving.set()
         await bus.wait_for_disconnect()
+
+    def _note_client(self, message: Message) -> None:
+        """Runs before a call is served: remember whose it is; and hear of clients that leave the bus."""
+        if message.message_type is MessageType.METHOD_CALL:
+            for adapter in self.adapters.values():
+                adapter.face.caller = message.sender or ""
+        elif message.member == "NameOwnerChanged" and not message.body[2]:
+            for adapter in self.adapters.values():
+                adapter.face.forget(message.body[0])
 
     async def _hang_up(self) -> None:
         """End all connections: a daemon that goes takes its links with it."""
@@ -280,3 +290,15 @@ class Bluetoothd:
             self._bus.unexport(path)
         device.gatt.clear()
         device.emit_properties_changed({"ServicesResolved": False, "Connected": False})
+
+
+def _watch_clients() -> Message:
+    """Ask the bus to tell who comes and goes."""
+    return Message(
+        destination="org.freedesktop.DBus",
+        path="/org/freedesktop/DBus",
+        interface="org.freedesktop.DBus",
+        member="AddMatch",
+        signature="s",
+        body=["type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"],
+    )

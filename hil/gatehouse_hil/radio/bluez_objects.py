@@ -48,9 +48,11 @@ class AdapterObject(ServiceInterface):
         super().__init__("org.bluez.Adapter1")
         self.address: Final = address
         self.is_powered = True
-        self.is_discovering = False
-        self.has_duplicates = True
-        """BlueZ's default of the DuplicateData filter is true; bleak sets false unless asked."""
+        self.caller = ""
+        """Bus name of the client whose call is being served; the daemon sets it."""
+        self._discoverers: set[str] = set()
+        """Clients that have a discovery running: one session each, as in BlueZ."""
+        self._without_duplicates: set[str] = set()
         self.stop_error: tuple[str, str] | None = None
         """Fault: what StopDiscovery answers instead of success."""
         self.is_power_stuck = False
@@ -72,6 +74,16 @@ class AdapterObject(ServiceInterface):
             raise DBusError("org.bluez.Error.Failed", "Failed")
         self.power(is_on=is_on)
 
+    @property
+    def is_discovering(self) -> bool:
+        """Whether any client has a discovery running."""
+        return bool(self._discoverers)
+
+    @property
+    def has_duplicates(self) -> bool:
+        """Whether repeats are told: filters of all clients are merged; BlueZ's default is true, bleak's is not."""
+        return bool(self._discoverers - self._without_duplicates)
+
     @dbus_property(access=READ, name="Discovering")
     def _discovering(self) -> DBusBool:
         return self.is_discovering
@@ -83,14 +95,19 @@ class AdapterObject(ServiceInterface):
     @dbus_method(name="SetDiscoveryFilter")
     def _set_discovery_filter(self, wanted: DBusDict) -> None:
         duplicates = wanted.get("DuplicateData")
-        self.has_duplicates = True if duplicates is None else bool(duplicates.value)
+        if duplicates is None or duplicates.value:
+            self._without_duplicates.discard(self.caller)
+        else:
+            self._without_duplicates.add(self.caller)
 
     @dbus_method(name="StartDiscovery")
     def _start_discovery(self) -> None:
         if not self.is_powered:
             raise DBusError("org.bluez.Error.NotReady", "Resource Not Ready")
+        if self.caller in self._discoverers:
+            raise DBusError("org.bluez.Error.InProgress", "Operation already in progress")
         self.starts += 1
-        self._discover(is_on=True)
+        self._discover({*self._discoverers, self.caller})
 
     @dbus_method(name="StopDiscovery")
     def _stop_discovery(self) -> None:
@@ -98,9 +115,9 @@ class AdapterObject(ServiceInterface):
             raise DBusError(*self.stop_error)
         if not self.is_powered:
             raise DBusError("org.bluez.Error.NotReady", "Resource Not Ready")
-        if not self.is_discovering:
+        if self.caller not in self._discoverers:
             raise DBusError("org.bluez.Error.Failed", "No discovery started")
-        self._discover(is_on=False)
+        self._discover(self._discoverers - {self.caller})
 
     @dbus_method(name="RemoveDevice")
     def _remove_device(self, device: DBusObjectPath) -> None:
@@ -109,16 +126,27 @@ class AdapterObject(ServiceInterface):
     def power(self, *, is_on: bool) -> None:
         """Switch the radio; off ends discovery, as in BlueZ."""
         if not is_on:
-            self._discover(is_on=False)
+            self._discover(set())
         if is_on and not self.is_powered:
             self.power_ons += 1
         self.is_powered = is_on
         self.emit_properties_changed({"Powered": is_on})
 
-    def _discover(self, *, is_on: bool) -> None:
-        if self.is_discovering != is_on:
-            self.is_discovering = is_on
-            self.emit_properties_changed({"Discovering": is_on})
+    def forget(self, client: str) -> None:
+        """A client has left the bus: its discovery ends. Its connections stay, as in BlueZ (hbldh/bleak#1222)."""
+        self._without_duplicates.discard(client)
+        self._discover(self._discoverers - {client})
+
+    def start_anew(self) -> None:
+        """The daemon has started: nobody has asked for anything."""
+        self._discoverers.clear()
+        self._without_duplicates.clear()
+        self.is_powered = True
+
+    def _discover(self, clients: set[str]) -> None:
+        was_on, self._discoverers = self.is_discovering, clients
+        if was_on != self.is_discovering:
+            self.emit_properties_changed({"Discovering": self.is_discovering})
 
 
 class DeviceObject(ServiceInterface):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final, Self
 
 from bumble import hci, ll
 from bumble.controller import Controller
-from bumble.core import UUID
+from bumble.core import UUID, BaseBumbleError
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, CharacteristicValue, Service
 from bumble.host import Host
@@ -180,6 +181,10 @@ class Button:
         finally:
             self._medium.unconnectable.add(self.address)
             await self._device.stop_advertising()
+            # Asleep it answers nobody; a daemon whose client was killed in the middle would hold the connection for ever.
+            for link in list(self._device.connections.values()):
+                with contextlib.suppress(BaseBumbleError, TimeoutError):
+                    await link.disconnect()
 
     def _receive(self, _connection: Connection | None, value: bytes) -> None:
         counter = self._waits_for

@@ -33,6 +33,16 @@ alarm: Final = Table(
 )
 Index("ix_alarm_open", alarm.c.is_open, alarm.c.priority, alarm.c.raised_at)
 
+alarm_revision: Final = Table(
+    "alarm_revision",
+    METADATA,
+    Column("alarm_id", String(26), primary_key=True),
+    Column("epoch_number", Number, primary_key=True, autoincrement=False),
+    Column("entry_seq", Number, primary_key=True, autoincrement=False),
+    Column("gateway_no", Number, nullable=False),
+)
+"""Which entries of the alarm lane tell of an alarm."""
+
 feed: Final = Table(
     "feed",
     METADATA,

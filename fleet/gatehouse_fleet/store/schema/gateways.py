@@ -41,6 +41,15 @@ journal_key: Final = Table(
     UniqueConstraint("key"),  # two gateways with one key are refused
 )
 
+gateway_key: Final = Table(
+    "gateway_key",
+    METADATA,
+    Column("public_key", LargeBinary(32), primary_key=True),  # SHA-256 of the SubjectPublicKeyInfo
+    Column("gateway_no", Number, ForeignKey("gateway.no"), nullable=False, index=True),
+    Column("revoked_at", Moment),  # a revoked certificate's key gets no other
+)
+"""Whose TLS key it is: two gateways with one key are refused, also when they ask at the same instant."""
+
 certificate: Final = Table(
     "certificate",
     METADATA,
@@ -84,3 +93,23 @@ device: Final = Table(
     Column("tags", Text, nullable=False, server_default="[]"),
     UniqueConstraint("gateway_no", "id"),
 )
+
+saved_filter: Final = Table(
+    "saved_filter",
+    METADATA,
+    Column("id", Number, primary_key=True, autoincrement=True),
+    Column("user_id", Number, ForeignKey("fleet_user.id", ondelete="CASCADE"), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("filter", Text, nullable=False),  # JSON of registry.gateways.GatewayFilter
+    UniqueConstraint("user_id", "name"),
+)
+
+coverage_day: Final = Table(
+    "coverage_day",
+    METADATA,
+    Column("node_id", Number, ForeignKey("org_node.id"), primary_key=True, autoincrement=False),
+    Column("day", String(10), primary_key=True),  # "2026-11-25" in the server's zone
+    Column("camera_samples", Number, nullable=False),
+    Column("camera_online_samples", Number, nullable=False),
+)
+"""Cameras times samples of a community on one day, and in how many of them they were online: the month's up-time."""

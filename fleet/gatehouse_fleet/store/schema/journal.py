@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Index, LargeBinary, SmallInteger, String, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Index, LargeBinary, SmallInteger, String, Table, Text
 
 from gatehouse_fleet.store.schema.metadata import METADATA, Number
 
 entry: Final = Table(
     "entry",
     METADATA,
-    Column(
-        "id", Number, primary_key=True, autoincrement=True
-    ),  # never a cursor: ids become visible out of order
-    Column("gateway_no", Number, nullable=False),
-    Column("lane", SmallInteger, nullable=False),  # 1 alarm, 2 telemetry
-    Column("epoch", LargeBinary(16), nullable=False),
-    Column("seq", Number, nullable=False),
+    Column("gateway_no", Number, primary_key=True, autoincrement=False),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),  # 1 alarm, 2 telemetry
+    Column("epoch_number", Number, primary_key=True, autoincrement=False),  # epoch.number
+    Column("seq", Number, primary_key=True, autoincrement=False),
     Column("at_us", Number, nullable=False),
     Column("boot", String(64), nullable=False),
     Column("mono_ns", Number, nullable=False),
@@ -27,35 +24,8 @@ entry: Final = Table(
     Column("body", LargeBinary),  # None: erased
     Column("doubt", String(16)),  # replication.Doubt; None: verified
     Column("received_us", Number, nullable=False),
-    UniqueConstraint("gateway_no", "lane", "epoch", "seq"),
 )
-
-doubtful: Final = Table(
-    "doubtful_entry",
-    METADATA,
-    Column("id", Number, primary_key=True, autoincrement=True),
-    Column("gateway_no", Number, nullable=False),
-    Column("lane", SmallInteger, nullable=False),
-    Column("epoch", LargeBinary(16), nullable=False),
-    Column("seq", Number, nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-    Column("doubt", String(16), nullable=False),
-    Column("wire", LargeBinary, nullable=False),  # the entry as it came, JSON
-    Column("received_us", Number, nullable=False),
-    UniqueConstraint("gateway_no", "lane", "epoch", "seq", "hash"),
-)
-"""A second story about a sequence number that is already told: kept beside it, shown, forwarded as unverified."""
-
-lane_cursor: Final = Table(
-    "lane_cursor",
-    METADATA,
-    Column("gateway_no", Number, primary_key=True, autoincrement=False),
-    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
-    Column("epoch", LargeBinary(16), nullable=False),
-    Column("seq", Number, nullable=False),
-    Column("hash", LargeBinary(32), nullable=False),
-    Column("moved_us", Number, nullable=False),
-)
+"""In the order of its key the entries of a lane stand as they arrived; there is no other order and no other index."""
 
 epoch: Final = Table(
     "epoch",
@@ -65,10 +35,28 @@ epoch: Final = Table(
     Column("number", Number, primary_key=True, autoincrement=False),  # 1, 2, … in order of arrival
     Column("epoch", LargeBinary(16), nullable=False),
     Column("first_seq", Number, nullable=False),
-    Column("last_seq", Number, nullable=False),  # where it ended; of the running one: as of its start
+    Column("removed_through", Number, nullable=False, server_default="0"),  # by the fleet's retention
     Column("reason", Text, nullable=False, server_default=""),
+    Column("opened_us", Number, nullable=False),
 )
-Index("uq_epoch_value", epoch.c.gateway_no, epoch.c.lane, epoch.c.epoch, unique=True)
+Index("ix_epoch_value", epoch.c.gateway_no, epoch.c.lane, epoch.c.epoch)
+"""Runs of arrival: one for each life of a journal, and one more for each second story about sequence numbers that were
+already told (same epoch, higher number, `doubt` on its entries). So nothing is ever put before what a reader has read."""
+
+lane_cursor: Final = Table(
+    "lane_cursor",
+    METADATA,
+    Column("gateway_no", Number, primary_key=True, autoincrement=False),
+    Column("lane", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", LargeBinary(16), nullable=False),  # empty: nothing has come yet
+    Column("seq", Number, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+    Column("doubt", String(16)),  # why this epoch cannot be believed any more; until the next one
+    Column("epoch_number", Number, nullable=False),  # the run that is being written
+    Column("last_seq", Number, nullable=False),  # and its last entry; 0: it has none
+    Column("moved_us", Number, nullable=False),
+)
+"""Where each lane stands. Whoever writes entries holds this row."""
 
 reader_cursor: Final = Table(
     "reader_cursor",

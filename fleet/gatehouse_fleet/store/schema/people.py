@@ -55,3 +55,12 @@ audit: Final = Table(
     Column("prev_hash", LargeBinary(32), nullable=False),
     Column("hash", LargeBinary(32), nullable=False),
 )
+
+audit_anchor: Final = Table(
+    "audit_anchor",
+    METADATA,
+    Column("one", Number, primary_key=True, autoincrement=False),  # always 1
+    Column("seq", Number, nullable=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+"""Last entry that retention cut off: the chain goes on from here."""

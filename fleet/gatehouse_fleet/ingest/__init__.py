@@ -1,0 +1,1 @@
+"""Taking in the gateways' journals: read, verify (pure), commit in groups, then answer."""

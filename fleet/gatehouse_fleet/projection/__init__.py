@@ -1,0 +1,1 @@
+"""From the gateways' journals to alarms as they stand now, devices, and the feed that screens follow."""

@@ -1,0 +1,340 @@
+"""The projection: alarms as they stand now, devices, the gateway's site card, and the feed; then the steps.
+
+Everything of one batch commits together with the reader's cursor, so a revision is shown once, in the gateway's order.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from gatehouse_events.alarm import Change
+from gatehouse_events.chain import EntryKind
+from gatehouse_events.city import AssetCard, SiteCard
+from gatehouse_fleet.clock import Clock
+from gatehouse_fleet.projection.feed import FeedItem, FeedTopic, publish
+from gatehouse_fleet.projection.readers import Source, StoredEntry
+from gatehouse_fleet.projection.reading import (
+    ERASED_AFTER,
+    OFFLINE_CODES,
+    Unreadable,
+    category_of,
+    derived_id,
+    is_short_name,
+    read_card,
+    read_change,
+    stand_in,
+)
+from gatehouse_fleet.projection.step import AlarmContext, Step
+from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
+from gatehouse_fleet.store.schema.alarms import alarm_revision
+from gatehouse_fleet.store.schema.gateways import device, gateway
+
+READER: Final = "projection"
+_TEXT: Final = 32
+"""Longest building, unit, floor, room and device kind."""
+_log = logging.getLogger(__name__)
+
+
+class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of a feed line about an alarm: what a list needs, nothing personal."""
+
+    alarm_id: str
+    gateway: str
+    device_id: str
+    code: str
+    kind: str
+    priority: str
+    state: str
+    what: str
+    revision: int
+    is_verified: bool
+    raised_at: Any
+    changed_at: Any
+
+
+class _Told(msgspec.Struct, kw_only=True):
+    """One revision on its way into the table."""
+
+    read: StoredEntry
+    change: Change
+    is_verified: bool
+    is_news: bool = True
+
+
+class Projection:
+    """The work of the reader `projection`."""
+
+    def __init__(self, clock: Clock, steps: Sequence[Step]) -> None:
+        self._clock: Final = clock
+        self._steps: Final = tuple(steps)
+
+    async def __call__(
+        self, db: AsyncConnection, source: Source, entries: Sequence[StoredEntry], *, is_careful: bool
+    ) -> None:
+        """Show what the entries say; see `follower.Work`."""
+        told, card = _told(source, entries), _card(entries)
+        if card is not None:
+            await _take_card(db, source, card)
+        await _take_alarms(db, source, told)
+        await _take_presence(db, source, told)
+        lines = [_line(source, one) for one in told]
+        for one in told:
+            context = _context(source, one)
+            for step in self._steps:
+                if is_careful:
+                    await _guarded(db, step, context, lines)
+                else:
+                    await step.on_alarm(db, context)
+            lines += context.tell
+        if card is not None:
+            lines.append(
+                FeedItem(topic=FeedTopic.GATEWAY, subject=source.id, node_path=source.node_path, body="{}")
+            )
+        await publish(db, lines, at=self._clock.now())
+
+
+def _told(source: Source, entries: Sequence[StoredEntry]) -> list[_Told]:
+    told = []
+    for read in entries:
+        if read.entry.kind != EntryKind.ALARM:
+            continue
+        found = _read(read)
+        if found is None:
+            continue
+        if isinstance(found, Unreadable):
+            _log.error(
+                "entry %d of gateway %s cannot be read: %s",
+                read.entry.seq,
+                source.id,
+                ascii(found.reason)[:120],
+            )
+            change, is_verified = stand_in(read.entry, found, gateway_id=source.id), False
+        else:
+            change, is_verified = found, read.doubt is None
+        told.append(_Told(read=read, change=change, is_verified=is_verified))
+    return told
+
+
+def _read(read: StoredEntry) -> Change | Unreadable | None:
+    """Return the revision, or why it cannot be read; None: erased long after it happened."""
+    if read.entry.body is not None:
+        return read_change(read.entry.body)
+    if read.committed_at - read.entry.at > ERASED_AFTER:
+        return None
+    return Unreadable(reason="its body is missing")
+
+
+def _card(entries: Sequence[StoredEntry]) -> SiteCard | None:
+    """Return the latest site card among the entries."""
+    for read in reversed(entries):
+        if read.entry.kind == EntryKind.CONFIG and read.entry.body is not None:
+            card = read_card(read.entry.body)
+            if card is not None:
+                return card
+    return None
+
+
+async def _take_alarms(db: AsyncConnection, source: Source, told: Sequence[_Told]) -> None:
+    """Bring every alarm to its latest revision; marks in `told` what is no news."""
+    if not told:
+        return
+    ids = {one.change.alarm.alarm_id for one in told}
+    ids |= {derived_id(source.id, alarm_id) for alarm_id in ids}
+    rows = (await db.execute(select(alarm_table).where(alarm_table.c.alarm_id.in_(sorted(ids))))).all()
+    standing: dict[str, dict[str, Any]] = {row.alarm_id: dict(row._mapping) for row in rows}  # noqa: SLF001  # SQLAlchemy's own name
+    fresh: dict[str, None] = {}
+    for one in told:
+        key = one.change.alarm.alarm_id
+        if key in standing and standing[key]["gateway_no"] != source.no:
+            # Another gateway has raised an alarm of this name: theirs stays theirs, ours is shown beside it.
+            key = derived_id(source.id, key)
+            one.is_verified = False
+            alarm = msgspec.structs.replace(one.change.alarm, alarm_id=key)
+            one.change = msgspec.structs.replace(one.change, alarm=alarm)
+        before = standing.get(key)
+        if before is None:
+            standing[key] = _row(source, one)
+            fresh[key] = None
+            continue
+        one.is_news = _is_news(one, before)
+        if one.is_news:
+            standing[key] = {
+                **_row(source, one),
+                "committed_at": before["committed_at"],
+                "node_id": before["node_id"],
+                "case_id": before["case_id"],
+            }
+        elif not one.is_verified:
+            before["is_verified"] = False
+    await db.execute(
+        insert(alarm_revision),
+        [
+            {
+                "alarm_id": one.change.alarm.alarm_id,
+                "epoch_number": one.read.mark.number,
+                "entry_seq": one.read.mark.seq,
+                "gateway_no": source.no,
+            }
+            for one in told
+        ],
+    )
+    new = [standing[key] for key in fresh]
+    old = [row for key, row in standing.items() if key not in fresh]
+    if new:
+        await db.execute(insert(alarm_table), new)
+    if old:
+        changing: dict[str, Any] = {
+            column.name: bindparam(f"new_{column.name}")
+            for column in alarm_table.c
+            if column.name not in {"alarm_id", "case_id", "committed_at", "node_id", "gateway_no"}
+        }
+        await db.execute(
+            update(alarm_table).where(alarm_table.c.alarm_id == bindparam("key")).values(changing),
+            [{"key": row["alarm_id"], **{f"new_{name}": row[name] for name in changing}} for row in old],
+        )
+
+
+def _is_news(one: _Told, before: dict[str, Any]) -> bool:
+    """A later revision is news; of two stories about the same one, that which is still open is shown."""
+    alarm = one.change.alarm
+    if alarm.seq != before["seq"]:
+        return bool(alarm.seq > before["seq"])
+    return alarm.is_open and not before["is_open"]
+
+
+def _row(source: Source, one: _Told) -> dict[str, Any]:
+    alarm, read = one.change.alarm, one.read
+    return {
+        "alarm_id": alarm.alarm_id,
+        "gateway_no": source.no,
+        "node_id": source.node_id,
+        "device_id": alarm.device_id,
+        "seq": alarm.seq,
+        "entry_epoch": read.entry.epoch,
+        "entry_seq": read.entry.seq,
+        "code": alarm.code,
+        "category": category_of(alarm.code),
+        "kind": alarm.kind.value,
+        "priority": alarm.priority.value,
+        "state": alarm.state.value,
+        "is_open": alarm.is_open,
+        "raised_at": alarm.raised_at,
+        "changed_at": alarm.changed_at,
+        "committed_at": read.committed_at,
+        "case_id": None,
+        "is_verified": one.is_verified,
+        "body": msgspec.json.encode(alarm).decode(),
+    }
+
+
+async def _take_card(db: AsyncConnection, source: Source, card: SiteCard) -> None:
+    """Keep the card; its devices are entered or brought up to date, none is ever removed by it."""
+    await db.execute(
+        update(gateway).where(gateway.c.no == source.no).values(site_card=msgspec.json.encode(card).decode())
+    )
+    known = set((await db.execute(select(device.c.id).where(device.c.gateway_no == source.no))).scalars())
+    wanted = {name: asset for name, asset in card.assets.items() if is_short_name(name)}
+    new = [
+        {"gateway_no": source.no, "id": name, "state": "deployed", **_facts(asset)}
+        for name, asset in wanted.items()
+        if name not in known
+    ]
+    old = [{"gateway": source.no, "name": name, **_facts(wanted[name])} for name in known & set(wanted)]
+    if new:
+        await db.execute(insert(device), new)
+    if old:
+        mine = (device.c.gateway_no == bindparam("gateway")) & (device.c.id == bindparam("name"))
+        await db.execute(update(device).where(mine), old)
+
+
+def _facts(asset: AssetCard) -> dict[str, Any]:
+    return {
+        "kind": _clean(asset.asset.kind),
+        "building": _clean(asset.building),
+        "unit": _clean(asset.unit),
+        "floor": _clean(asset.floor),
+        "room": _clean(asset.room),
+        "is_personal": asset.is_personal,
+        "card": msgspec.json.encode(asset).decode(),
+    }
+
+
+def _clean(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:_TEXT]
+
+
+async def _take_presence(db: AsyncConnection, source: Source, told: Sequence[_Told]) -> None:
+    """A device is offline while an alarm says so; anything else it reports shows that it is there."""
+    states: dict[str, dict[str, Any]] = {}
+    for one in told:
+        alarm = one.change.alarm
+        if one.is_news:
+            is_online = not (alarm.code in OFFLINE_CODES and alarm.is_active)
+            states[alarm.device_id] = {
+                "gateway": source.no, "name": alarm.device_id, "online": is_online, "seen_at": alarm.changed_at,
+            }  # fmt: skip
+    if states:
+        mine = (device.c.gateway_no == bindparam("gateway")) & (device.c.id == bindparam("name"))
+        await db.execute(update(device).where(mine), list(states.values()))
+
+
+def _line(source: Source, one: _Told) -> FeedItem:
+    alarm = one.change.alarm
+    line = AlarmLine(
+        alarm_id=alarm.alarm_id,
+        gateway=source.id,
+        device_id=alarm.device_id,
+        code=alarm.code,
+        kind=alarm.kind.value,
+        priority=alarm.priority.value,
+        state=alarm.state.value,
+        what=one.change.what.value,
+        revision=alarm.seq,
+        is_verified=one.is_verified,
+        raised_at=alarm.raised_at,
+        changed_at=alarm.changed_at,
+    )
+    return FeedItem(
+        topic=FeedTopic.ALARM,
+        subject=alarm.alarm_id,
+        node_path=source.node_path,
+        body=msgspec.json.encode(line).decode(),
+    )
+
+
+def _context(source: Source, one: _Told) -> AlarmContext:
+    return AlarmContext(
+        gateway_no=source.no,
+        gateway_id=source.id,
+        node_id=source.node_id,
+        node_path=source.node_path,
+        entry=one.read.entry,
+        change=one.change,
+        is_verified=one.is_verified,
+        committed_at=one.read.committed_at,
+        is_news=one.is_news,
+    )
+
+
+async def _guarded(db: AsyncConnection, step: Step, context: AlarmContext, lines: list[FeedItem]) -> None:
+    """Run a step that has failed before; if it fails again the alarm is shown all the same, and so is the failure."""
+    try:
+        async with db.begin_nested():
+            await step.on_alarm(db, context)
+    except Exception:  # noqa: BLE001  # whatever it is: the alarm must be seen
+        name, alarm_id = type(step).__name__, context.change.alarm.alarm_id
+        _log.exception("step %s leaves out alarm %s", name, alarm_id)
+        lines.append(
+            FeedItem(
+                topic=FeedTopic.GATEWAY,
+                subject=context.gateway_id,
+                node_path=context.node_path,
+                body=msgspec.json.encode({"step_failed": name, "alarm_id": alarm_id}).decode(),
+            )
+        )

@@ -1,0 +1,1 @@
+"""The technician's bench: from a bare board to a labelled, calibrated device with a signed record."""
