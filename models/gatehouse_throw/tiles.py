@@ -11,6 +11,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from gatehouse_edge.drivers.camera_stream import luma_of
 from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, FrameStack, cut
 from gatehouse_throw.scenes import Scene, spec_of
 from gatehouse_throw.scenes.codec import Shot, encode, shots
@@ -41,7 +42,7 @@ def tiles_of(seed: int, *, negatives: int = 2) -> Tiles:
     """
     spec = spec_of(seed)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "clip.mp4"
+        path = Path(folder) / "clip.mkv"  # MP4 edit lists hide the first frame of some streams
         told = encode(spec, shots(Scene(spec)), path)
         return _collect(path, told, np.random.default_rng([seed, 7]), negatives)
 
@@ -52,8 +53,8 @@ def _collect(path: Path, told: list[Shot], rng: np.random.Generator, negatives: 
     objects: list[npt.NDArray[np.float32]] = []
     doubtful: list[npt.NDArray[np.float32]] = []
     with av.open(str(path)) as container:
-        for shot, frame in zip(told, container.decode(video=0), strict=False):
-            luma = np.ascontiguousarray(frame.to_ndarray(format="gray"))
+        for shot, frame in zip(told, container.decode(video=0), strict=True):
+            luma = luma_of(frame)
             look = stack.add(luma, shot.pts_s)
             if look is None:
                 continue

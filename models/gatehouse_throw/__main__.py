@@ -1,0 +1,186 @@
+"""`python -m gatehouse_throw`: from nothing to a release of the throw models, and the figures beside it.
+
+| step | what it leaves |
+|---|---|
+| `sheet` | a contact sheet of scenes, to be looked at |
+| `tiles` | training tiles of rendered, encoded and decoded clips |
+| `train` | a checkpoint; an interrupted training goes on |
+| `render` | annotated clips of a split |
+| `judge` | the path classifier, from clips of the training split |
+| `release` | ONNX files and their manifest |
+| `evaluate` | figures of a release (or of the classical path) on annotated clips |
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+_TILES_A_FILE: Final = 2500
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gatehouse_throw", description="scenes, training and figures of throw detection")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    sheet = verbs.add_parser("sheet", help="write a contact sheet of scenes")
+    sheet.add_argument("out", type=Path)
+    sheet.add_argument("--first", type=int, default=0, help="first seed")
+    sheet.add_argument("--count", type=int, default=16)
+    tiles = verbs.add_parser("tiles", help="render training tiles")
+    tiles.add_argument("out", type=Path)
+    tiles.add_argument("--first", type=int, default=0)
+    tiles.add_argument("--count", type=int, default=400)
+    training = verbs.add_parser("train", help="train the detector on tiles; goes on where it was interrupted")
+    training.add_argument("tiles", type=Path)
+    training.add_argument("out", type=Path)
+    training.add_argument("--steps", type=int, default=12_000)
+    render = verbs.add_parser("render", help="render annotated clips of a split")
+    render.add_argument("out", type=Path)
+    render.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    render.add_argument("--first", type=int, default=0, help="number within the split")
+    render.add_argument("--count", type=int, default=60)
+    judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
+    judge.add_argument("detector", type=Path, help="detector.onnx")
+    judge.add_argument("out", type=Path)
+    judge.add_argument("--count", type=int, default=400)
+    judge.add_argument("--check", type=int, default=80, help="validation scenes, for the temperature")
+    release = verbs.add_parser("release", help="export a checkpoint and write the manifest")
+    release.add_argument("checkpoint", type=Path)
+    release.add_argument("out", type=Path)
+    release.add_argument("--classifier", type=Path, help="classifier.onnx to release beside it")
+    release.add_argument("--version", required=True)
+    evaluate = verbs.add_parser("evaluate", help="figures on annotated clips")
+    evaluate.add_argument("clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative")
+    evaluate.add_argument("--models", type=Path, required=True, help="folder of a release")
+    evaluate.add_argument("--classical", action="store_true", help="three-frame difference instead of the network")
+    return parser
+
+
+def _tiles(args: argparse.Namespace) -> int:
+    from gatehouse_throw.tiles import Tiles, tiles_of
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    held: list[Tiles] = []
+    written = 0
+
+    def flush() -> None:
+        nonlocal held, written
+        if not held:
+            return
+        np.savez(
+            args.out / f"tiles_{args.first:08d}_{written:04d}.npz",
+            p=np.concatenate([t.pictures for t in held]),
+            o=np.concatenate([t.objects for t in held]),
+            d=np.concatenate([t.doubtful for t in held]),
+        )
+        held, written = [], written + 1
+
+    for seed in _shown(range(args.first, args.first + args.count)):
+        held.append(tiles_of(seed))
+        if sum(len(t.pictures) for t in held) > _TILES_A_FILE:
+            flush()
+    flush()
+    return 0
+
+
+def _render(args: argparse.Namespace) -> int:
+    from gatehouse_throw.clips import render
+    from gatehouse_throw.scenes.spec import Split, seeds
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    for seed in _shown(seeds(Split(args.split), args.first + args.count)[args.first :]):
+        if not (args.out / f"{seed}.json").exists():
+            render(seed, args.out / f"{seed}.mkv")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from gatehouse_throw.train import train
+
+    print(train(args.tiles, args.out, steps=args.steps))
+    return 0
+
+
+def _judge(args: argparse.Namespace) -> int:
+    from gatehouse_throw.clips import rows_of_scenes
+    from gatehouse_throw.judge import export, fit
+    from gatehouse_throw.scenes.spec import Split, seeds
+
+    # Scenes the detector has not been trained on: its own training scenes would look too easy to the classifier.
+    train = rows_of_scenes(_shown(seeds(Split.TRAIN, 500_000 + args.count)[500_000:]), args.detector)
+    check = rows_of_scenes(_shown(seeds(Split.VALIDATION, args.check)), args.detector)
+    judge = fit(*train, check)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    export(judge, args.out)
+    print(f"{len(train[0])} paths, {int((train[1] == 0).sum())} throws; temperature {float(judge.temperature):.2f}")
+    return 0
+
+
+def _release(args: argparse.Namespace) -> int:
+    from gatehouse_throw.export import export, load, parity
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    detector, classifier = args.out / "detector.onnx", args.out / "classifier.onnx"
+    net = load(args.checkpoint)
+    export(net, detector)
+    difference = parity(net, detector, np.random.default_rng(0).integers(0, 255, (8, 4, 64, 64), dtype=np.uint8))
+    if args.classifier is not None:
+        classifier.write_bytes(args.classifier.read_bytes())
+    told = {
+        "version": args.version,
+        "detector": {"file": detector.name, "sha256": hashlib.sha256(detector.read_bytes()).hexdigest()},
+        "classifier": {"file": classifier.name, "sha256": hashlib.sha256(classifier.read_bytes()).hexdigest()},
+        "threshold": 0.5,
+    }
+    (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(f"torch and onnxruntime differ by at most {difference:.1e}")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.evaluate import clips_in, run
+
+    make = watch_maker(args.models, is_classical=args.classical)
+    clips = [read(clip) for path in args.clips for clip in clips_in(path)]
+    print(run(clips, make, progress=lambda name: print(name, file=sys.stderr)).to_json())
+    return 0
+
+
+def _sheet(args: argparse.Namespace) -> int:
+    from gatehouse_throw.contact import sheet
+
+    sheet(_shown(range(args.first, args.first + args.count)), args.out)
+    return 0
+
+
+def _shown(seeds: Iterable[int]) -> Iterator[int]:
+    """Yield seeds with a line of progress on standard error."""
+    every = list(seeds)
+    for n, seed in enumerate(every, start=1):
+        print(f"\r{n}/{len(every)}", end="", file=sys.stderr, flush=True)
+        yield seed
+    print(file=sys.stderr)
+
+
+_VERBS: Final = {
+    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
+}  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one step; returns 0 done, 2 misuse."""
+    args = _parser().parse_args(argv)
+    return _VERBS[args.verb](args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
