@@ -18,7 +18,7 @@ from gatehouse_config.devices import (
 from gatehouse_config.draft import Draft, Found, near
 from gatehouse_config.outputs import GasValve, Output
 from gatehouse_config.people_check import contact_faults, key_faults, secret_faults
-from gatehouse_config.profiles import GasProfile, IoProfile, LiftProfile, Profile
+from gatehouse_config.profiles import OWN_GAS_PROFILE, GasProfile, IoProfile, LiftProfile, Profile
 from gatehouse_config.yaml_source import Step
 
 
@@ -129,6 +129,11 @@ def _polling(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Found]:
             why = f"{len(profile.blocks)} reads, {profile.min_gap_ms} ms apart"
             wrong = f"{device.poll_ms} is faster than profile {profile.id} allows"
             yield ("devices", index, "poll_ms"), f"{wrong}: at least {profile.least_poll_ms} ({why})"
+        if device.keys and profile.id != OWN_GAS_PROFILE:
+            yield (
+                ("devices", index, "keys"),
+                f"a detector of profile {profile.id} has no keys; leave them out",
+            )
         for name, told in (("unit", profile.unit), ("decimals", profile.decimals)):
             stated = getattr(device, name)
             if told == "device" and stated is None:

@@ -17,6 +17,8 @@ from gatehouse_config.buses import Baud
 from gatehouse_config.fault import Fault
 from gatehouse_config.part import Id, Part
 
+OWN_GAS_PROFILE: Final = "gatehouse_gas_node"
+"""The profile of our own gas node, the only detector that has keys and takes updates over its bus."""
 MAX_PROFILE_BYTES: Final = 256 * 1024
 """The largest we ship has 4 KiB; more than this is not a profile."""
 MAX_BLOCK_REGISTERS: Final = 125

@@ -20,6 +20,7 @@ from ulid import ULID
 from gatehouse_config.buses import ModbusRtuBus
 from gatehouse_config.devices import GasDevice, LiftDevice
 from gatehouse_config.model import GatewayConfig
+from gatehouse_config.profiles import OWN_GAS_PROFILE
 from gatehouse_edge.drivers.node_update import (
     MAX_IMAGE_BYTES,
     NodeUpdateError,
@@ -38,7 +39,8 @@ MAX_ORDER_BYTES: Final = 4096
 _LINE_S: Final = 0.09
 """A piece takes the line for so long at most; an alarm register that falls due meanwhile waits no longer."""
 _FRAME_CHARS: Final = 12
-_OWN_GAS_PROFILE: Final = "gatehouse_gas_node"
+KEPT_RESULTS: Final = 100
+"""Older results are removed; the journal has them all."""
 
 
 class Order(Struct, frozen=True, kw_only=True):
@@ -177,7 +179,7 @@ def _check(config: GatewayConfig, device_id: str, image: bytes) -> GasDevice | L
         device = config.device(device_id)
     except KeyError:
         raise NodeUpdateError(f"there is no device '{device_id}' in the configuration") from None
-    if isinstance(device, GasDevice) and device.profile == _OWN_GAS_PROFILE:
+    if isinstance(device, GasDevice) and device.profile == OWN_GAS_PROFILE:
         kind = "gas"
     elif isinstance(device, LiftDevice) and device.node_id is not None:
         kind = "lift"
@@ -224,3 +226,5 @@ def _finish(path: Path, done: NodeUpdated) -> None:
     path.unlink()
     with contextlib.suppress(FileNotFoundError):
         path.with_suffix(".image").unlink()
+    for old in sorted(path.parent.glob("*.result"))[:-KEPT_RESULTS]:
+        old.unlink(missing_ok=True)

@@ -32,6 +32,7 @@ LAMP_MS = const(3000)
 STUCK_RETRY_MS = const(600_000)
 """A key that stays down (something lies on it) would wake at once and for ever: look every ten minutes, and say nothing, so that
 the supervision of the gateway notices within 18 h."""
+UNPROVISIONED_MS = const(600_000)
 _STUCK = b"stuck"
 _SHOUT_US = const(30_000)
 _WINDOW_US = const(100_000)
@@ -65,7 +66,9 @@ class Button:
         start = self.start
         start.announce()
         if start.identity.problem:
-            self._sleep(self.alive_every_ms)  # never said to be alive: its supervision will miss it
+            # Silent, so its supervision will miss it; and awake for a while, so that a bench finds its console.
+            self._wait(UNPROVISIONED_MS, lambda: False)
+            self._sleep(self.alive_every_ms)
             return
         is_down = self.key.value() == 0
         if is_down and machine.RTC().memory() == _STUCK:

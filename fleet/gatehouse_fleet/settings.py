@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -65,6 +66,24 @@ class DatabaseSettings(_Section):
     pool_size: Annotated[int, Field(ge=1, le=200)] = 10
 
 
+class OidcSettings(_Section):
+    """The organisation's own login (OpenID Connect); off where the section is absent."""
+
+    issuer: str = Field(max_length=512, description="as the provider calls itself; https")
+    client_id: str = Field(min_length=1, max_length=256)
+    client_secret_file: Path = Field(description="file with the client's secret, 0600")
+    own_url: str = Field(max_length=256, description="this server as browsers see it: https://fleet.example")
+    label: str = Field(default="统一身份认证", max_length=64, description="text of the button")
+
+    @model_validator(mode="after")
+    def _has_tls(self) -> Self:
+        for url in (self.issuer, self.own_url):
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+                raise ValueError(f"{url} must be https")
+        return self
+
+
 class RetentionSettings(_Section):
     """How long things are kept."""
 
@@ -98,6 +117,7 @@ class FleetSettings(_Section):
     database: DatabaseSettings = DatabaseSettings()
     retention: RetentionSettings = RetentionSettings()
     city: CitySettings = CitySettings()
+    oidc: OidcSettings | None = None
 
     @model_validator(mode="after")
     def _has_database_for_workers(self) -> Self:
@@ -125,7 +145,7 @@ def is_loopback(host: str) -> bool:
 
 
 def load(path: Path | None) -> FleetSettings:
-    """Read fleet.yaml; without a file the defaults stand. Relative folders count from the file's own folder.
+    """Read fleet.yaml; without a file the defaults stand. Relative paths count from the file's own folder.
 
     Raises:
         SettingsError: unreadable, not YAML, or wrong; every fault is named with its path.
@@ -146,4 +166,20 @@ def load(path: Path | None) -> FleetSettings:
             for item in error.errors()
         )
         raise SettingsError(f"{path}: {faults}") from error
-    return settings.model_copy(update={"directory": path.parent / settings.directory})
+    return _resolved(settings, path.parent)
+
+
+def _resolved(settings: FleetSettings, folder: Path) -> FleetSettings:
+    server, oidc = settings.server, settings.oidc
+    files = {
+        name: folder / file
+        for name in ("certificate_file", "private_key_file")
+        if (file := getattr(server, name)) is not None
+    }
+    return settings.model_copy(
+        update={
+            "directory": folder / settings.directory,
+            "server": server.model_copy(update=files),
+            "oidc": oidc and oidc.model_copy(update={"client_secret_file": folder / oidc.client_secret_file}),
+        }
+    )

@@ -22,13 +22,13 @@ import os
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from gatehouse_hil.city_arguments import add_city_arguments
 from gatehouse_hil.city_dialects import (
     FIRE_HEAD,
     FIRE_TAIL,
@@ -240,29 +240,22 @@ async def serve(args: argparse.Namespace) -> None:
                 tasks.create_task(server.serve_forever(), name=name)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what the platform can be told; also used by `gatehouse-bench city`."""
-    parser.add_argument("--store", type=Path, required=True, help="file of what was received")
-    parser.add_argument("--http", type=int, default=0, help="port of CloudEvents and one-hot (0: any)")
-    parser.add_argument("--text", type=int, default=0, help="port of #10#…#13# frames (0: any)")
-    parser.add_argument("--fire", type=int, default=0, help="port of GB/T 26875.3 (0: any)")
-    parser.add_argument("--mqtt", default="", help="HOST:PORT of a broker to take events from")
-    parser.add_argument("--topic", default="up/events", help="topic of events at that broker")
-    parser.add_argument("--type-field", default="cmd", help="field that names a text frame's kind")
-    parser.add_argument("--key-file", type=Path, help="shared key: unsigned messages are refused")
-
-
-def main(argv: list[str] | None = None) -> int:
+def run(args: argparse.Namespace) -> int:
     """Run the platform until Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="gatehouse_hil.city_platform", description="a simulated city platform"
-    )
-    add_arguments(parser)
     try:
-        asyncio.run(serve(parser.parse_args(argv)))
+        asyncio.run(serve(args))
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        prog="gatehouse_hil.city_platform", description="a simulated city platform"
+    )
+    add_city_arguments(parser)
+    return run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,10 @@ def main(argv: list[str] | None = None) -> int:
                 return _scenarios(as_json=args.json)
             case "play":
                 return asyncio.run(_play(args))
+            case "city":
+                from gatehouse_hil.city_platform import run
+
+                return run(args)
             case "estate":
                 from gatehouse_hil.stage import run_estate
 

@@ -35,7 +35,7 @@ from gatehouse_hil.radio.bus import PrivateBus
 from gatehouse_hil.radio.button import Button, Timing
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_hil.relay_board import RelayBoard
-from gatehouse_hil.simnode import is_available
+from gatehouse_hil.simnode import VmError, vm
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ class Estate:
         self.directory: Final = directory.absolute()
         self.console_port: Final = console_port
         self.with_camera: Final = with_camera
-        self.with_own_nodes: Final = is_available() if with_own_nodes is None else with_own_nodes
+        self.with_own_nodes: Final = _has_vm() if with_own_nodes is None else with_own_nodes
         wires = self.directory / "wires"
         self._stack = AsyncExitStack()
         self.line: Final = Line(baud=9600, directory=wires, name="gas")
@@ -132,7 +132,7 @@ class Estate:
             self._keys = self._make_keys()
             if not self.with_own_nodes:
                 _log.warning(
-                    "no Node.js here: lift-3-1, %s and beacon-1 are stand-ins in Python; there is no gas node of our own",
+                    "without the MicroPython VM lift-3-1, %s and beacon-1 are stand-ins in Python; there is no gas node of our own",
                     ", ".join(f"btn-3-2-{room}" for room in OWN_BUTTON_ROOMS),
                 )
             await self._start_modbus(stack)
@@ -466,6 +466,16 @@ class Estate:
                 ],
             },
         ]
+
+
+def _has_vm() -> bool:
+    """Whether nodes of our own can run here; fetches the VM when it is not there yet."""
+    try:
+        vm.prepare()
+    except VmError as error:
+        _log.warning("%s", error)
+        return False
+    return True
 
 
 def _flat(room: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from gatehouse_hil.bench.backend_local import (
     stations,
 )
 from gatehouse_hil.bench.fault import BenchError, Fault
+from gatehouse_hil.bench.raw_repl import open_port
 from gatehouse_hil.bench.rig import ScpiMeter, UsbHub, UsbRelay
 from gatehouse_hil.bench.station import Station
 from gatehouse_hil.bench.words import Lang, Words
@@ -216,3 +217,23 @@ def test_a_run_that_fails_on_a_busy_port_leaves_a_record_that_says_failed(
     [board] = ran.json["boards"]
     assert (ran.status, board["fault"], board["verdict"]) == (1, "port_busy", "failed")
     assert bench("record", "verify", "--directory", tmp_path, board["record"]).status == 0
+
+
+def test_a_port_that_comes_back_late_is_awaited(part: Any, tmp_path: Path) -> None:
+    back = part(lambda octets: octets)
+    path = tmp_path / "usb-late"
+    timer = threading.Timer(0.5, path.symlink_to, [back.port])
+    timer.start()
+    with open_port(str(path), timeout_s=5.0, patience_s=30.0) as device:
+        device.write(b"hello")
+        assert device.read(5) == b"hello"
+    timer.join()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_port_that_is_not_ours_says_which_group_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "tty"
+    path.touch(mode=0o000)
+    with pytest.raises(BenchError) as caught, open_port(str(path), patience_s=0.0):
+        pass
+    assert caught.value.fault is Fault.PORT_FORBIDDEN

@@ -227,6 +227,30 @@ def test_a_board_that_already_is_another_device_is_left_alone(
     assert {path: path.read_bytes() for path in before} == before
 
 
+def test_an_erased_board_that_this_bench_has_made_before_is_left_alone_too(
+    day: Any, bench: Callable[..., Any], tmp_path: Path
+) -> None:
+    rig = tmp_path / "rig.yaml"
+    rig.write_text(
+        "name: other\nbackend: simulated\nboards: [{name: erased, kind: beacon, mac: 02a0b1000001}]\n",
+        encoding="utf-8",
+    )
+    told = bench("flash", "--json", "--lang", "en", "--rig", rig, "--directory", day.directory)
+    [board] = told.json["boards"]
+    assert (board["fault"], told.status) == ("other_serial", 1)
+    assert "GHG-02A0B1000001" in board["sentence"]
+    assert (day.directory / "simulated/erased/flash.bin").read_bytes() == b""
+
+
+def test_a_soak_keeps_a_record_of_every_round(day: Any, bench: Callable[..., Any]) -> None:
+    common = ("--json", "--rig", day.rig, "--directory", day.directory)
+    before = bench("record", "history", "GHB-02A0B1000002", *common).json["records"]
+    told = bench("soak", "--rounds", "2", "--board", "good-button", *common)
+    assert told.json == {"ok": True, "rounds": 2, "failed": 0, "failures": []}
+    after = bench("record", "history", "GHB-02A0B1000002", *common).json["records"]
+    assert [each["number"] for each in after[len(before) :]] == [len(before) + 1, len(before) + 2]
+
+
 def test_a_calibration_with_an_expired_bottle_is_refused_before_the_valve_is_opened(
     day: Any, bench: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ CASES = [
     ("a key that is used twice", lambda d: d["devices"][3]["keys"][0].update(file="keys/lift-3-2.1.key"), "devices[3].keys[0].file", "already in use"),
     ("a key number twice", lambda d: d["devices"][3]["keys"].append({"id": 1, "file": "keys/spare.key"}), "devices[3].keys[1].id", "twice"),
     ("our lift node without keys", lambda d: d["devices"][2].pop("keys"), "devices[2].keys", "missing"),
+    ("keys for a detector that has none", lambda d: d["devices"][0].update(keys=[{"id": 1, "file": "keys/spare.key"}]), "devices[0].keys", "has no keys"),
     ("a camera without its sign", lambda d: d["devices"][6].update(sign_posted=False), "devices[6].sign_posted", "no camera without its sign"),
     ("a camera that says nothing of its sign", lambda d: d["devices"][6].pop("sign_posted"), "devices[6].sign_posted", "missing"),
     ("TLS off on the network", lambda d: d.update(console={"host": "192.0.2.1", "tls": "off"}), "console", "only on loopback"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,8 @@ from gatehouse_hil.node_build import NodeKind
 from gatehouse_hil.simnode import Cut, SimNode
 from gatehouse_wire import node_update as wire
 
-FULL = os.environ.get("GATEHOUSE_ROUNDS") == "full"
+LONG_S = 1600
+"""Time limit; a fifth of the rounds takes far less."""
 HERE = Path(__file__).parent
 
 
@@ -49,7 +49,7 @@ async def results_in_the_vm(tmp_path: Path, plan: dict[str, int]) -> dict[str, d
         await node.power_on()
         await node.until(
             lambda one: any('"end"' in line or "Error" in line for line in one.log),
-            timeout_s=100 if not FULL else 1500,
+            timeout_s=LONG_S - 100,
         )
         for line in node.log:
             if line.startswith("CUTS "):
@@ -59,12 +59,12 @@ async def results_in_the_vm(tmp_path: Path, plan: dict[str, int]) -> dict[str, d
     return found
 
 
-@pytest.mark.timeout(1600 if FULL else 120)
+@pytest.mark.timeout(LONG_S)
 async def test_no_cut_in_memory_breaks_an_update_a_counter_or_the_event_ring(tmp_path: Path, rounds) -> None:
     """Every write of the update of the real gas image (a fifth of them by default), 1000 cuts of counter and ring."""
-    found = await results_in_the_vm(tmp_path, {"cuts": rounds(1000), "every": 1 if FULL else 5})
+    found = await results_in_the_vm(tmp_path, {"cuts": rounds(1000), "every": 5 // rounds(5)})
     assert found["updates"]["bad"] == [], found["updates"]
-    assert found["updates"]["points"] >= found["updates"]["total"] // (1 if FULL else 5)
+    assert found["updates"]["points"] >= found["updates"]["total"] // (5 // rounds(5))
     assert min(found["updates"]["ends"].values()) > 0
     for stride in (1, 20):
         assert found[f"counters {stride}"]["twice"] == []
@@ -141,16 +141,15 @@ WRITES = 12
 two, boot state switched, first start counted, confirmed: the flash writes of an update from offer to confirmation."""
 
 
-def points() -> list[tuple[int, Cut]]:
-    everywhere = [(n, how) for n in range(1, WRITES + 1) for how in Cut]
-    return everywhere if FULL else everywhere[::5]
+def points(step: int) -> list[tuple[int, Cut]]:
+    return [(n, how) for n in range(1, WRITES + 1) for how in Cut][::step]
 
 
-@pytest.mark.timeout(900 if FULL else 120)
-async def test_a_node_cut_off_while_updating_starts_a_known_slot(tmp_path: Path) -> None:
+@pytest.mark.timeout(LONG_S)
+async def test_a_node_cut_off_while_updating_starts_a_known_slot(tmp_path: Path, rounds) -> None:
     image = small_image()
     found: list[str] = []
-    for number, (n, how) in enumerate(points()):
+    for number, (n, how) in enumerate(points(5 // rounds(5))):
         directory = tmp_path / str(number)
         older = directory / "flash" / "b"
         older.mkdir(parents=True)
@@ -176,7 +175,7 @@ async def test_a_node_cut_off_while_updating_starts_a_known_slot(tmp_path: Path)
     assert set(found) == {"a", "b"}
 
 
-@pytest.mark.timeout(1200 if FULL else 120)
+@pytest.mark.timeout(LONG_S)
 async def test_a_buttons_counter_never_repeats_over_real_power_cuts(tmp_path: Path, rounds) -> None:
     """Whole processes killed in their NVS write; the in-memory test above does the thousand."""
     flash = tmp_path / "flash"

@@ -1,5 +1,5 @@
 """Runs inside the MicroPython VM: the firmware's pure modules at their edges. One line per check; test_modules.py reads them."""
-# ruff: noqa: UP031, T201, PTH123, PERF401  # MicroPython subset; its console is the result
+# ruff: noqa: UP031, T201  # MicroPython subset; its console is the result
 
 import sys
 

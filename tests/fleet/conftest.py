@@ -115,12 +115,15 @@ def live_server(tmp_path: Path) -> Callable[..., AbstractAsyncContextManager[Liv
     """`async with live_server() as server:` runs a worker; keyword arguments are `ServerSettings`."""
 
     @contextlib.asynccontextmanager
-    async def live(database_url: str = "sqlite:///fleet.db", **server: object) -> AsyncIterator[LiveServer]:
+    async def live(
+        database_url: str = "sqlite:///fleet.db", *, oidc: object = None, **server: object
+    ) -> AsyncIterator[LiveServer]:
         settings = FleetSettings.model_validate(
             {
                 "directory": tmp_path / "fleet",
                 "server": {"port": 0} | server,
                 "database": {"url": database_url},
+                "oidc": oidc,
             }
         )
         clock = SetClock(SystemClock().now())  # OpenSSL goes by the machine's clock

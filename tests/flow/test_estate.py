@@ -32,6 +32,14 @@ async def test_a_leak_raises_low_and_high_sounds_the_siren_and_closes_the_valve(
     await site.until(lambda: site.estate.board.coils[SIREN] == 1 and site.estate.board.coils[LAMP] == 1)
 
 
+async def test_our_own_detector_raises_the_same_alarms(site: Site) -> None:
+    if not site.estate.gas_nodes:
+        pytest.skip("no MicroPython VM here: the estate has no detector of our own")
+    await site.play("leak", "gas-3-2-801")
+    await site.has_raised("gas-3-2-801", "gas.low_alarm")
+    await site.has_raised("gas-3-2-801", "gas.high_alarm")
+
+
 async def test_a_help_call_is_on_disk_and_the_button_has_its_receipt(site: Site) -> None:
     await site.play("sos", "btn-3-2-101")
     await site.has_raised("btn-3-2-101", "sos.pressed")

@@ -41,6 +41,8 @@ class Thing:
                 print("done")
             else:
                 pass
+        while True:
+            break
         try:
             raise ValueError
         except ValueError:

@@ -54,7 +54,8 @@ def create_app(
         link: how the way to the fleet is; None: there is none.
     """
     shared = SharedReader(reader)
-    stream = Stream(desk, shared.position, clock, residents_of(config))
+    seen = link or Link(clock, is_configured=False).view
+    stream = Stream(desk, shared.position, clock, residents_of(config), seen)
     registry = registry or CollectorRegistry()
     state = ConsoleState(
         desk=desk,
@@ -68,7 +69,7 @@ def create_app(
         has_tls=config.console.tls != "off",
         gateway_id=config.gateway.id,
         estate=config.site.estate,
-        link=link or Link(clock, is_configured=False).view,
+        link=seen,
     )
     measure(registry, state)
     app = FastAPI(title="Gatehouse console", version="1", docs_url=None, redoc_url=None)

@@ -149,7 +149,7 @@ async def metrics(request: Request) -> Response:
 
 def _beat(request: Request) -> dict[str, Any]:
     state = console_of(request)
-    return views.beat(state.clock.now(), is_storage_failing=state.desk.is_storage_failing)
+    return views.beat(state.clock.now(), is_storage_failing=state.desk.is_storage_failing, link=state.link())
 
 
 def _entry(entry: Entry) -> dict[str, Any]:

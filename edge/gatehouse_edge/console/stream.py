@@ -31,6 +31,7 @@ from gatehouse_edge.console import views
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.views import Row, Viewpoint
 from gatehouse_edge.ledger import DeviceView
+from gatehouse_edge.uplink.link import LinkView
 from gatehouse_journal import JournalError
 
 _log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ class Stream:
         heads: Callable[[], Awaitable[Position]],
         clock: Clock,
         residents: Mapping[str, Resident],
+        link: Callable[[], LinkView],
     ) -> None:
         self.resyncs = 0
         """Pages that lagged and got a snapshot."""
@@ -105,6 +107,7 @@ class Stream:
         self._desk: Final = desk
         self._heads: Final = heads
         self._clock: Final = clock
+        self._link: Final = link
         self.residents = residents
         self._clients: Final[set[Client]] = set()
         self._remembered: Final[deque[_Change]] = deque(maxlen=REMEMBERED)
@@ -268,7 +271,9 @@ class Stream:
         return _event("snapshot", self.snapshot(is_clear=client.is_clear), position)
 
     def _beat(self) -> Row:
-        return views.beat(self._clock.now(), is_storage_failing=self._desk.is_storage_failing)
+        return views.beat(
+            self._clock.now(), is_storage_failing=self._desk.is_storage_failing, link=self._link()
+        )
 
 
 def _event(name: str, data: Row, event_id: str | None = None) -> bytes:

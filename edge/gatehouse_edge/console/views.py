@@ -27,6 +27,7 @@ from gatehouse_edge.reading import (
     InputReading,
     LiftReading,
 )
+from gatehouse_edge.uplink.link import LinkView
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import Kind, Label
@@ -177,14 +178,15 @@ def valve(output_id: str, state: Valve) -> Row:
     return {"id": output_id, **msgspec.to_builtins(state)}
 
 
-def beat(now: Now, *, is_storage_failing: bool) -> Row:
-    """Return what every beat says: the gateway's own time and whether it is believed."""
+def beat(now: Now, *, is_storage_failing: bool, link: LinkView) -> Row:
+    """Return what every beat says: the gateway's own time, whether it is believed, and how the way to the fleet is."""
     return {
         "at": now.wall.isoformat(),
         "utc_offset_s": int((now.wall.astimezone().utcoffset() or _ZERO).total_seconds()),
         "service_s": now.service_s,
         "clock": msgspec.to_builtins(now.clock),
         "is_storage_failing": is_storage_failing,
+        "fleet": {"state": link.state, "label": msgspec.to_builtins(link.label), "queued": link.queued_alarm},
     }
 
 

@@ -25,6 +25,7 @@ CONFIRM_LIMIT_S: Final = 600.0
 WAIT_S: Final = 2.0
 """Between two questions while nothing else is to be done but wait."""
 RETRY_S: Final = 0.3
+"""After a lost answer; doubled for each further one, up to `WAIT_S`: a silent node must not take its neighbours' line."""
 MAX_IMAGE_BYTES: Final = wire.HEAD_BYTES + wire.MAX_BODY
 _TOO_MANY: Final = 8
 """The node refuses the same chunk so often only when flash or wire is broken."""
@@ -128,6 +129,7 @@ class Transfer:
         self._heard_s: float | None = None
         self._finished_s: float | None = None
         self._complaints = 0
+        self._misses = 0
 
     def request(self, now_s: float) -> bytes | None:
         """Return the next request, None when it is over or not yet time."""
@@ -155,8 +157,11 @@ class Transfer:
 
     def miss(self, now_s: float, why: str) -> None:
         """No believable answer came to the last request."""
-        self.due_s = now_s + (WAIT_S if self._step is _Step.WAIT else RETRY_S)
-        if now_s - (self._heard_s or now_s) >= SILENCE_LIMIT_S:
+        self._misses += 1
+        self.due_s = now_s + (
+            WAIT_S if self._step is _Step.WAIT else min(WAIT_S, RETRY_S * 2 ** min(self._misses - 1, 8))
+        )
+        if self._heard_s is not None and now_s - self._heard_s >= SILENCE_LIMIT_S:
             self._end(Result.FAILED, f"no answer for {SILENCE_LIMIT_S:.0f} s: {why}")
 
     def take(self, data: bytes, now_s: float) -> None:
@@ -166,7 +171,7 @@ class Transfer:
         except WireError as error:
             self.miss(now_s, str(error))
             return
-        self._heard_s, self._last = now_s, answer
+        self._heard_s, self._last, self._misses = now_s, answer, 0
         match self._step:
             case _Step.ASK:
                 self._first = answer

@@ -15,6 +15,8 @@ from gatehouse_edge.uplink.errors import NotEnrolledError, RefusedError, UplinkE
 from gatehouse_events.states import Label
 
 _MAX_WHY: Final = 120
+_FAILING: Final = 500
+"""From here on HTTP says that the server, or a proxy on the way to it, fails."""
 
 
 class LinkState(StrEnum):
@@ -112,8 +114,8 @@ class Link:
                 state = LinkState.NOT_ENROLLED
             case RefusedError() if error.is_of_identity:
                 state = LinkState.REFUSED
-            case RefusedError():
-                return  # it answers: busy, or this one thing is not to its liking
+            case RefusedError() if error.status < _FAILING or error.reason == "busy":
+                return  # it answers: this one thing is not to its liking, or it asks for patience
             case _:
                 state = LinkState.DOWN
         self._enter(state, "".join(c if c.isprintable() else " " for c in str(error))[:_MAX_WHY])

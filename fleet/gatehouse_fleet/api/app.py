@@ -16,6 +16,8 @@ from gatehouse_fleet.api import (
     coverage,
     enrolment,
     gateways,
+    health,
+    oidc,
     org,
     people,
     stream,
@@ -35,6 +37,7 @@ from gatehouse_fleet.services import Services
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
+    oidc.router,
     users.router,
     org.router,
     enrolment.router,
@@ -43,6 +46,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     gateways.router,
     coverage.router,
     audit.router,
+    health.router,
     alarms.router,
     stream.router,
     city_api.router,

@@ -57,11 +57,13 @@ from gatehouse_fleet.store.schema.alarms import alarm
 _log = logging.getLogger(__name__)
 LOOK_EVERY_S: Final = 5.0
 """A wake that was lost costs this much."""
+_SLOW_LOOK_S: Final = 1.0
+"""Switches, lease and wanted retries are looked at this often, not at every alarm."""
 _READ_AT_ONCE: Final = 200
 _COMMIT_AT: Final = 20
 """Receipts of a backlog that are committed together; of live alarms each is committed at once."""
-_STORIES: Final = 2000
-"""Gateways whose card and clock are kept in memory for one target."""
+_PAGES: Final = 2000
+"""Gateways whose place, card and clock are kept in memory for one target."""
 _OVER: Final = frozenset({"cleared", "false_alarm"})
 
 
@@ -74,6 +76,14 @@ class Wait(Struct, frozen=True, kw_only=True):  # its patience counts
     """On the monotonic clock."""
     accepted_before: int
     """What the target had accepted in all when this event failed first."""
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Where the reading of one gateway's journal goes on."""
+
+    at: Mark
+    story: Story
+    node_path: str
 
 
 class Courier:
@@ -104,7 +114,7 @@ class Courier:
         self._topic: Final = f"city:{target.id}"
         self._reach: Final = Patience(target.retry, dice)
         self._waits: Final[dict[int, Wait]] = {}
-        self._stories: Final[dict[int, tuple[Mark, Story]]] = {}
+        self._pages: Final[dict[int, Page]] = {}
         self._refusals = 0
         self._trouble: str | None = None
         self._is_lost = False
@@ -125,7 +135,7 @@ class Courier:
                     extra={"target": self.target.id, "fault": str(faults.exceptions[0])[:200]},
                 )
                 pause_s = self._reach.next_s()
-                self._stories.clear()
+                self._pages.clear()
             await asyncio.sleep(pause_s)
 
     async def _deliver(self, held: Lease) -> float:
@@ -175,16 +185,20 @@ class Courier:
     async def _dispatch(
         self, session: Session, queue: asyncio.Queue[int | None], busy: set[int], held: Lease
     ) -> None:
+        looked_s = -_SLOW_LOOK_S
         while not self._is_lost:
             seen = self._wake.count(self._topic)
-            if not await self._is_running():
-                return
-            await held.check()
+            now_s = self._clock.elapsed_s()
+            if now_s - looked_s >= min(_SLOW_LOOK_S, self._look_every_s):
+                looked_s = now_s
+                if not await self._is_running():
+                    return
+                await held.check()
+                await self._retry_parked(session, busy)
             for gateway_no in await self._news():
                 if gateway_no not in busy:
                     busy.add(gateway_no)
                     queue.put_nowait(gateway_no)
-            await self._retry_parked(session, busy)
             await self._wake.wait(self._topic, seen, timeout_s=self._pause_s())
 
     async def _forward_wakes(self) -> None:
@@ -216,34 +230,38 @@ class Courier:
     async def _gateway(self, session: Session, gateway_no: int) -> None:
         """Tell what one gateway has to tell: what was read at once, then the next in the queue has its turn."""
         async with self._store.read() as db:
-            seen = await mark_of(db, self.target.reader, gateway_no, Lane.ALARM)
-            story = await self._story(db, gateway_no, seen)
-            entries = await entries_after(db, gateway_no, Lane.ALARM, seen, limit=_READ_AT_ONCE)
-        round_ = _Round(seen)
+            page = self._pages.pop(gateway_no, None) or await self._open_page(db, gateway_no)
+            entries = await entries_after(db, gateway_no, Lane.ALARM, page.at, limit=_READ_AT_ONCE)
+        round_ = _Round(page.at)
         for stored in entries:
             if self._is_stopped or self._is_lost:
                 break
-            told = story.next(stored)
+            told = page.story.next(stored)
             if told is not None and not await self._tell(session, gateway_no, told, round_):
                 break
             round_.step(stored)
             if len(round_.delivered) >= _COMMIT_AT:
-                await self._commit(gateway_no, round_)
+                await self._commit(gateway_no, round_, page.node_path)
                 round_ = _Round(round_.at)
         else:
-            self._keep_story(gateway_no, round_.at, story)
-        await self._commit(gateway_no, round_)
+            await self._commit(gateway_no, round_, page.node_path)
+            self._keep_page(gateway_no, msgspec.structs.replace(page, at=round_.at))
+            return
+        await self._commit(gateway_no, round_, page.node_path)
 
-    async def _story(self, db: AsyncConnection, gateway_no: int, at: Mark) -> Story:
-        kept = self._stories.pop(gateway_no, None)
-        if kept is not None and kept[0] == at:
-            return kept[1]
-        return await Story.begin(db, gateway_no, at)
+    async def _open_page(self, db: AsyncConnection, gateway_no: int) -> Page:
+        at = await mark_of(db, self.target.reader, gateway_no, Lane.ALARM)
+        source = await source_of(db, gateway_no)
+        return Page(
+            at=at,
+            story=await Story.begin(db, gateway_no, at),
+            node_path="" if source is None else source.node_path,
+        )
 
-    def _keep_story(self, gateway_no: int, at: Mark, story: Story) -> None:
-        while len(self._stories) >= _STORIES:
-            del self._stories[next(iter(self._stories))]
-        self._stories[gateway_no] = (at, story)
+    def _keep_page(self, gateway_no: int, page: Page) -> None:
+        while len(self._pages) >= _PAGES:
+            del self._pages[next(iter(self._pages))]
+        self._pages[gateway_no] = page
 
     async def _tell(self, session: Session, gateway_no: int, told: Told, round_: _Round) -> bool:
         """Tell one event and note what became of it; False: not now, nor anything behind it."""
@@ -330,7 +348,7 @@ class Courier:
             others.add(event.data.code)
         return tuple(sorted(others))
 
-    async def _commit(self, gateway_no: int, round_: _Round) -> None:
+    async def _commit(self, gateway_no: int, round_: _Round, node_path: str) -> None:
         if round_.at == round_.seen:
             return
         now = self._clock.now()
@@ -345,7 +363,7 @@ class Courier:
         async with self._store.begin() as db:
             issued = await settling.write(db, settled, now=now)
             await progress.move(db, self.target.reader, gateway_no, seen=round_.seen, to=round_.at)
-            await self._publish(db, gateway_no, round_)
+            await self._publish(db, node_path, round_)
         if round_.delivered or round_.parked:
             self._wake.notify(FEED_TOPIC)
         self._wake_gateways(issued)
@@ -359,19 +377,14 @@ class Courier:
                 },
             )
 
-    async def _publish(self, db: AsyncConnection, gateway_no: int, round_: _Round) -> None:
-        if not (round_.delivered or round_.parked):
-            return
-        source = await source_of(db, gateway_no)
-        if source is None:
-            return
+    async def _publish(self, db: AsyncConnection, node_path: str, round_: _Round) -> None:
         told = [(one.subject, "received") for one in round_.delivered]
         told += [(one.subject, "parked") for one in round_.parked]
         items = [
             FeedItem(
                 topic=FeedTopic.CITY,
                 subject=subject.alarm_id or subject.event_id,
-                node_path=source.node_path,
+                node_path=node_path,
                 body=canonical({"target": self.target.id, "event_id": subject.event_id, "leg": leg}).decode(),
             )
             for subject, leg in told

@@ -90,16 +90,12 @@ async def write(db: AsyncConnection, settled: Settled, *, now: datetime) -> list
 
     What is written already stays as it was: a second receipt for one event changes nothing.
     """
-    for parked in settled.parked:
-        await _insert(db, city_parked, _parked_row(settled, parked, now))
-    for delivered in settled.delivered:
-        await _insert(db, city_receipt, _receipt_row(settled, delivered))
-    issued = []
-    for delivered in _newest_of_each_alarm(settled.delivered):
-        order = await _tell_gateway(db, settled, delivered, now)
-        if order is not None:
-            issued.append(order)
-    return issued
+    await _insert(db, city_parked, [_parked_row(settled, parked, now) for parked in settled.parked])
+    await _insert(db, city_receipt, [_receipt_row(settled, delivered) for delivered in settled.delivered])
+    return [
+        await _tell_gateway(db, settled, one, through, now)
+        for one, through in await _worth_telling(db, settled)
+    ]
 
 
 async def forget(db: AsyncConnection, *, before: datetime) -> int:
@@ -109,26 +105,42 @@ async def forget(db: AsyncConnection, *, before: datetime) -> int:
     return old_receipts.rowcount + old_parked.rowcount
 
 
+async def _worth_telling(db: AsyncConnection, settled: Settled) -> list[tuple[Delivered, int]]:
+    """Return the receipts the gateway is told one by one, each with what it may take as received up to there.
+
+    One that says "everything up to here" speaks for all before it; those behind a parked event speak for themselves.
+    """
+    known = [one for one in settled.delivered if is_id(one.subject.alarm_id)]
+    worth: list[tuple[Delivered, int]] = []
+    for epoch in dict.fromkeys(one.subject.epoch for one in known):
+        own = [one for one in known if one.subject.epoch == epoch]
+        through = settled.through.get(epoch, own[-1].subject.mark.seq)
+        first_open = await _first_parked(db, settled, epoch)
+        if first_open is not None:
+            # The gateway may forget what is received: never past an event that still waits for a person here.
+            through = min(through, first_open - 1)
+        if through < 1:
+            continue
+        spoken_for = [one for one in own if one.subject.mark.seq <= through]
+        worth += [(one, through) for one in (*spoken_for[-1:], *own[len(spoken_for) :])]
+    return worth
+
+
+async def _first_parked(db: AsyncConnection, settled: Settled, epoch: str) -> int | None:
+    query = select(func.min(city_parked.c.seq)).where(
+        city_parked.c.target == settled.target,
+        city_parked.c.gateway_no == settled.gateway_no,
+        city_parked.c.epoch == epoch,
+        city_parked.c.resolved_at.is_(None),
+    )
+    first: int | None = (await db.execute(query)).scalar_one_or_none()
+    return first
+
+
 async def _tell_gateway(
-    db: AsyncConnection, settled: Settled, delivered: Delivered, now: datetime
-) -> IssuedOrder | None:
+    db: AsyncConnection, settled: Settled, delivered: Delivered, through: int, now: datetime
+) -> IssuedOrder:
     subject = delivered.subject
-    first_open = (
-        await db.execute(
-            select(func.min(city_parked.c.seq)).where(
-                city_parked.c.target == settled.target,
-                city_parked.c.gateway_no == settled.gateway_no,
-                city_parked.c.epoch == subject.epoch,
-                city_parked.c.resolved_at.is_(None),
-            )
-        )
-    ).scalar_one_or_none()
-    through = settled.through.get(subject.epoch, subject.mark.seq)
-    if first_open is not None:
-        # The gateway may forget what is received: never past an event that still waits for a person here.
-        through = min(through, first_open - 1)
-    if through < 1 or not is_id(subject.alarm_id):
-        return None
     receipt = CityReceipt(
         alarm=AlarmSeen(alarm_id=subject.alarm_id, seq=subject.alarm_seq),
         target=settled.target,
@@ -140,13 +152,6 @@ async def _tell_gateway(
     return await issue(
         db, settled.gateway_no, receipt, issuer=issuer, expires_at=now + RECEIPT_GOOD_FOR, now=now
     )
-
-
-def _newest_of_each_alarm(delivered: Sequence[Delivered]) -> list[Delivered]:
-    newest: dict[str, Delivered] = {}
-    for one in delivered:
-        newest[one.subject.alarm_id] = one
-    return list(newest.values())
 
 
 def _subject_row(settled: Settled, subject: Subject) -> dict[str, Any]:
@@ -184,6 +189,7 @@ def _parked_row(settled: Settled, parked: Parked, now: datetime) -> dict[str, An
     }
 
 
-async def _insert(db: AsyncConnection, table: Table, row: dict[str, Any]) -> None:
-    dialect = postgresql if db.dialect.name == "postgresql" else sqlite
-    await db.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
+async def _insert(db: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        dialect = postgresql if db.dialect.name == "postgresql" else sqlite
+        await db.execute(dialect.insert(table).on_conflict_do_nothing(), rows)

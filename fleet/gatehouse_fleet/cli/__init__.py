@@ -8,7 +8,19 @@ import sys
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from gatehouse_fleet.cli import audit, ca, case, city, gateway, migrate, org, serve, user
+from gatehouse_fleet.cli import (
+    audit,
+    backup,
+    ca,
+    case,
+    city,
+    gateway,
+    migrate,
+    org,
+    restore,
+    serve,
+    user,
+)
 from gatehouse_fleet.cli.output import Output
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.settings import load
@@ -30,7 +42,7 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, user, gateway, org, case, city, ca, audit, migrate)
+COMMANDS: Final = (serve, user, gateway, org, case, city, backup, restore, ca, audit, migrate)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 

@@ -66,6 +66,10 @@ class Orders:
 
         return app
 
+    async def catch_up(self) -> None:
+        """Take every outcome that is there, once; `run` does it for ever."""
+        await self._follower.catch_up()
+
     async def run(self) -> None:
         """Take outcomes until cancelled."""
         await self._follower.run()

@@ -22,13 +22,21 @@ EXTENSION: Final = "tls"
 CERT_KEY: Final = "client_cert_der"
 
 
+HEADERS_WITHIN_S: Final = 15.0
+"""uvicorn itself waits for ever for the first byte and for the last header; ten thousand such connections are cheap to hold open."""
+
+
 class TlsProtocol(HttpToolsProtocol):
     """Adds `scope["extensions"]["tls"]["client_cert_der"]`: bytes, or None without a client certificate."""
+
+    headers_within_s: float = HEADERS_WITHIN_S
+    _patience: asyncio.TimerHandle | None = None
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Remember the certificate of this connection."""
         super().connection_made(transport)
+        self._be_patient()
         tls = transport.get_extra_info("ssl_object")
         der = tls.getpeercert(binary_form=True) if tls is not None else None
         inner = self.app
@@ -38,6 +46,33 @@ class TlsProtocol(HttpToolsProtocol):
             await inner(scope, receive, send)
 
         self.app = with_certificate
+
+    @override
+    def on_message_begin(self) -> None:
+        """A request has begun: its headers must follow soon."""
+        super().on_message_begin()
+        self._be_patient()
+
+    @override
+    def on_headers_complete(self) -> None:
+        """Whoever has said what is wanted is no slow loris; bodies have bounds of their own."""
+        self._calm_down()
+        super().on_headers_complete()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer."""
+        self._calm_down()
+        super().connection_lost(exc)
+
+    def _be_patient(self) -> None:
+        self._calm_down()
+        self._patience = self.loop.call_later(self.headers_within_s, self.transport.abort)
+
+    def _calm_down(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
 
 
 def server_context(

@@ -14,6 +14,7 @@ from gatehouse_fleet.pki.authority import GATEWAY_LIFE, RENEW_AFTER
 from gatehouse_fleet.pki.identity import expiries
 from gatehouse_fleet.registry.measuring import SAMPLE_EVERY_S, sample
 from gatehouse_fleet.services import Services
+from gatehouse_fleet.store.schema.cases import occurrence
 from gatehouse_fleet.store.schema.gateways import enrolment_code
 from gatehouse_fleet.store.schema.people import session
 
@@ -21,6 +22,8 @@ EVERY_S: Final = 3600.0
 _LATE: Final = (GATEWAY_LIFE - RENEW_AFTER) / 2
 """A certificate in its last five days: its gateway should have asked five days ago."""
 _MAX_NAMED: Final = 20
+_OCCURRENCES: Final = timedelta(days=32)
+"""How often a cause came is asked for at most 31 days back (`cases.policy.Prevention`)."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ async def clean(services: Services) -> None:
         await db.execute(
             delete(enrolment_code).where(enrolment_code.c.expires_at < now - audit.MIN_RETENTION)
         )
+        await db.execute(delete(occurrence).where(occurrence.c.at < now - _OCCURRENCES))
         gone = await audit.prune(db, before=now - timedelta(days=days), now=now)
     if gone:
         _log.info("%d audit entries older than %d days went", gone, days)

@@ -16,11 +16,14 @@ from gatehouse_events.fleet_api import KEEP_ALIVE_S
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.pki.authority import Authority
 from gatehouse_fleet.pki.tls import TlsProtocol, server_context
+from gatehouse_fleet.server.ending import Ending
 from gatehouse_fleet.services import Services
 
 _BACKLOG: Final = 1024
-_GRACE_S: Final = 3
-"""Requests under way get this long at the end; streams are cut."""
+_ANSWER_S: Final = 1.0
+"""Requests under way get this long to be answered; then streams and long polls are ended."""
+_GRACE_S: Final = 2
+"""What is still there then is cut."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,10 +75,11 @@ class Listener:
 
     def __init__(self, app: ASGIApp, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
         self._sock: Final = sock
+        self._ending: Final = Ending(app)
         self._tls: Final = tls
         self._server: Final = uvicorn.Server(
             uvicorn.Config(
-                app,
+                self._ending,
                 http=TlsProtocol,
                 ws="none",
                 loop="none",
@@ -111,4 +115,5 @@ class Listener:
         try:
             await server.main_loop()
         finally:
+            asyncio.get_running_loop().call_later(_ANSWER_S, self._ending.end)
             await server.shutdown(sockets=[self._sock])

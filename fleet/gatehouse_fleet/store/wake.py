@@ -58,6 +58,20 @@ class Wake:
         """Return a mark to pass to `wait`; take it BEFORE looking into the database."""
         return self._counts[topic]
 
+    def waiter(self, topic: str) -> asyncio.Future[None]:
+        """Return a future that the next notification of `topic` ends: for tens of thousands who wait; `forget` it afterwards."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[topic].add(waiter)
+        return waiter
+
+    def forget(self, topic: str, waiter: asyncio.Future[None]) -> None:
+        """Take back what `waiter` gave."""
+        known = self._waiting.get(topic)
+        if known is not None:
+            known.discard(waiter)
+            if not known:
+                del self._waiting[topic]
+
     async def wait(self, topic: str, seen: int, *, timeout_s: float) -> bool:
         """Wait until `topic` was notified after `seen`; False when `timeout_s` passed without."""
         if self._counts[topic] != seen:

@@ -93,6 +93,15 @@ class Archive:
         check_history(records)
         return records
 
+    def made_of(self, mac: str) -> tuple[str, ...]:
+        """Return the serial numbers under which the board with this MAC has been given a key on this bench."""
+        return tuple(
+            serial
+            for serial in self.serials()
+            if serial.endswith(f"-{mac.upper()}")
+            and any(self._verified(file).record.key_check for file in self._files(serial))
+        )
+
     def serials(self) -> tuple[str, ...]:
         """Return the folders there are, by name."""
         return tuple(sorted(path.name for path in (self._directory / "records").glob("*") if path.is_dir()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gatehouse_hil.bench.words import Lang, Words
+from gatehouse_hil.city_arguments import add_city_arguments
 
 ESTATE_DIRECTORY: Final = Path("var/estate")
 BENCH_DIRECTORY: Final = Path("var/bench")
@@ -105,6 +106,9 @@ def _estate(verbs: argparse._SubParsersAction[argparse.ArgumentParser], words: W
     estate.add_argument("--no-fleet", action="store_true", help=words("help.no_fleet"))
     estate.add_argument("--communities", type=int, default=20, help=words("help.communities"))
     _lang(estate, words)
+    city = _verb(verbs, "city", words)
+    _lang(city, words)
+    add_city_arguments(city)
     scenarios = _verb(verbs, "scenarios", words)
     _lang(scenarios, words)
     scenarios.add_argument("--json", action="store_true", help=words("help.json"))

@@ -41,6 +41,7 @@ class Fault(StrEnum):
     # The rig.
     PORT_BUSY = "port_busy"
     PORT_GONE = "port_gone"
+    PORT_FORBIDDEN = "port_forbidden"
     POWER_STAYS_ON = "power_stays_on"
     RIG_BROKEN = "rig_broken"
     INSTRUMENT_SILENT = "instrument_silent"

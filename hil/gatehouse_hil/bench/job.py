@@ -82,6 +82,8 @@ class Job:
     labels: Path
     register: Callable[[provision.Registration], None]
     """Hands a new device to the fleet's outbox."""
+    made_before: Callable[[str], tuple[str, ...]]
+    """Serial numbers under which this bench has already given a board with that MAC a key."""
     seen: Identity | None = None
     """What the board last said of itself, also when it was refused."""
     identity: Identity | None = None
@@ -164,23 +166,15 @@ class Job:
             if error.fault not in (Fault.NO_ANSWER, Fault.NODE_REFUSED) or self.order.runtime is None:
                 raise
             return
-        identity.check_board(seen, self.station.expects)
-        serial = serial_number(self.station.kind, seen.mac)
-        identity.check_role(
-            seen, kind=self.station.kind, serial=serial, may_change=self.order.may_change_role
-        )
-        self.identity = seen
+        self._accept(seen)
 
     async def _write_runtime(self, runtime: Path) -> None:
         content = runtime.read_bytes()
         image = check_image(content, self.station)
         async with power.loader(self.station) as options:
             chip = await esptool_cli.read_chip(self.station, options)
-            seen = self.seen = Identity(state=BoardState.LOADER, chip=chip.chip, mac=chip.mac)
-            identity.check_board(seen, self.station.expects)
-            if self.identity is not None:
-                identity.check_same(self.identity, seen)
-            self.identity = seen
+            seen = Identity(state=BoardState.LOADER, chip=chip.chip, mac=chip.mac)
+            self._accept(seen)
             await esptool_cli.write_runtime(
                 self.station, options, runtime, on_progress=lambda share: self._advance(0.6 * share)
             )
@@ -299,9 +293,11 @@ class Job:
         if self.identity is not None:
             identity.check_same(self.identity, seen)
         serial = serial_number(self.station.kind, seen.mac)
-        identity.check_role(
-            seen, kind=self.station.kind, serial=serial, may_change=self.order.may_change_role
-        )
+        may_change = self.order.may_change_role
+        identity.check_role(seen, kind=self.station.kind, serial=serial, may_change=may_change)
+        others = [other for other in self.made_before(seen.mac) if other != serial]
+        if others and not may_change:  # an erased board says nothing of what it was
+            raise BenchError(Fault.OTHER_SERIAL, found=others[0], wanted=serial)
         self.identity = seen
 
     async def _known(self) -> Identity:

@@ -102,7 +102,7 @@ async def loader(station: Station) -> AsyncIterator[tuple[str, ...]]:
 def _answers(port: str) -> bool:
     """Whether anybody at `port` says a byte to a Ctrl-C or to a loader's sync. A port that is gone is a board that is off."""
     try:
-        with open_port(port) as device:
+        with open_port(port, patience_s=0.0) as device:
             device.reset_input_buffer()
             device.write(
                 b"\r\x03\r\xc0\x00\x08\x24\x00\x00\x00\x00\x00\x07\x07\x12\x20" + b"U" * 32 + b"\xc0"

@@ -23,6 +23,9 @@ BAUD: Final = 115_200
 _ANSWER_LIMIT: Final = 65_536
 _CHUNK: Final = 256
 """Longest write without a pause: the receive buffer of the runtime's console."""
+PATIENCE_S: Final = 4.0
+_LOOK_AGAIN_S: Final = 0.1
+_WRITE_S: Final = 5.0
 _CHUNK_PAUSE_S: Final = 0.01
 _KNOCK_S: Final = 0.3
 _QUIET_S: Final = 0.1
@@ -154,20 +157,37 @@ class ExclusivePort:
         self._device.close()
 
 
-def open_port(port: str, *, baud: int = BAUD, timeout_s: float = 0.05) -> ExclusivePort:
+def open_port(
+    port: str, *, baud: int = BAUD, timeout_s: float = 0.05, patience_s: float = PATIENCE_S
+) -> ExclusivePort:
     """Open a serial port (a path or a pyserial URL) exclusively.
 
+    A port that is not there is awaited for `patience_s`: a board that was reset or got its power back takes about a second
+    until its USB is there again, and udev a moment more until we may open it.
+
     Raises:
-        BenchError: PORT_BUSY; PORT_GONE.
+        BenchError: PORT_BUSY; PORT_GONE; PORT_FORBIDDEN.
     """
     options: dict[str, object] = {} if "://" in port else {"exclusive": True}
-    try:
-        return ExclusivePort(
-            serial.serial_for_url(port, baudrate=baud, timeout=timeout_s, write_timeout=5.0, **options)
-        )
-    except serial.SerialException as error:
-        is_busy = error.errno in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error)
-        raise BenchError(Fault.PORT_BUSY if is_busy else Fault.PORT_GONE, port=port) from error
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            return ExclusivePort(
+                serial.serial_for_url(
+                    port, baudrate=baud, timeout=timeout_s, write_timeout=_WRITE_S, **options
+                )
+            )
+        except serial.SerialException as error:
+            fault = _fault_of(error)
+            if fault is Fault.PORT_BUSY or time.monotonic() >= deadline_s:
+                raise BenchError(fault, port=port) from error
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _fault_of(error: serial.SerialException) -> Fault:
+    if error.errno in (errno.EBUSY, errno.EAGAIN) or "lock" in str(error):
+        return Fault.PORT_BUSY
+    return Fault.PORT_FORBIDDEN if error.errno == errno.EACCES else Fault.PORT_GONE
 
 
 def is_gone(port: str) -> bool:

@@ -87,7 +87,7 @@ async def run(place: Workplace, wish: Wish, shown: Shown) -> RunDone:
     archive = place.archive
     with shown:
         async with place.stations(wish.boards) as stations:
-            jobs = [_job(place, station, order, shown) for station in stations]
+            jobs = [_job(place, station, order, shown, archive) for station in stations]
             async with asyncio.TaskGroup() as tasks:
                 for job in jobs:
                     tasks.create_task(job.run(), name=f"board {job.station.name}")
@@ -143,7 +143,7 @@ async def upload(place: Workplace) -> Sent:
     return await place.outbox.send(post_for(place.rig.fleet))
 
 
-def _job(place: Workplace, station: Station, order: Order, shown: Shown) -> Job:
+def _job(place: Workplace, station: Station, order: Order, shown: Shown, archive: Archive) -> Job:
     def register(registration: Registration) -> None:
         place.outbox.put(outbox.DEVICES, msgspec.json.encode(registration))
 
@@ -155,6 +155,7 @@ def _job(place: Workplace, station: Station, order: Order, shown: Shown) -> Job:
         progress=shown,
         labels=place.labels,
         register=register,
+        made_before=archive.made_of,
     )
 
 

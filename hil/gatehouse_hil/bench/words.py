@@ -154,6 +154,10 @@ CATALOGUE: Final[dict[str, Text]] = {
         "{port} 不见了。请插好电缆，用 list 查看端口；若当时正在烧录，请重新烧录。",
         "{port} is gone. Plug the cable in and look at the ports with list; a board that was being written must be flashed again.",
     ),
+    "fault.port_forbidden": Text(
+        "没有权限打开 {port}。请把当前用户加入 dialout 组，重新登录后再试。",
+        "{port} may not be opened by this user. Add the user to the group dialout, log in again and retry.",
+    ),
     "fault.power_stays_on": Text(
         "{part} 说已断电，但板子仍有电（{sign}）。这个治具在修好前不再使用；修好后运行 rig reset。",
         "{part} says off, but the board still has power ({sign}). The rig is out of use until mended; then run rig reset.",
@@ -349,6 +353,7 @@ CATALOGUE: Final[dict[str, Text]] = {
     ),
     "help.no_fleet": Text("不启动平台服务器，小区独立运行", "no fleet server: the community stands alone"),
     "help.communities": Text("旁边的轻量小区数量（默认 20）", "light communities beside it (default 20)"),
+    "help.city": Text("运行模拟的城市平台，直到按 Ctrl-C", "run a simulated city platform until Ctrl-C"),
     "help.scenarios": Text("列出可以播放的场景", "list what can be played"),
     "help.play": Text("在运行中的小区播放一个场景", "play a scenario on the running estate"),
     "help.scenario": Text("名称，见 scenarios", "name, see scenarios"),

@@ -3,7 +3,8 @@
 The VM's settrace build reports a line once per start (`SimNode.coverage`: hash of the source file on flash, its path, line; for
 a compiled file "-", the name its compiler was given, line).
 Counted are statements, not lines: a statement over three lines has run when any of its own lines has. Not counted is what
-the compiler makes no code of: docstrings, `pass`, `global`, `try:` itself and private constants (`_X = const(...)`).
+the compiler makes no code of: docstrings, `pass`, `global`, `try:` itself, `while True:` itself and private constants
+(`_X = const(...)`).
 """
 
 from __future__ import annotations
@@ -122,6 +123,8 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _is_folded(node: ast.stmt) -> bool:
+    if isinstance(node, ast.While):
+        return isinstance(node.test, ast.Constant) and bool(node.test.value)
     if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
         return False
     target, function = node.targets[0], node.value.func

@@ -54,6 +54,8 @@ class Cut(StrEnum):
 class SimNode:
     """One node. An async context manager; entering makes its ports, `power_on` starts it.
 
+    Entering raises `VmError` when there can be no MicroPython VM on this machine.
+
     Args:
         directory: `flash/` in it is the node's file system, `nvs/` its key-value partition; both outlive the object.
         mac: factory address, 6 bytes as printed; the Bluetooth address is two higher, as Espressif assigns them, unless
@@ -136,6 +138,7 @@ class SimNode:
         self._living: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        await asyncio.to_thread(vm.prepare)
         for part in ("flash", "nvs"):
             (self.directory / part).mkdir(parents=True, exist_ok=True)
         self._loop = asyncio.get_running_loop()
@@ -163,12 +166,7 @@ class SimNode:
         self._uart.close()
 
     async def power_on(self) -> None:
-        """Give it power and return once the VM runs boot.py. Twice does nothing.
-
-        Raises:
-            VmError: there is no MicroPython VM on this machine.
-        """
-        vm.prepare()
+        """Give it power and return once the VM runs boot.py. Twice does nothing."""
         if self._power.is_set():
             return
         boots = self.boots

@@ -50,6 +50,7 @@ class FleetPeer:
         self.pieces: list[str] = []
         self.wanted: tuple[str, ...] = ()
         self.holds_stream_back = False
+        self.hangs = False
         self.fault: Callable[[str, str], Reply | None] = lambda method, what: None
         self.judge: Callable[[ReplicationBatch], Answer | None] = lambda batch: None
         self.news = asyncio.Event()
@@ -114,6 +115,9 @@ class FleetPeer:
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
+        if self.hangs:
+            await self.ends.wait()
+            return
         reply = self.fault(method, what)
         if reply is None and what == "orders/stream":
             await self._stream(scope, send)

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 from fleet_peer import FleetPeer, peer_server
-from gateway_site import running, until
+from gateway_site import entries, running, until
 
 from gatehouse_edge.uplink.link import LinkState
 from gatehouse_events.chain import Lane
@@ -74,6 +74,37 @@ async def test_an_outage_is_named_counted_and_made_up_for(tmp_path: Path, peer: 
         peer.fault = lambda method, what: None
         await is_level(site, peer)
         await until(lambda: site.link.state is LinkState.UP)
+
+
+async def test_a_fleet_that_never_answers_keeps_nothing_local_waiting(tmp_path: Path) -> None:
+    async with peer_server(FleetPeer()) as peer:
+        peer.hangs = True
+        async with running(tmp_path, peer) as site:
+            await until(lambda: len(peer.requests) >= 3)
+            for number in range(50):
+                await site.note(f"alarm {number}")
+            assert not peer.entries
+            assert len(entries(site.directory, "audit")) == 50
+
+
+async def test_a_line_that_flaps_delays_no_local_alarm(tmp_path: Path) -> None:
+    peer, port = FleetPeer(), 0
+    async with peer_server(peer):
+        port = int(peer.url.rpartition(":")[2])
+    async with running(tmp_path, peer) as site:
+        for up in range(4):
+            peer.ends.clear()
+            heard = len(peer.requests)
+            async with peer_server(peer, port):
+                await until(lambda heard=heard: len(peer.requests) > heard, "the line is up")
+                await site.note(f"up {up}")
+            for number in range(10):
+                await site.note(f"down {up} {number}")
+        assert len(entries(site.directory, "audit")) == 44
+        peer.ends.clear()
+        async with peer_server(peer, port):
+            await is_level(site, peer)
+            assert peer.seqs() == sorted(peer.seqs(), key=lambda found: found[1]), "in their order"
 
 
 @pytest.mark.parametrize("reason", ["revoked", "expired"])

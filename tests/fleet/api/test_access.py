@@ -284,6 +284,9 @@ async def test_every_operation_but_a_few_needs_a_session(live_server) -> None:
         "GET /api/v1/setup",
         "POST /api/v1/setup",
         "POST /api/v1/login",
+        "GET /api/v1/oidc",
+        "GET /api/v1/oidc/login",
+        "GET /api/v1/oidc/callback",
         "GET /api/v1/ca",
         "POST /api/v1/enrol",
         "POST /api/v1/gateways/{gateway_id}/certificate",  # the client certificate is asked for
@@ -317,3 +320,13 @@ async def test_answers_carry_headers_that_keep_a_browser_safe_and_large_bodies_a
         assert "server" not in answer.headers
         large = await client.post("/api/v1/login", content=b" " * 70_000)
         assert (large.status_code, large.json()["reason"]) == (413, "http_413")
+
+
+async def test_health_names_what_fails_to_those_who_look_after_it(live_server) -> None:
+    async with live_server() as server, server.client() as client:
+        await server.log_in_first(client)
+        found = (await client.get("/api/v1/health")).json()
+        assert (found["is_well"], found["failing"], found["database"]) == (True, [], "sqlite")
+        assert found["root_key_is_here"] is True
+        server.desk.authority.drop_root_key()
+        assert (await client.get("/api/v1/health")).json()["root_key_is_here"] is False

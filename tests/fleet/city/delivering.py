@@ -9,11 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from city_fleet import Fleet
+from sqlalchemy import func, select
 
 from gatehouse_fleet.city.courier import Courier
 from gatehouse_fleet.city.envelopes import envelope_for
 from gatehouse_fleet.city.target import Target
 from gatehouse_fleet.city.transports import transport_for
+from gatehouse_fleet.store.schema.city import city_receipt
 
 QUICK = "retry: {first_s: 0.05, most_s: 0.2, tries_per_event: 3, stop_after_refusals: 4}\n"
 
@@ -49,7 +51,10 @@ async def until(condition: Callable[[], Awaitable[bool]], *, within_s: float = 6
 
 
 async def received(fleet: Fleet, target: str, count: int, *, within_s: float = 60) -> None:
+    query = select(func.count()).where(city_receipt.c.target == target)
+
     async def has() -> bool:
-        return len(await fleet.receipts(target)) >= count
+        async with fleet.store.read() as db:
+            return (await db.execute(query)).scalar_one() >= count
 
     await until(has, within_s=within_s)

@@ -163,3 +163,15 @@ def children(pid: int) -> set[int]:
         if int(fields[1]) == pid and fields[0] != "Z":
             found.add(int(path.parent.name))
     return found
+
+
+def test_an_open_stream_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, said), client_of(tmp_path, said) as client:
+        client.post("/api/v1/setup", json=PERSON | {"code": said["first_user_code"]})
+        client.post("/api/v1/login", json={"name": PERSON["name"], "password": PERSON["password"]})
+        with client.stream("GET", "/api/v1/stream") as stream:
+            assert stream.status_code == 200
+            began_s = time.monotonic()
+            assert stopped(process) == 0
+            print(f"stopped after {time.monotonic() - began_s:.1f} s")  # noqa: T201  # shown with -s; never asserted
+    assert "Traceback" not in (tmp_path / "log").read_text()

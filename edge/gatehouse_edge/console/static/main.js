@@ -50,6 +50,7 @@ function showDesk(me) {
     return { number, node: make("span", { class: `count ${priority.toLowerCase()}` }, mark(priority), t(priority.toLowerCase()), number) };
   });
   const state = make("span", { class: "live" });
+  const fleet = make("span", { class: "fleet", hidden: true });
   const clock = make("time", { class: "clock" });
   const date = make("small");
   const summary = make("small");
@@ -70,7 +71,7 @@ function showDesk(me) {
   page.replaceChildren(
     make("header", {},
       make("h1", {}, me.estate, make("small", {}, `${me.gateway_id} · ${me.name}`)), make("div", { class: "counts" }, ...counts.map((count) => count.node)),
-      make("span", { class: "space" }), state, silence,
+      make("span", { class: "space" }), fleet, state, silence,
       make("button", { onclick: () => { other(); start(); } }, t("lang")),
       make("button", { onclick: () => ask("POST", "/logout").catch(() => null).then(start) }, t("logout")),
       make("div", { class: "when" }, clock, date)),
@@ -96,6 +97,10 @@ function showDesk(me) {
     });
     summary.textContent = known.hasSnapshot ? t("unacked", { n: shown.filter((alarm) => ["unack", "rtn"].includes(alarm.state)).length, all: open.length }) : "";
     state.textContent = known.isStale ? t(known.beat ? "lost" : "connecting") : t("live");
+    const way = known.beat?.fleet;
+    fleet.hidden = !way || way.state === "off" || known.isStale;
+    if (way) fleet.textContent = way.queued > 0 ? `${pick(way.label)} (${way.queued})` : pick(way.label);
+    fleet.classList.toggle("bad", Boolean(way) && !["up", "connecting"].includes(way.state));
     const now = known.beat ? known.clockText(known.beat.at, true) : "";
     clock.textContent = now.slice(11);
     date.textContent = now.slice(0, 10);

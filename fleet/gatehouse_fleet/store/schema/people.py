@@ -38,6 +38,19 @@ session: Final = Table(
     Column("station", String(64), nullable=False),
 )
 
+oidc_attempt: Final = Table(
+    "oidc_attempt",
+    METADATA,
+    Column(
+        "state_hash", LargeBinary(32), primary_key=True
+    ),  # SHA-256; the state itself is only in the browser
+    Column("nonce", String(64), nullable=False),
+    Column("verifier", String(128), nullable=False),  # PKCE
+    Column("redirect_uri", String(512), nullable=False),
+    Column("created_at", Moment, nullable=False),
+)
+"""Logins begun at the organisation's own provider: used once, gone after ten minutes."""
+
 audit: Final = Table(
     "audit",
     METADATA,

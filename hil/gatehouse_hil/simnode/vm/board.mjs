@@ -58,23 +58,32 @@ const say = (text) => { for (const byte of Buffer.from(text, 'latin1')) emit(byt
 
 // ---- the mailbox
 
+const TYPED_KEPT = 1 << 16; // more than any tool sends without waiting for an answer
+const IRQS_KEPT = 256; // a chip's scheduler queues 8; what comes on top is lost there too
+
+function type(bytes) {
+  const interrupt = mp ? mp._module.ccall('mp_hal_get_interrupt_char', 'number', [], []) : -1;
+  for (const byte of bytes) {
+    if (isRunning && byte === interrupt) { isInterrupted = true; typed = []; }
+    else if (typed.length < TYPED_KEPT) typed.push(byte);
+  }
+}
+function happen(kind, number, hex = '', handle = 0) {
+  if (irqs.length < IRQS_KEPT) irqs.push([kind, number, hex, handle]);
+}
 function take(message) {
-  if (message.console) {
-    const interrupt = mp ? mp._module.ccall('mp_hal_get_interrupt_char', 'number', [], []) : -1;
-    for (const byte of message.console) {
-      if (isRunning && byte === interrupt) { isInterrupted = true; typed = []; } else typed.push(byte);
-    }
-  } else if (message.uart) {
+  if (message.console) return type(message.console);
+  if (message.uart) {
     // What finds no room in the receive buffer is lost, as on the chip.
-    const room = uart.rxbuf - heard.length;
-    for (const byte of message.uart.subarray(0, Math.max(0, room))) heard.push(byte);
-  } else if (irqs.length >= IRQS_KEPT) irqs.length = 0;
-  if (message.op === 'sense') {
-    const before = senses[message.name];
+    for (const byte of message.uart.subarray(0, Math.max(0, uart.rxbuf - heard.length))) heard.push(byte);
+    return;
+  }
+  if (message.op === 'cut') power.arm(message.n, message.how);
+  if (message.op === 'ble') happen(message.event, message.number ?? 0, message.hex, message.handle);
+  if (message.op === 'sense' && senses[message.name] !== message.value) {
     senses[message.name] = message.value;
-    if (message.name.startsWith('pin') && before !== message.value) irqs.push(['pin', Number(message.name.slice(3)), '']);
-  } else if (message.op === 'cut') power.arm(message.n, message.how);
-  else if (message.op === 'ble') irqs.push([message.event, message.number ?? 0, message.hex ?? '', message.handle ?? 0]);
+    if (message.name.startsWith('pin')) happen('pin', Number(message.name.slice(3)));
+  }
 }
 function listen() {
   for (let mail = receiveMessageOnPort(parentPort); mail; mail = receiveMessageOnPort(parentPort)) take(mail.message);
@@ -85,7 +94,6 @@ function listen() {
   }
   return false;
 }
-const IRQS_KEPT = 256; // a chip has a queue of 8 for its scheduler; what comes on top is lost there too
 const TIME_UP = 0, UART_READY = 1, IRQ_PENDING = 2, INTERRUPTED = 4, TYPED = 8;
 function wait(ms, wantsUart, wantsConsole = false) {
   if (ms > 1) flush();
@@ -113,9 +121,8 @@ const peripherals = {
   wait,
   irq_next() { return irqs.length ? irqs[0][0] : ''; },
   irq_number() { return irqs[0][1]; },
-  irq_handle() { return irqs[0][3] ?? 0; },
+  irq_handle() { return irqs[0][3]; },
   irq_hex() { return irqs.shift()[2]; },
-  ring() { irqs.push(['soft', 0, '']); },
   end(reason, ms, pins) { end(reason, { ms, pins }); },
   tell(kind, json) { tell(kind, { value: JSON.parse(json) }); },
   sense(name) { listen(); const value = senses[name]; return value === undefined ? null : value === true ? 1 : value === false ? 0 : value; },
