@@ -89,10 +89,16 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add `vision` with its verbs; the parsed arguments go to `run`."""
     parser = subparsers.add_parser("vision", help="throw detection: replay a clip")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    replay = verbs.add_parser("replay", help="run clips through the whole chain; one JSON object for each event with --json")
+    replay = verbs.add_parser(
+        "replay", help="run clips through the whole chain; one JSON object for each event with --json"
+    )
     replay.add_argument("clips", nargs="+", type=Path, metavar="CLIP", help="video files")
-    replay.add_argument("--models", type=Path, help="folder of a model release; without: the one that came with the program")
-    replay.add_argument("--classical", action="store_true", help="three-frame difference instead of the detector network")
+    replay.add_argument(
+        "--models", type=Path, help="folder of a model release; without: the one that came with the program"
+    )
+    replay.add_argument(
+        "--classical", action="store_true", help="three-frame difference instead of the detector network"
+    )
     replay.add_argument("--json", action="store_true", help="print JSON lines")
 
 
@@ -143,7 +149,11 @@ def _replay(path: Path, make: Callable[[int], Watch], *, as_json: bool) -> None:
         "events": events,
         "ms_per_frame": round((time.thread_time() - began_s) * 1000 / max(1, count), 2),
     }
-    print(json.dumps(last, ensure_ascii=False) if as_json else f"{path.name}: {count} frames, {events} throw(s), {last['ms_per_frame']} ms a frame")
+    print(
+        json.dumps(last, ensure_ascii=False)
+        if as_json
+        else f"{path.name}: {count} frames, {events} throw(s), {last['ms_per_frame']} ms a frame"
+    )
 
 
 def _tell(path: Path, throw: Throw, first_s: float, *, as_json: bool) -> None:

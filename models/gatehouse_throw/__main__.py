@@ -27,7 +27,9 @@ _TILES_A_FILE: Final = 2500
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gatehouse_throw", description="scenes, training and figures of throw detection")
+    parser = argparse.ArgumentParser(
+        prog="python -m gatehouse_throw", description="scenes, training and figures of throw detection"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     sheet = verbs.add_parser("sheet", help="write a contact sheet of scenes")
     sheet.add_argument("out", type=Path)
@@ -57,9 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("--classifier", type=Path, help="classifier.onnx to release beside it")
     release.add_argument("--version", required=True)
     evaluate = verbs.add_parser("evaluate", help="figures on annotated clips")
-    evaluate.add_argument("clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative")
+    evaluate.add_argument(
+        "clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative"
+    )
     evaluate.add_argument("--models", type=Path, required=True, help="folder of a release")
-    evaluate.add_argument("--classical", action="store_true", help="three-frame difference instead of the network")
+    evaluate.add_argument(
+        "--classical", action="store_true", help="three-frame difference instead of the network"
+    )
     return parser
 
 
@@ -119,7 +125,9 @@ def _judge(args: argparse.Namespace) -> int:
     judge = fit(*train, check)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export(judge, args.out)
-    print(f"{len(train[0])} paths, {int((train[1] == 0).sum())} throws; temperature {float(judge.temperature):.2f}")
+    print(
+        f"{len(train[0])} paths, {int((train[1] == 0).sum())} throws; temperature {float(judge.temperature):.2f}"
+    )
     return 0
 
 
@@ -130,13 +138,18 @@ def _release(args: argparse.Namespace) -> int:
     detector, classifier = args.out / "detector.onnx", args.out / "classifier.onnx"
     net = load(args.checkpoint)
     export(net, detector)
-    difference = parity(net, detector, np.random.default_rng(0).integers(0, 255, (8, 4, 64, 64), dtype=np.uint8))
+    difference = parity(
+        net, detector, np.random.default_rng(0).integers(0, 255, (8, 4, 64, 64), dtype=np.uint8)
+    )
     if args.classifier is not None:
         classifier.write_bytes(args.classifier.read_bytes())
     told = {
         "version": args.version,
         "detector": {"file": detector.name, "sha256": hashlib.sha256(detector.read_bytes()).hexdigest()},
-        "classifier": {"file": classifier.name, "sha256": hashlib.sha256(classifier.read_bytes()).hexdigest()},
+        "classifier": {
+            "file": classifier.name,
+            "sha256": hashlib.sha256(classifier.read_bytes()).hexdigest(),
+        },
         "threshold": 0.5,
     }
     (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -60,12 +60,23 @@ def read(clip: Path) -> Annotated:
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         events = tuple(_event(row) for row in told["events"])
-        return Annotated(path=clip, events=events, scene=str(told.get("scene", "real" if events else "negative")))
+        return Annotated(
+            path=clip, events=events, scene=str(told.get("scene", "real" if events else "negative"))
+        )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AnnotationError(f"{path.name} is not an annotation: {type(error).__name__} {error}") from error
 
 
-def write(clip: Path, *, size: tuple[int, int], fps: float, frames: int, events: list[TrueEvent], repeats: list[int], scene: str) -> None:
+def write(
+    clip: Path,
+    *,
+    size: tuple[int, int],
+    fps: float,
+    frames: int,
+    events: list[TrueEvent],
+    repeats: list[int],
+    scene: str,
+) -> None:
     """Write the annotation beside a clip."""
     rows = [
         {
@@ -74,7 +85,9 @@ def write(clip: Path, *, size: tuple[int, int], fps: float, frames: int, events:
             "last_frame": event.last_frame,
             "first_frame_uncertainty": event.uncertainty_frames,
             "floor": event.floor,
-            "boxes": {str(n): {"bbox": [round(v, 1) for v in box], "hand": False} for n, box in event.boxes.items()},
+            "boxes": {
+                str(n): {"bbox": [round(v, 1) for v in box], "hand": False} for n, box in event.boxes.items()
+            },
         }
         for event in events
     ]

@@ -29,15 +29,31 @@ def render(seed: int, path: Path) -> list[Shot]:
         boxes = {n: shot.truth.throws[number] for n, shot in enumerate(told) if number in shot.truth.throws}
         if boxes:
             events.append(
-                TrueEvent(first_frame=min(boxes), last_frame=max(boxes), uncertainty_frames=0, boxes=boxes, floor=throw.floor)
+                TrueEvent(
+                    first_frame=min(boxes),
+                    last_frame=max(boxes),
+                    uncertainty_frames=0,
+                    boxes=boxes,
+                    floor=throw.floor,
+                )
             )
     name = f"{spec.setting.value}{' night' if spec.is_night else ''} {spec.weather}"
     repeats = [n for n, shot in enumerate(told) if shot.is_repeat]
-    write(path, size=(spec.width_px, spec.height_px), fps=spec.fps, frames=len(told), events=events, repeats=repeats, scene=name)
+    write(
+        path,
+        size=(spec.width_px, spec.height_px),
+        fps=spec.fps,
+        frames=len(told),
+        events=events,
+        repeats=repeats,
+        scene=name,
+    )
     return told
 
 
-def rows_of_scenes(seeds: Iterable[int], detector_file: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def rows_of_scenes(
+    seeds: Iterable[int], detector_file: Path
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return (features, kinds) of every path found in the scenes of `seeds`."""
     detector: Detector = OnnxDetector(detector_file)
     rows, kinds = [np.empty((0, len(NAMES)), np.float32)], [np.empty(0, np.int64)]
@@ -54,7 +70,9 @@ def rows_of_scenes(seeds: Iterable[int], detector_file: Path) -> tuple[npt.NDArr
             if watch is None or watch.keep_paths is None:
                 continue
             watch.end()
-            found = rows_of(watch.keep_paths, [shot.truth for shot in told], height_px=spec_of(seed).height_px)
+            found = rows_of(
+                watch.keep_paths, [shot.truth for shot in told], height_px=spec_of(seed).height_px
+            )
             rows.append(found[0])
             kinds.append(found[1])
     return np.concatenate(rows), np.concatenate(kinds)

@@ -42,7 +42,9 @@ def _cell(seed: int) -> npt.NDArray[np.uint8]:
         cv2.rectangle(picture, (int(x) - 4, int(y) - 4), (int(x + w) + 4, int(y + h) + 4), _GREEN, 1)
     cell = cv2.resize(picture, CELL, interpolation=cv2.INTER_AREA)
     night = " IR" if spec.is_night else ""
-    words = f"{seed} {spec.setting.value} {spec.width_px}x{spec.height_px} {spec.fps:g}fps {spec.weather}{night}"
+    words = (
+        f"{seed} {spec.setting.value} {spec.width_px}x{spec.height_px} {spec.fps:g}fps {spec.weather}{night}"
+    )
     cv2.rectangle(cell, (0, 0), (CELL[0], 15), (0, 0, 0), -1)
     cv2.putText(cell, words, (4, 11), cv2.FONT_HERSHEY_SIMPLEX, 0.36, _WHITE, 1, cv2.LINE_AA)
     return np.asarray(cell, np.uint8)

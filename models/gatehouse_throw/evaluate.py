@@ -48,7 +48,13 @@ class Report:
             "by_size": {name: {"falls": n, "found": hits} for name, (n, hits) in self.by_size.items()},
             "delay_s_max": max((d for clip in self.clips for d in clip.delays_s), default=None),
             "clips": [
-                {"clip": c.name, "hits": c.score.hits, "falls": c.score.true_events, "false": c.score.false_alarms, "ms": round(c.ms_per_frame, 2)}
+                {
+                    "clip": c.name,
+                    "hits": c.score.hits,
+                    "falls": c.score.true_events,
+                    "false": c.score.false_alarms,
+                    "ms": round(c.ms_per_frame, 2),
+                }
                 for c in self.clips
             ],
         }
@@ -71,7 +77,10 @@ def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
     throws += [(last_s, throw) for throw in watch.end()]
     spent_s = time.thread_time() - began_s
     found = [
-        FoundEvent(first_frame=t.first.frame, last_frame=t.last.frame, probability=t.probability, boxes=t.boxes()) for _, t in throws
+        FoundEvent(
+            first_frame=t.first.frame, last_frame=t.last.frame, probability=t.probability, boxes=t.boxes()
+        )
+        for _, t in throws
     ]
     return ClipReport(
         name=annotated.path.name,
@@ -83,7 +92,9 @@ def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
     )
 
 
-def run(clips: Iterable[Annotated], make: MakeWatch, *, progress: Callable[[str], None] = lambda _: None) -> Report:
+def run(
+    clips: Iterable[Annotated], make: MakeWatch, *, progress: Callable[[str], None] = lambda _: None
+) -> Report:
     """Return the report of all clips."""
     report = Report(by_size={name: [0, 0] for _, _, name in SIZE_CLASSES})
     for annotated in clips:

@@ -36,7 +36,12 @@ class Judge(nn.Module):
         self.register_buffer("scale", torch.ones(len(NAMES)))
         self.register_buffer("temperature", torch.ones(1))
         self.layers = nn.Sequential(
-            nn.Linear(len(NAMES), 48), nn.ReLU(), nn.Dropout(0.1), nn.Linear(48, 32), nn.ReLU(), nn.Linear(32, len(MOVERS))
+            nn.Linear(len(NAMES), 48),
+            nn.ReLU(),
+            nn.Dropout(0.1),
+            nn.Linear(48, 32),
+            nn.ReLU(),
+            nn.Linear(32, len(MOVERS)),
         )
 
     def logits(self, rows: Tensor) -> Tensor:
@@ -69,17 +74,26 @@ def label(path: Path, truths: Sequence[Truth]) -> Mover:
     return others.most_common(1)[0][0]
 
 
-def rows_of(paths: Sequence[Path], truths: Sequence[Truth], *, height_px: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def rows_of(
+    paths: Sequence[Path], truths: Sequence[Truth], *, height_px: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return (features, index into `MOVERS`) of the paths of one clip."""
     kept = [(features(path, height_px=height_px), label(path, truths)) for path in paths]
     known = [(row, mover) for row, mover in kept if row is not None]
     if not known:
         return np.empty((0, len(NAMES)), np.float32), np.empty(0, np.int64)
-    return np.stack([row for row, _ in known]), np.array([MOVERS.index(mover) for _, mover in known], np.int64)
+    return np.stack([row for row, _ in known]), np.array(
+        [MOVERS.index(mover) for _, mover in known], np.int64
+    )
 
 
 def fit(
-    rows: npt.NDArray[np.float32], kinds: npt.NDArray[np.int64], check: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]], *, epochs: int = 60, seed: int = 1
+    rows: npt.NDArray[np.float32],
+    kinds: npt.NDArray[np.int64],
+    check: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
+    *,
+    epochs: int = 60,
+    seed: int = 1,
 ) -> Judge:
     """Train on `rows`, set the temperature on `check`."""
     torch.manual_seed(seed)
@@ -95,7 +109,12 @@ def fit(
     for _ in range(epochs):
         judge.train()
         for index in torch.randperm(len(x), generator=generator).split(256):
-            error = F.cross_entropy(judge.logits(x[index] + 0.03 * judge.scale * torch.randn(len(index), len(NAMES))), y[index], weight=weight, label_smoothing=0.01)
+            error = F.cross_entropy(
+                judge.logits(x[index] + 0.03 * judge.scale * torch.randn(len(index), len(NAMES))),
+                y[index],
+                weight=weight,
+                label_smoothing=0.01,
+            )
             optimiser.zero_grad()
             error.backward()
             optimiser.step()

@@ -15,7 +15,12 @@ from gatehouse_throw.annotations import TrueEvent
 from gatehouse_throw.scenes.distractors import Box
 
 IOU_HIT: Final = 0.3
-SIZE_CLASSES: Final = ((0.0, 4.5, "2-4 px"), (4.5, 8.5, "5-8 px"), (8.5, 16.5, "9-16 px"), (16.5, 1e9, "17-40 px"))
+SIZE_CLASSES: Final = (
+    (0.0, 4.5, "2-4 px"),
+    (4.5, 8.5, "5-8 px"),
+    (8.5, 16.5, "9-16 px"),
+    (16.5, 1e9, "17-40 px"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +89,11 @@ def upper_bound(count: int, *, confidence: float = 0.95) -> float:
     low, high = 0.0, 10.0 + 4 * count
     for _ in range(80):
         mean = (low + high) / 2
-        tail = sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(count + 1)) if mean else 1.0
+        tail = (
+            sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(count + 1))
+            if mean
+            else 1.0
+        )
         low, high = (mean, high) if tail > 1 - confidence else (low, mean)
     return high
 

@@ -46,7 +46,9 @@ def prepare(tiles: Tensor) -> Tensor:
     x = tiles.to(torch.float32)
     now, before, earlier, still = x[:, 0:1], x[:, 1:2], x[:, 2:3], x[:, 3:4]
     mean = now.mean(dim=(2, 3), keepdim=True)
-    channels = torch.cat([(now - before) / 24, (before - earlier) / 24, (now - still) / 24, (now - mean) / 48], 1)
+    channels = torch.cat(
+        [(now - before) / 24, (before - earlier) / 24, (now - still) / 24, (now - mean) / 48], 1
+    )
     return F.pixel_unshuffle(torch.clamp(channels, -4.0, 4.0), 2)
 
 
@@ -68,10 +70,14 @@ def _full(inside: int, outside: int) -> nn.Module:
 
 
 def _depthwise(inside: int, outside: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(inside, inside, 3, padding=1, groups=inside), nn.Conv2d(inside, outside, 1))
+    return nn.Sequential(
+        nn.Conv2d(inside, inside, 3, padding=1, groups=inside), nn.Conv2d(inside, outside, 1)
+    )
 
 
-def targets(objects: Tensor, doubtful: Tensor, *, size: int, stride: int = STRIDE) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def targets(
+    objects: Tensor, doubtful: Tensor, *, size: int, stride: int = STRIDE
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (heat 0..1, weight, where sizes count, offset and log size) for boxes (n, k, 4) in tile pixels."""
     n, cells = objects.shape[0], size // stride
     grid = (torch.arange(cells, dtype=torch.float32) + 0.5) * stride
@@ -85,12 +91,22 @@ def targets(objects: Tensor, doubtful: Tensor, *, size: int, stride: int = STRID
         is_there = (w > 0).float()
         spread = torch.clamp(0.22 * torch.sqrt(torch.clamp(w * h, min=1.0)), 1.7, 5.0)
         bell = is_there * torch.exp(-((gx - cx) ** 2 + (gy - cy) ** 2) / (2 * spread**2))
-        at_home = ((gx - cx).abs() <= stride / 2) & ((gy - cy).abs() <= stride / 2)  # the cell the centre lies in
+        at_home = ((gx - cx).abs() <= stride / 2) & (
+            (gy - cy).abs() <= stride / 2
+        )  # the cell the centre lies in
         bell = torch.where(at_home & (w > 0), torch.ones_like(bell), 0.9 * bell)
         heat = torch.maximum(heat, bell)
         near = (bell > 0.5).float()
         where = torch.maximum(where, near)
-        told = torch.stack([(cx - gx) / stride, (cy - gy) / stride, _log_size(w).expand_as(gx + cx), _log_size(h).expand_as(gx + cx)], 1)
+        told = torch.stack(
+            [
+                (cx - gx) / stride,
+                (cy - gy) / stride,
+                _log_size(w).expand_as(gx + cx),
+                _log_size(h).expand_as(gx + cx),
+            ],
+            1,
+        )
         truth = torch.where(near.unsqueeze(1) > 0, told, truth)
         fx, fy, fw, fh = (doubtful[:, k, i].view(n, 1, 1) for i in range(4))
         inside = (fw > 0) & ((gx - fx).abs() < fw / 2 + 2) & ((gy - fy).abs() < fh / 2 + 2)
@@ -107,7 +123,9 @@ def loss(heat_logits: Tensor, boxes: Tensor, aim: tuple[Tensor, Tensor, Tensor, 
     hit = -((1 - p) ** 2) * torch.log(p) * is_peak
     miss = -((1 - heat) ** 4) * p**2 * torch.log(1 - p) * ~is_peak * weight
     focal = (hit.sum() + miss.sum()) / torch.clamp(is_peak.sum(), min=1.0)
-    error = (F.smooth_l1_loss(boxes, truth, reduction="none").sum(1) * where).sum() / torch.clamp(where.sum(), min=1.0)
+    error = (F.smooth_l1_loss(boxes, truth, reduction="none").sum(1) * where).sum() / torch.clamp(
+        where.sum(), min=1.0
+    )
     return focal + 0.3 * error
 
 

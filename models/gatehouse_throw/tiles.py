@@ -62,18 +62,27 @@ def _collect(path: Path, told: list[Shot], rng: np.random.Generator, negatives: 
             for x, y, w, h in shot.truth.throws.values():
                 for _ in range(1 if rng.random() < 0.6 else 2):
                     off = rng.integers(-CORE_PX // 2 + 2, CORE_PX // 2 - 2, 2)
-                    corners.append((int(x + w / 2 - TILE_PX / 2 + off[0]), int(y + h / 2 - TILE_PX / 2 + off[1])))
+                    corners.append(
+                        (int(x + w / 2 - TILE_PX / 2 + off[0]), int(y + h / 2 - TILE_PX / 2 + off[1]))
+                    )
             with_throw = [c for c in corners if _inside(c, list(shot.truth.throws.values()))]
             without = [c for c in corners if c not in with_throw]
             flyers = [box for kind, box in shot.truth.others if kind in FLYERS]
             near_flyer = [c for c in without if _inside(c, flyers)]
             chosen = with_throw[:3] + _some(without, negatives, rng) + _some(near_flyer, 1, rng)
             for corner in chosen:
-                pictures.append(np.stack([*(cut(f, *corner) for f in stack._frames[::-1]), cut(stack._background, *corner)]))  # noqa: SLF001
+                pictures.append(
+                    np.stack(
+                        [*(cut(f, *corner) for f in stack._frames[::-1]), cut(stack._background, *corner)]
+                    )
+                )  # noqa: SLF001
                 objects.append(_targets(corner, list(shot.truth.throws.values())))
                 doubtful.append(_targets(corner, flyers))
     if not pictures:
-        return Tiles(np.empty((0, 4, TILE_PX, TILE_PX), np.uint8), *(np.empty((0, MAX_OBJECTS, 4), np.float32) for _ in range(2)))
+        return Tiles(
+            np.empty((0, 4, TILE_PX, TILE_PX), np.uint8),
+            *(np.empty((0, MAX_OBJECTS, 4), np.float32) for _ in range(2)),
+        )
     return Tiles(np.stack(pictures), np.stack(objects), np.stack(doubtful))
 
 
@@ -89,10 +98,11 @@ def _inside(corner: tuple[int, int], boxes: list[tuple[float, float, float, floa
     )
 
 
-def _targets(corner: tuple[int, int], boxes: list[tuple[float, float, float, float]]) -> npt.NDArray[np.float32]:
+def _targets(
+    corner: tuple[int, int], boxes: list[tuple[float, float, float, float]]
+) -> npt.NDArray[np.float32]:
     found = np.zeros((MAX_OBJECTS, 4), np.float32)
     inside = [box for box in boxes if _inside(corner, [box])][:MAX_OBJECTS]
     for row, (x, y, w, h) in zip(found, inside, strict=False):
         row[:] = (x + w / 2 - corner[0], y + h / 2 - corner[1], w, h)
     return found
-

@@ -27,7 +27,9 @@ class Shards:
     def __init__(self, folder: Path) -> None:
         self.paths: Final = sorted(folder.glob("*.npz"))
         if not self.paths:
-            raise FileNotFoundError(f"no tiles in {folder}: render them first (`python -m gatehouse_throw tiles`)")
+            raise FileNotFoundError(
+                f"no tiles in {folder}: render them first (`python -m gatehouse_throw tiles`)"
+            )
         loaded = [np.load(path) for path in self.paths]
         self.pictures: Final[npt.NDArray[np.uint8]] = np.concatenate([one["p"] for one in loaded])
         self.objects: Final[npt.NDArray[np.float32]] = np.concatenate([one["o"] for one in loaded])
@@ -40,16 +42,25 @@ class Shards:
         with_throw, without = np.flatnonzero(has), np.flatnonzero(~has)
         number = 0
         while True:
-            picked = np.concatenate([rng.choice(with_throw, BATCH * 2 // 5), rng.choice(without, BATCH - BATCH * 2 // 5)])
+            picked = np.concatenate(
+                [rng.choice(with_throw, BATCH * 2 // 5), rng.choice(without, BATCH - BATCH * 2 // 5)]
+            )
             flips = rng.random(4)
             number += 1
             if number <= skip:
                 continue
-            yield self._batch(picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2])
+            yield self._batch(
+                picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2]
+            )
 
-    def _batch(self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _batch(
+        self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
         pictures = torch.from_numpy(self.pictures[picked]).float()
-        objects, doubtful = torch.from_numpy(self.objects[picked]).clone(), torch.from_numpy(self.doubtful[picked]).clone()
+        objects, doubtful = (
+            torch.from_numpy(self.objects[picked]).clone(),
+            torch.from_numpy(self.doubtful[picked]).clone(),
+        )
         if is_mirrored:
             pictures = pictures.flip(3)
             for boxes in (objects, doubtful):
@@ -60,13 +71,24 @@ class Shards:
         return torch.clamp((pictures - mean) * gain + mean, 0, 255), objects, doubtful
 
 
-def train(folder: Path, out: Path, *, steps: int, seed: int = 1, width: int = 24, depthwise: bool = False, max_s: float | None = None) -> Path:
+def train(
+    folder: Path,
+    out: Path,
+    *,
+    steps: int,
+    seed: int = 1,
+    width: int = 24,
+    depthwise: bool = False,
+    max_s: float | None = None,
+) -> Path:
     """Train for `steps` steps (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = TileNet(width=width, depthwise=depthwise).to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, PEAK_RATE, total_steps=steps + 1, pct_start=0.08)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, PEAK_RATE, total_steps=steps + 1, pct_start=0.08
+    )
     out.mkdir(parents=True, exist_ok=True)
     path, first = out / "detector.pt", 0
     if path.exists():
@@ -88,7 +110,12 @@ def train(folder: Path, out: Path, *, steps: int, seed: int = 1, width: int = 24
         running = 0.98 * running + 0.02 * float(error.detach()) if step > first + 1 else float(error.detach())
         is_last = step >= steps or (max_s is not None and time.monotonic() - began > max_s)
         if step % _SAVE_EVERY_STEPS == 0 or is_last:
-            state = {"net": net.state_dict(), "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(), "step": step}
+            state = {
+                "net": net.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step,
+            }
             torch.save(state, path)
             line = {"step": step, "loss": round(running, 4), "elapsed_s": round(time.monotonic() - began, 1)}
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:

@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from gatehouse_throw.annotations import AnnotationError, TrueEvent, read, write
 from gatehouse_throw.metrics import FoundEvent, Score, iou, score, upper_bound
 
-FALL = TrueEvent(first_frame=10, last_frame=19, uncertainty_frames=0, boxes={n: (50.0, 10.0 * n, 8.0, 8.0) for n in range(10, 20)})
+FALL = TrueEvent(
+    first_frame=10,
+    last_frame=19,
+    uncertainty_frames=0,
+    boxes={n: (50.0, 10.0 * n, 8.0, 8.0) for n in range(10, 20)},
+)
 
 
 def found(first: int, last: int, *, dx: float = 0.0, probability: float = 0.9) -> FoundEvent:
@@ -49,11 +54,18 @@ def test_a_clip_without_detections_has_no_overlap_whatever_came_before_it() -> N
 
 def test_the_upper_bound_is_the_rule_of_three_for_nothing_seen_and_poisson_for_more() -> None:
     assert upper_bound(0) == pytest.approx(2.9957, abs=1e-3)
-    assert upper_bound(3) == pytest.approx(7.7537, abs=1e-3)  # chi-square table, 0.95, 8 degrees of freedom, halved
+    assert upper_bound(3) == pytest.approx(
+        7.7537, abs=1e-3
+    )  # chi-square table, 0.95, 8 degrees of freedom, halved
 
 
-@given(st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(0.5, 50)] * 2), st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(0.5, 50)] * 2))
-def test_iou_is_symmetric_and_between_nothing_and_one(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> None:
+@given(
+    st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(0.5, 50)] * 2),
+    st.tuples(*[st.floats(0, 100)] * 2, *[st.floats(0.5, 50)] * 2),
+)
+def test_iou_is_symmetric_and_between_nothing_and_one(
+    a: tuple[float, float, float, float], b: tuple[float, float, float, float]
+) -> None:
     assert iou(a, b) == pytest.approx(iou(b, a))
     assert 0 <= iou(a, b) <= 1 + 1e-9
     assert iou(a, a) == pytest.approx(1)
@@ -66,7 +78,15 @@ def test_annotations_come_back_as_written_and_a_clip_without_is_a_negative(tmp_p
     assert read(tmp_path / "b.mp4").events == ()
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"events": [{}]}', json.dumps({"events": [{"first_frame": 1, "last_frame": 2, "boxes": []}]})])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        '{"events": [{}]}',
+        json.dumps({"events": [{"first_frame": 1, "last_frame": 2, "boxes": []}]}),
+    ],
+)
 def test_a_broken_annotation_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(AnnotationError, match=r"a\.json"):

@@ -29,7 +29,9 @@ def facade_with_throw(start: int = 0) -> Scene:
 
 def test_the_same_seed_is_the_same_scene_to_the_pixel() -> None:
     first, second = (list(Scene(spec_of(5, seconds=0.4)).frames()) for _ in range(2))
-    assert all((a[1] == b[1]).all() and a[2].throws == b[2].throws for a, b in zip(first, second, strict=True))
+    assert all(
+        (a[1] == b[1]).all() and a[2].throws == b[2].throws for a, b in zip(first, second, strict=True)
+    )
 
 
 def test_no_seed_belongs_to_two_splits() -> None:
@@ -58,7 +60,9 @@ def test_a_dense_thing_falls_as_galileo_says_and_a_light_one_reaches_its_termina
     pot = random_body(rng, [0, 10, 30], background=120, kind=next(k for k in KINDS if k.name == "pot"))
     fallen = 30 - np.interp(1.0, pot.times_s, pot.path_m[:, 2])
     assert fallen == pytest.approx(G_M_S2 / 2, abs=3.2)  # thrown up or dropped, and a little drag
-    bag = random_body(rng, [0, 10, 60], background=120, kind=next(k for k in KINDS if k.name == "plastic_bag"))
+    bag = random_body(
+        rng, [0, 10, 60], background=120, kind=next(k for k in KINDS if k.name == "plastic_bag")
+    )
     late = np.diff(np.interp([6.0, 7.0], bag.times_s, bag.path_m[:, 2]))[0]
     assert 2.5 < -late < 6.5
 

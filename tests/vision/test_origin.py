@@ -31,12 +31,31 @@ def drawn(every: int = 3) -> Calibration:
         u, v, _ = VIEW.project([x, DISTANCE_M, (floor - 1) * FLOOR_M])[0]
         return float(u), float(v)
 
-    lines = tuple(FloorLine(floor=n, left=pixel(-12, n), right=pixel(12, n)) for n in range(4, FLOORS + 1, every))
+    lines = tuple(
+        FloorLine(floor=n, left=pixel(-12, n), right=pixel(12, n)) for n in range(4, FLOORS + 1, every)
+    )
     corners = (pixel(-12, FLOORS + 1), pixel(12, FLOORS + 1), pixel(12, 1), pixel(-12, 1))
-    return Calibration(width_px=1280, height_px=720, facade=corners, floors=lines, columns=8, floor_m=FLOOR_M, distance_m=DISTANCE_M)
+    return Calibration(
+        width_px=1280,
+        height_px=720,
+        facade=corners,
+        floors=lines,
+        columns=8,
+        floor_m=FLOOR_M,
+        distance_m=DISTANCE_M,
+    )
 
 
-def fall(from_m: float, *, x: float = 2.0, out_m: float = 0.6, unseen_s: float = 0.3, fps: float = 25.0, noise_px: float = 0.5, seed: int = 0) -> list[Point]:
+def fall(
+    from_m: float,
+    *,
+    x: float = 2.0,
+    out_m: float = 0.6,
+    unseen_s: float = 0.3,
+    fps: float = 25.0,
+    noise_px: float = 0.5,
+    seed: int = 0,
+) -> list[Point]:
     rng = np.random.default_rng(seed)
     points = []
     for n in range(60):
@@ -71,7 +90,10 @@ def test_the_interval_holds_the_true_floor_nine_times_in_ten_and_is_at_most_thre
     for n in range(120):
         floor = int(rng.integers(6, FLOORS))
         points = fall(
-            (floor - 1) * FLOOR_M + rng.uniform(0.9, 2.2), out_m=rng.uniform(0.2, 1.2), unseen_s=rng.uniform(0.05, 0.6), seed=n
+            (floor - 1) * FLOOR_M + rng.uniform(0.9, 2.2),
+            out_m=rng.uniform(0.2, 1.2),
+            unseen_s=rng.uniform(0.05, 0.6),
+            seed=n,
         )
         told = origin(points, calibration)
         held += told.floor_low <= floor <= told.floor_high
@@ -104,8 +126,24 @@ def test_a_zone_is_inside_its_polygon_only() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"floors": ({"floor": 3, "left": (10, 100), "right": (5, 100)}, {"floor": 4, "left": (0, 90), "right": (9, 90)})}, "left of its right"),
-        ({"floors": ({"floor": 3, "left": (0, 100), "right": (9, 100)}, {"floor": 4, "left": (0, 190), "right": (9, 190)})}, "must lie above"),
+        (
+            {
+                "floors": (
+                    {"floor": 3, "left": (10, 100), "right": (5, 100)},
+                    {"floor": 4, "left": (0, 90), "right": (9, 90)},
+                )
+            },
+            "left of its right",
+        ),
+        (
+            {
+                "floors": (
+                    {"floor": 3, "left": (0, 100), "right": (9, 100)},
+                    {"floor": 4, "left": (0, 190), "right": (9, 190)},
+                )
+            },
+            "must lie above",
+        ),
         ({"facade": ((0, 0), (10, 10), (10, 0), (0, 10))}, "go around"),
         ({"hight_px": 3}, "hight_px"),
     ],

@@ -58,14 +58,18 @@ class Clip:
                     raise ClipError(f"{self.path.name} has no video in it")
                 video = container.streams.video[0]
                 if not 0 < video.width * video.height <= MAX_PIXELS:
-                    raise ClipError(f"{self.path.name}: impossible picture size {video.width} x {video.height}")
+                    raise ClipError(
+                        f"{self.path.name}: impossible picture size {video.width} x {video.height}"
+                    )
                 video.thread_type = "NONE"
                 rate = float(video.average_rate or video.guessed_rate or _NO_RATE_FPS)
                 yield from self._decode(container, video, rate if rate > 0 else _NO_RATE_FPS)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise ClipError(f"{self.path.name} cannot be read: {type(error).__name__}") from error
 
-    def _decode(self, container: av.container.InputContainer, video: av.VideoStream, rate: float) -> Iterator[ClipFrame]:
+    def _decode(
+        self, container: av.container.InputContainer, video: av.VideoStream, rate: float
+    ) -> Iterator[ClipFrame]:
         number, last_s = -1, float("-inf")
         for packet in container.demux(video):
             try:
@@ -76,6 +80,10 @@ class Clip:
             for frame in decoded:
                 number += 1
                 is_timed = frame.time is not None and frame.time > last_s
-                at_s = float(frame.time) if is_timed and frame.time is not None else max(number / rate, last_s + 1 / rate)
+                at_s = (
+                    float(frame.time)
+                    if is_timed and frame.time is not None
+                    else max(number / rate, last_s + 1 / rate)
+                )
                 last_s = at_s
                 yield ClipFrame(number=number, at_s=at_s, is_timed=is_timed, luma=luma_of(frame))

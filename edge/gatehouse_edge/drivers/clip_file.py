@@ -88,7 +88,9 @@ def parameter_sets(shape: StreamShape) -> bytes:
     if not shape.is_length_prefixed:
         return raw
     try:
-        return b"".join(START + unit for unit in (_avc_sets(raw) if shape.codec == "h264" else _hevc_sets(raw)))
+        return b"".join(
+            START + unit for unit in (_avc_sets(raw) if shape.codec == "h264" else _hevc_sets(raw))
+        )
     except IndexError as error:
         raise ClipFileError("the stream's description ends too early") from error
 
@@ -121,7 +123,9 @@ def write_clip(packets: Sequence[StoredPacket], shape: StreamShape, path: Path) 
         ClipFileError: nothing to write, not a key frame first, no room, or packets the container refuses.
     """
     if shape.codec not in _RAW:
-        raise ClipFileError(f"{shape.codec} is not a codec clips are kept in: set the camera to H.264 or H.265")
+        raise ClipFileError(
+            f"{shape.codec} is not a codec clips are kept in: set the camera to H.264 or H.265"
+        )
     if not packets or not packets[0].is_key:
         raise ClipFileError("a clip begins with a key frame, and the ring holds none so old")
     draft = path.with_name(f".{path.name}.part")
@@ -141,7 +145,9 @@ def write_clip(packets: Sequence[StoredPacket], shape: StreamShape, path: Path) 
                 # Some cameras repeat a time stamp; a container wants them to grow.
                 last_dts = max(dts, last_dts + 1)
                 packet.dts = last_dts
-                packet.pts = max(last_dts, (stored.pts if stored.pts is not None else stored.dts or 0) - first)
+                packet.pts = max(
+                    last_dts, (stored.pts if stored.pts is not None else stored.dts or 0) - first
+                )
                 packet.duration = stored.duration or 0
                 packet.time_base = stored.time_base
                 packet.is_keyframe = stored.is_key

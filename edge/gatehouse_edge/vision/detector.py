@@ -76,7 +76,9 @@ class OnnxDetector:
             and [one.name for one in outputs] == ["heat", "boxes"]
         )
         if not is_ours:
-            raise ModelError(f"{path.name} is not a throw detector: wants uint8 (n, 4, {TILE_PX}, {TILE_PX}) in, heat and boxes out")
+            raise ModelError(
+                f"{path.name} is not a throw detector: wants uint8 (n, 4, {TILE_PX}, {TILE_PX}) in, heat and boxes out"
+            )
         self._name: Final = inputs[0].name
 
     def find(self, look: Look) -> list[Spot]:
@@ -87,12 +89,20 @@ class OnnxDetector:
         return spots_of(heat[:, 0], boxes, look, floor=self._floor)
 
 
-def spots_of(heat: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], look: Look, *, floor: float) -> list[Spot]:
+def spots_of(
+    heat: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], look: Look, *, floor: float
+) -> list[Spot]:
     """Return the peaks of heat maps (n, h, w) in the tiles' cores as spots of the picture."""
     padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-1.0)
-    around = np.max([padded[:, dy : dy + heat.shape[1], dx : dx + heat.shape[2]] for dy in range(3) for dx in range(3)], axis=0)
+    around = np.max(
+        [padded[:, dy : dy + heat.shape[1], dx : dx + heat.shape[2]] for dy in range(3) for dx in range(3)],
+        axis=0,
+    )
     rim = (TILE_PX - CORE_PX) // 2 / STRIDE
-    low, high = rim - 1, heat.shape[1] - rim  # one cell of overlap: a spot on the seam belongs to both and is merged
+    low, high = (
+        rim - 1,
+        heat.shape[1] - rim,
+    )  # one cell of overlap: a spot on the seam belongs to both and is merged
     tiles, rows, columns = np.nonzero((heat >= floor) & (heat >= around))
     spots = []
     for n, row, column in zip(tiles, rows, columns, strict=True):
@@ -117,7 +127,11 @@ def merged(spots: list[Spot]) -> list[Spot]:
     """Return spots best first without those that lie on a better one."""
     kept: list[Spot] = []
     for spot in sorted(spots, key=lambda one: -one.score):
-        if all(abs(spot.x - k.x) > max(_MERGE_PX, k.width_px / 2) or abs(spot.y - k.y) > max(_MERGE_PX, k.height_px / 2) for k in kept):
+        if all(
+            abs(spot.x - k.x) > max(_MERGE_PX, k.width_px / 2)
+            or abs(spot.y - k.y) > max(_MERGE_PX, k.height_px / 2)
+            for k in kept
+        ):
             kept.append(spot)
         if len(kept) >= MAX_SPOTS:
             break
@@ -138,15 +152,26 @@ class ClassicalDetector:
                 _, _, w, h, area = stats[index]
                 cx, cy = centres[index]
                 rim = (TILE_PX - CORE_PX) // 2 - STRIDE
-                if area >= 2 and max(w, h) <= 60 and rim <= cx <= TILE_PX - rim and rim <= cy <= TILE_PX - rim:
+                if (
+                    area >= 2
+                    and max(w, h) <= 60
+                    and rim <= cx <= TILE_PX - rim
+                    and rim <= cy <= TILE_PX - rim
+                ):
                     score = float(min(0.5, 0.1 + area / 200))
-                    spots.append(Spot(float(x0 + cx), float(y0 + cy), float(w), float(h), score, _contrast(tile, cx, cy)))
+                    spots.append(
+                        Spot(
+                            float(x0 + cx), float(y0 + cy), float(w), float(h), score, _contrast(tile, cx, cy)
+                        )
+                    )
         return merged(spots)
 
 
 def _contrast(tile: npt.NDArray[np.uint8], x: float, y: float) -> float:
     column, row = min(TILE_PX - 2, max(1, int(x))), min(TILE_PX - 2, max(1, int(y)))
-    now, still = (tile[layer, row - 1 : row + 2, column - 1 : column + 2].astype(np.float32) for layer in (0, 3))
+    now, still = (
+        tile[layer, row - 1 : row + 2, column - 1 : column + 2].astype(np.float32) for layer in (0, 3)
+    )
     return float((now - still).mean())
 
 
@@ -162,7 +187,9 @@ def open_model(path: Path, *, sha256: str | None) -> onnxruntime.InferenceSessio
         raise ModelError(f"model {path.name} cannot be read: {error.strerror}") from error
     found = hashlib.sha256(octets).hexdigest()
     if sha256 is not None and found != sha256:
-        raise ModelError(f"model {path.name} has SHA-256 {found[:12]}…, the manifest says {sha256[:12]}…: it was changed or is another one")
+        raise ModelError(
+            f"model {path.name} has SHA-256 {found[:12]}…, the manifest says {sha256[:12]}…: it was changed or is another one"
+        )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3

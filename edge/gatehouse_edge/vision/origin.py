@@ -90,12 +90,16 @@ def checked(calibration: Calibration) -> Calibration:
             raise CalibrationError(f"floor {lower.floor} has two lines")
         for x in (min(lower.left[0], upper.left[0]), max(lower.right[0], upper.right[0])):
             if _height_at(upper, x) >= _height_at(lower, x):
-                raise CalibrationError(f"the line of floor {upper.floor} must lie above that of floor {lower.floor} over the whole front")
+                raise CalibrationError(
+                    f"the line of floor {upper.floor} must lie above that of floor {lower.floor} over the whole front"
+                )
     corners = np.array(calibration.facade)
     sides = np.roll(corners, -1, axis=0) - corners
     turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
     if not ((turns > 0).all() or (turns < 0).all()):
-        raise CalibrationError("the front's four corners must go around it: top left, top right, bottom right, bottom left")
+        raise CalibrationError(
+            "the front's four corners must go around it: top left, top right, bottom right, bottom left"
+        )
     return calibration
 
 
@@ -155,7 +159,11 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     last = points[-1]
     total_s = float(t[-1] + np.median(down_m_s) / G_M_S2)
     late = slice(-min(4, len(t)), None)
-    end_speed = abs(float(np.polyfit(t[late], heights[late], 1)[0])) * calibration.floor_m * (1 - float(np.median(near)))
+    end_speed = (
+        abs(float(np.polyfit(t[late], heights[late], 1)[0]))
+        * calibration.floor_m
+        * (1 - float(np.median(near)))
+    )
     return Origin(
         floor_low=low,
         floor_high=high,
@@ -207,9 +215,13 @@ def _early(t: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return chosen
 
 
-def _start(t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _start(
+    t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return (downward speed in floors a second at the first point, height there) for each guess: gravity's curve is known."""
-    gravity = G_M_S2 / 2.9 / 2  # floors/s² halved; the error of the floor height is far below that of the speed
+    gravity = (
+        G_M_S2 / 2.9 / 2
+    )  # floors/s² halved; the error of the floor height is far below that of the speed
     straight = heights + gravity * t[None, :] ** 2
     if len(t) < 2 or float(np.ptp(t)) <= 0:
         return np.zeros(len(heights)), heights[:, 0]

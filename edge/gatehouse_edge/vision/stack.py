@@ -73,7 +73,9 @@ class FrameStack:
         self.repeats = 0
         self.skipped_tiles = 0
 
-    def add(self, luma: Luma, capture_s: float, *, wanted: npt.NDArray[np.float64] | None = None) -> Look | None:
+    def add(
+        self, luma: Luma, capture_s: float, *, wanted: npt.NDArray[np.float64] | None = None
+    ) -> Look | None:
         """Take one frame; None for a repeat or while there are fewer than three.
 
         Args:
@@ -145,7 +147,9 @@ class FrameStack:
         height, width = moved.shape
         rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
         if height % CELL_PX or width % CELL_PX:
-            moved = cv2.copyMakeBorder(moved, 0, rows * CELL_PX - height, 0, columns * CELL_PX - width, cv2.BORDER_CONSTANT)
+            moved = cv2.copyMakeBorder(
+                moved, 0, rows * CELL_PX - height, 0, columns * CELL_PX - width, cv2.BORDER_CONSTANT
+            )
         shares = cv2.resize(moved, (columns, rows), interpolation=cv2.INTER_AREA)
         return shares.astype(np.float32) * (CELL_PX * CELL_PX / 255.0)
 
@@ -163,13 +167,17 @@ class FrameStack:
         rows, columns = np.nonzero(open_cells)
         if len(rows):
             crowd = cv2.blur(active.astype(np.float32), (7, 7))
-            merit = np.minimum(cells[rows, columns], 24.0) / ((0.04 + crowd[rows, columns]) * (0.1 + self._habit[rows, columns]))
+            merit = np.minimum(cells[rows, columns], 24.0) / (
+                (0.04 + crowd[rows, columns]) * (0.1 + self._habit[rows, columns])
+            )
             for index in np.argsort(-merit, kind="stable"):
                 if len(corners) >= self._budget:
                     break
                 row, column = int(rows[index]), int(columns[index])
                 if open_cells[row, column]:
-                    self._take(corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2)
+                    self._take(
+                        corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2
+                    )
         left = int(np.count_nonzero(open_cells))
         skipped = -(-left // (CORE_PX // CELL_PX) ** 2)
         return np.array(corners, np.int32).reshape(-1, 2), skipped
@@ -204,4 +212,3 @@ def cut(frame: npt.NDArray[np.uint8] | npt.NDArray[np.float32], x: int, y: int) 
     rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)
     columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
     return frame[rows[:, None], columns[None, :]].astype(np.uint8)
-

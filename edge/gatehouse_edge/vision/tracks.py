@@ -82,7 +82,12 @@ class _Growing:
 def _costs(paths: list[_Growing], points: list[Point], at_s: float, height_px: int) -> Floats:
     """Return, for each path and spot, 0 (just as foretold) to 1 (at the edge of what is possible); more: not this one."""
     told = np.array([path.foretell(at_s) for path in paths])
-    ends = np.array([(p.points[-1].at_s, p.points[-1].spot.width_px * p.points[-1].spot.height_px, len(p.points)) for p in paths])
+    ends = np.array(
+        [
+            (p.points[-1].at_s, p.points[-1].spot.width_px * p.points[-1].spot.height_px, len(p.points))
+            for p in paths
+        ]
+    )
     spots = np.array([(p.spot.x, p.spot.y, p.spot.width_px, p.spot.height_px) for p in points])
     wait_s = at_s - ends[:, :1]
     dx, dy = spots[None, :, 0] - told[:, 0:1], spots[None, :, 1] - told[:, 1:2]
@@ -108,7 +113,12 @@ class Tracker:
     def add(self, at_s: float, frame: int, spots: list[Spot], *, active_share: float) -> list[Path]:
         """Take the spots of one frame and return the paths that have ended."""
         if self._last_s is not None:
-            self._gap_s = max(GAP_S, GAP_FRAMES * 0.5 * (at_s - self._last_s) + 0.5 * self._gap_s if at_s > self._last_s else GAP_S)
+            self._gap_s = max(
+                GAP_S,
+                GAP_FRAMES * 0.5 * (at_s - self._last_s) + 0.5 * self._gap_s
+                if at_s > self._last_s
+                else GAP_S,
+            )
             self._gap_s = min(self._gap_s, 0.8)
         self._last_s = at_s
         finished = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
@@ -136,14 +146,21 @@ class Tracker:
         used: dict[int, int] = {}
         if not self._paths:
             return forks, used
-        costs = _costs(self._paths, points, at_s, self._height_px) if points else np.empty((len(self._paths), 0))
+        costs = (
+            _costs(self._paths, points, at_s, self._height_px) if points else np.empty((len(self._paths), 0))
+        )
         for path, row in zip(self._paths, costs, strict=True):
             order = np.argsort(row)[:2]
             fits = [(float(row[i]), int(i)) for i in order if row[i] < 1.0]
             path.frames_s.append(at_s)
             if len(fits) == 2 and len(path.points) >= 2:  # noqa: PLR2004  # a second best, and a direction to judge it by
                 cost, index = fits[1]
-                fork = _Growing([*path.points, points[index]], path.merit + _merit(points[index].spot, cost), 0, list(path.frames_s))
+                fork = _Growing(
+                    [*path.points, points[index]],
+                    path.merit + _merit(points[index].spot, cost),
+                    0,
+                    list(path.frames_s),
+                )
                 forks.append(fork)
             if fits and len(path.points) < _MAX_POINTS:
                 cost, index = fits[0]
@@ -175,4 +192,6 @@ def _thinned(paths: list[_Growing]) -> list[_Growing]:
 
 def _closed(path: _Growing) -> Path:
     last_s = path.points[-1].at_s
-    return Path(points=tuple(path.points), frames_s=tuple(t for t in path.frames_s if t <= last_s), merit=path.merit)
+    return Path(
+        points=tuple(path.points), frames_s=tuple(t for t in path.frames_s if t <= last_s), merit=path.merit
+    )

@@ -63,10 +63,12 @@ class Throw:
         frames = [p.frame for p in self.points]
         every = np.arange(frames[0], frames[-1] + 1)
         columns = [
-            np.interp(every, frames, [getattr(p.spot, name) for p in self.points]) for name in ("x", "y", "width_px", "height_px")
+            np.interp(every, frames, [getattr(p.spot, name) for p in self.points])
+            for name in ("x", "y", "width_px", "height_px")
         ]
         return {
-            int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h)) for n, x, y, w, h in zip(every, *columns, strict=True)
+            int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h))
+            for n, x, y, w, h in zip(every, *columns, strict=True)
         }
 
 
@@ -82,7 +84,9 @@ class Classifier:
         self._session: Final = open_model(path, sha256=sha256)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or inputs[0].shape[-1] != len(NAMES) or outputs[0].shape[-1] != len(MOVERS):
-            raise ModelError(f"{path.name} is not a path classifier: wants {len(NAMES)} features in, {len(MOVERS)} probabilities out")
+            raise ModelError(
+                f"{path.name} is not a path classifier: wants {len(NAMES)} features in, {len(MOVERS)} probabilities out"
+            )
         self._name: Final = inputs[0].name
 
     def judge(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -94,7 +98,14 @@ class Classifier:
 class Watch:
     """One camera. `see` every decoded frame in order; `end` when the stream ends."""
 
-    def __init__(self, detector: Detector, classifier: Classifier | None, *, height_px: int, threshold: float = THRESHOLD) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier | None,
+        *,
+        height_px: int,
+        threshold: float = THRESHOLD,
+    ) -> None:
         self.stack: Final = FrameStack()
         self.paths_seen = 0
         self._detector: Final = detector
@@ -116,7 +127,9 @@ class Watch:
         spots = self._detector.find(look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
-        self._judge(self._tracker.add(capture_s, look.number, spots, active_share=look.active_share), capture_s)
+        self._judge(
+            self._tracker.add(capture_s, look.number, spots, active_share=look.active_share), capture_s
+        )
         return self._settled(capture_s)
 
     def end(self) -> list[Throw]:
@@ -137,11 +150,15 @@ class Watch:
         judged = self._classifier.judge(np.stack([row for _, row in known]))
         for (path, _), likely in zip(known, judged, strict=True):
             if likely[0] >= self._threshold:
-                throw = Throw(probability=float(likely[0]), likely=tuple(map(float, likely)), points=falling_part(path))
+                throw = Throw(
+                    probability=float(likely[0]), likely=tuple(map(float, likely)), points=falling_part(path)
+                )
                 self._waiting.append((now_s, throw))
 
     def _settled(self, now_s: float) -> list[Throw]:
-        due = [throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")]
+        due = [
+            throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")
+        ]
         if not due:
             return []
         everybody = [throw for _, throw in self._waiting]
@@ -162,7 +179,9 @@ def unique(throws: list[Throw]) -> list[Throw]:
 
 
 def _is_same(a: Throw, b: Throw) -> bool:
-    shared = {(p.frame, p.spot.x, p.spot.y) for p in a.points} & {(p.frame, p.spot.x, p.spot.y) for p in b.points}
+    shared = {(p.frame, p.spot.x, p.spot.y) for p in a.points} & {
+        (p.frame, p.spot.x, p.spot.y) for p in b.points
+    }
     if len(shared) >= _SAME_SHARE * min(len(a.points), len(b.points)):
         return True
     start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
@@ -171,8 +190,14 @@ def _is_same(a: Throw, b: Throw) -> bool:
         # One after the other, the second where the first would have gone on: one fall seen in two parts.
         first, second = (a, b) if a.last.at_s <= b.first.at_s else (b, a)
         gap_s = second.first.at_s - first.last.at_s
-        return 0 <= gap_s < 0.8 and abs(second.first.spot.x - first.last.spot.x) < 40 and second.first.spot.y > first.last.spot.y - 4
+        return (
+            0 <= gap_s < 0.8
+            and abs(second.first.spot.x - first.last.spot.x) < 40
+            and second.first.spot.y > first.last.spot.y - 4
+        )
     ours, theirs = a.boxes(), b.boxes()
     shift = np.array([(ours[n][0] - theirs[n][0], ours[n][1] - theirs[n][1]) for n in range(start, end + 1)])
     # A mirror image keeps its distance and its height; two things thrown together drift apart.
-    return bool(np.abs(shift[:, 0]).max() < 60 and np.abs(shift[:, 1]).max() < 12 and np.ptp(shift[:, 0]) < 12)
+    return bool(
+        np.abs(shift[:, 0]).max() < 60 and np.abs(shift[:, 1]).max() < 12 and np.ptp(shift[:, 0]) < 12
+    )

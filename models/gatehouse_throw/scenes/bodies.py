@@ -81,14 +81,22 @@ class Body:
         return flat @ np.array([[c, s], [-s, c]])
 
 
-def random_body(rng: np.random.Generator, start_m: npt.ArrayLike, *, background: float, kind: BodyKind | None = None) -> Body:
+def random_body(
+    rng: np.random.Generator, start_m: npt.ArrayLike, *, background: float, kind: BodyKind | None = None
+) -> Body:
     """Return something that leaves `start_m` at time 0 and falls to the ground."""
     chosen = kind or KINDS[int(rng.choice(len(KINDS), p=[k.share for k in KINDS]))]
     terminal = float(rng.uniform(*chosen.terminal_m_s))
     is_thrown = rng.random() < 0.4
     speed = float(rng.uniform(1.5, 6.0) if is_thrown else rng.uniform(0.0, 1.2))
     heading = float(rng.uniform(-1.2, 1.2))
-    velocity = np.array([speed * np.sin(heading), -speed * np.cos(heading), float(rng.uniform(-0.5, 2.5)) if is_thrown else 0.0])
+    velocity = np.array(
+        [
+            speed * np.sin(heading),
+            -speed * np.cos(heading),
+            float(rng.uniform(-0.5, 2.5)) if is_thrown else 0.0,
+        ]
+    )
     wind = np.array([float(rng.normal(0, 0.8)), 0.0, 0.0]) if terminal < 10 else np.zeros(3)
     times, path = _fall(np.asarray(start_m, float), velocity, terminal, wind)
     swing = float(rng.uniform(*chosen.flutter_m))
@@ -111,11 +119,25 @@ def random_body(rng: np.random.Generator, start_m: npt.ArrayLike, *, background:
 
 def leaf(rng: np.random.Generator, start_m: npt.ArrayLike, *, background: float) -> Body:
     """Return a leaf or a flake of ash: terminal speed about 1 m/s, wide swings, blown sideways. Never a throw."""
-    kind = BodyKind(name="leaf", size_m=(0.04, 0.14), terminal_m_s=(0.6, 1.5), flutter_m=(0.1, 0.6), slenderness=(1, 2), share=0)
+    kind = BodyKind(
+        name="leaf",
+        size_m=(0.04, 0.14),
+        terminal_m_s=(0.6, 1.5),
+        flutter_m=(0.1, 0.6),
+        slenderness=(1, 2),
+        share=0,
+    )
     return random_body(rng, start_m, background=background, kind=kind)
 
 
-def stamp(frame: npt.NDArray[np.float32], polygon_px: Floats, luma: float, *, alpha: npt.NDArray[np.float32] | None, shade: float = 0.0) -> tuple[int, int, int, int, float]:
+def stamp(
+    frame: npt.NDArray[np.float32],
+    polygon_px: Floats,
+    luma: float,
+    *,
+    alpha: npt.NDArray[np.float32] | None,
+    shade: float = 0.0,
+) -> tuple[int, int, int, int, float]:
     """Draw polygons (shape (k, n, 2): positions during the exposure) and return (x, y, w, h, visible share)."""
     low, high = polygon_px.reshape(-1, 2).min(0), polygon_px.reshape(-1, 2).max(0)
     x0, y0 = int(np.floor(low[0])) - 1, int(np.floor(low[1])) - 1
@@ -141,7 +163,9 @@ def stamp(frame: npt.NDArray[np.float32], polygon_px: Floats, luma: float, *, al
         cover = cover * (1.0 - alpha[cy0:cy1, cx0:cx1])
     seen = float(cover.sum()) / total if total > 0 else 0.0
     patch = frame[cy0:cy1, cx0:cx1]
-    tone = luma + shade * (np.linspace(-1, 1, patch.shape[1], dtype=np.float32)[None, :] if shade else np.float32(0))
+    tone = luma + shade * (
+        np.linspace(-1, 1, patch.shape[1], dtype=np.float32)[None, :] if shade else np.float32(0)
+    )
     patch += cover * (tone - patch)
     rows, columns = np.nonzero(cover > 0.08)
     if len(rows) == 0:
@@ -165,6 +189,10 @@ def _fall(start: Floats, velocity: Floats, terminal: float, wind: Floats) -> tup
 
 def _outline(rng: np.random.Generator, name: str, slenderness: float) -> Floats:
     corners = 12 if name in {"ball", "pot"} else int(rng.integers(4, 9))
-    angles = np.sort(rng.uniform(0, 2 * np.pi, corners)) if name not in {"ball", "pot"} else np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    angles = (
+        np.sort(rng.uniform(0, 2 * np.pi, corners))
+        if name not in {"ball", "pot"}
+        else np.linspace(0, 2 * np.pi, corners, endpoint=False)
+    )
     radius = 0.5 if name in {"ball", "pot"} else rng.uniform(0.36, 0.5, corners)
     return np.stack([radius * np.cos(angles), radius * np.sin(angles) / slenderness], axis=1)

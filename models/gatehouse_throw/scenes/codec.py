@@ -34,7 +34,9 @@ def shots(scene: Scene) -> Iterator[Shot]:
     for index, (t_s, luma, truth) in enumerate(scene.frames()):
         if rng.random() < spec.drop_share:
             continue
-        pts_s = max(last_s + 0.001, t_s + float(rng.normal(0, spec.jitter_ms / 1000)) if spec.jitter_ms else t_s)
+        pts_s = max(
+            last_s + 0.001, t_s + float(rng.normal(0, spec.jitter_ms / 1000)) if spec.jitter_ms else t_s
+        )
         last_s = pts_s
         yield Shot(pts_s=pts_s, luma=luma, truth=truth, is_repeat=False)
         if spec.repeats_every and index % spec.repeats_every == spec.repeats_every - 1:
@@ -47,7 +49,11 @@ def encode(spec: SceneSpec, frames: Iterator[Shot], path: Path) -> list[Shot]:
     kept: list[Shot] = []
     with av.open(str(path), "w") as out:
         stream = out.add_stream(spec.codec, rate=Fraction(spec.fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = spec.width_px // 2 * 2, spec.height_px // 2 * 2, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = (
+            spec.width_px // 2 * 2,
+            spec.height_px // 2 * 2,
+            "yuv420p",
+        )
         stream.bit_rate = spec.bitrate
         stream.codec_context.time_base = _TICK
         stream.codec_context.gop_size = int(spec.fps * 2)
@@ -58,7 +64,14 @@ def encode(spec: SceneSpec, frames: Iterator[Shot], path: Path) -> list[Shot]:
             frame.pts = round(shot.pts_s / _TICK)
             frame.time_base = _TICK
             out.mux(stream.encode(frame))
-            kept.append(Shot(pts_s=shot.pts_s, luma=np.empty((0, 0), np.uint8), truth=shot.truth, is_repeat=shot.is_repeat))
+            kept.append(
+                Shot(
+                    pts_s=shot.pts_s,
+                    luma=np.empty((0, 0), np.uint8),
+                    truth=shot.truth,
+                    is_repeat=shot.is_repeat,
+                )
+            )
         out.mux(stream.encode(None))
     return kept
 

@@ -46,24 +46,42 @@ class Distractor(Protocol):
 class Flyer:
     """A bird, insect, drone or helicopter: a body on a smooth path in the picture, with wings or rotors."""
 
-    def __init__(self, kind: str, rng: np.random.Generator, stage: Stage, *, near: Floats | None = None) -> None:
+    def __init__(
+        self, kind: str, rng: np.random.Generator, stage: Stage, *, near: Floats | None = None
+    ) -> None:
         self.kind = kind
         w, h = stage.view.width_px, stage.view.height_px
         scale = h / 720
-        sizes = {"bird": (3, 28), "flock": (2, 10), "insect": (4, 40), "drone": (4, 60), "helicopter": (4, 24)}
+        sizes = {
+            "bird": (3, 28),
+            "flock": (2, 10),
+            "insect": (4, 40),
+            "drone": (4, 60),
+            "helicopter": (4, 24),
+        }
         self._size = float(np.exp(rng.uniform(*np.log(sizes[kind])))) * scale
-        lengths_s = {"bird": (4, 26), "flock": (5, 20), "insect": (8, 60), "drone": (0.6, 9), "helicopter": (0.5, 5)}
+        lengths_s = {
+            "bird": (4, 26),
+            "flock": (5, 20),
+            "insect": (8, 60),
+            "drone": (0.6, 9),
+            "helicopter": (0.5, 5),
+        }
         speed = self._size * float(rng.uniform(*lengths_s[kind]))
         if kind == "insect":
             speed = float(rng.uniform(200, 1600)) * scale
         heading = float(rng.uniform(0, 2 * math.pi))
         if kind in {"drone", "bird"} and rng.random() < 0.45:
-            heading = math.pi / 2 + float(rng.normal(0, 0.35))  # down the picture: what downward-only rules fall for
+            heading = math.pi / 2 + float(
+                rng.normal(0, 0.35)
+            )  # down the picture: what downward-only rules fall for
         start = near if near is not None else np.array([rng.uniform(0, w), rng.uniform(0, h * 0.9)])
         self._start = start + rng.normal(0, 30 * scale, 2) * (near is not None)
         self._velocity = speed * np.array([math.cos(heading), math.sin(heading)])
         self._from_s = float(rng.uniform(-0.3 * stage.seconds, 0.7 * stage.seconds))
-        self._lasts_s = float(rng.uniform(0.6, 1.2) * stage.seconds) if kind != "insect" else float(rng.uniform(0.3, 2.5))
+        self._lasts_s = (
+            float(rng.uniform(0.6, 1.2) * stage.seconds) if kind != "insect" else float(rng.uniform(0.3, 2.5))
+        )
         self._turn = float(rng.normal(0, {"insect": 5.0, "bird": 0.6, "flock": 0.4}.get(kind, 0.15)))
         self._wobble = float(rng.uniform(0, {"insect": 1.2, "bird": 0.5}.get(kind, 0.15))) * self._size
         self._rate = float(rng.uniform(2.5, 11.0))
@@ -99,18 +117,49 @@ class Flyer:
         x, y, w, h, seen = stamp(frame, np.array(polygons), self._luma, alpha=None)
         if before is not None and w:
             region = np.s_[max(0, y - 2) : y + h + 2, max(0, x - 2) : x + w + 2]
-            frame[region] = cv2.GaussianBlur(before[region] + self._alpha * (frame[region] - before[region]), (0, 0), max(0.6, self._size / 8))
+            frame[region] = cv2.GaussianBlur(
+                before[region] + self._alpha * (frame[region] - before[region]),
+                (0, 0),
+                max(0.6, self._size / 8),
+            )
         return [(x, y, w, h)] if seen > 0 else []
 
     def _outline(self, t_s: float) -> Floats:
         s, flap = self._size, math.sin(2 * math.pi * self._rate * t_s + self._phase)
         if self.kind in {"bird", "flock"}:
             lift = 0.45 * flap
-            unit = [(-0.5, lift), (-0.15, 0.02), (0, -0.1), (0.15, 0.02), (0.5, lift), (0.12, 0.14), (0, 0.1), (-0.12, 0.14)]
+            unit = [
+                (-0.5, lift),
+                (-0.15, 0.02),
+                (0, -0.1),
+                (0.15, 0.02),
+                (0.5, lift),
+                (0.12, 0.14),
+                (0, 0.1),
+                (-0.12, 0.14),
+            ]
         elif self.kind == "drone":
-            unit = [(-0.5, -0.12), (-0.2, -0.1), (0.2, -0.1), (0.5, -0.12), (0.5, 0), (0.15, 0.15), (-0.15, 0.15), (-0.5, 0)]
+            unit = [
+                (-0.5, -0.12),
+                (-0.2, -0.1),
+                (0.2, -0.1),
+                (0.5, -0.12),
+                (0.5, 0),
+                (0.15, 0.15),
+                (-0.15, 0.15),
+                (-0.5, 0),
+            ]
         elif self.kind == "helicopter":
-            unit = [(-0.5, 0), (-0.2, -0.2), (0.2, -0.22), (0.3, 0), (0.5, -0.05), (0.5, 0.08), (0.1, 0.2), (-0.3, 0.15)]
+            unit = [
+                (-0.5, 0),
+                (-0.2, -0.2),
+                (0.2, -0.22),
+                (0.3, 0),
+                (0.5, -0.05),
+                (0.5, 0.08),
+                (0.1, 0.2),
+                (-0.3, 0.15),
+            ]
         else:
             unit = [(-0.5, 0), (0, -0.3), (0.5, 0), (0, 0.3)]
         return np.array(unit) * s
@@ -164,7 +213,9 @@ class Leaf:
             if size > 80:
                 return []
             polygons.append(self._body.shape(age) * max(size, 0.7) + (u, v))
-        x, y, w, h, seen = stamp(frame, np.array(polygons), self._body.luma, alpha=None, shade=self._body.shade)
+        x, y, w, h, seen = stamp(
+            frame, np.array(polygons), self._body.luma, alpha=None, shade=self._body.shade
+        )
         return [(x, y, w, h)] if seen else []
 
 
@@ -177,7 +228,9 @@ class Tree:
         h, w = stage.still.shape
         radius = float(rng.uniform(0.08, 0.34)) * min(h, w)
         side = rng.choice(["left", "right", "bottom", "middle"], p=[0.3, 0.3, 0.3, 0.1])
-        cx = {"left": 0.05, "right": 0.95, "bottom": rng.uniform(0, 1), "middle": rng.uniform(0.2, 0.8)}[str(side)] * w
+        cx = {"left": 0.05, "right": 0.95, "bottom": rng.uniform(0, 1), "middle": rng.uniform(0.2, 0.8)}[
+            str(side)
+        ] * w
         cy = rng.uniform(0.3, 1.0) * h if side in {"left", "right"} else rng.uniform(0.75, 1.05) * h
         size = max(24, int(2.4 * radius))
         self._x, self._y = int(cx - size / 2), int(cy - size / 2)
@@ -211,7 +264,10 @@ class Tree:
             dx += self._gust * envelope * np.sin(angle) / 2
             dy += self._gust * envelope * 0.5 * np.cos(1.3 * angle) / 2
         size = (self._xx.shape[1], self._xx.shape[0])
-        mx, my = self._xx + cv2.resize(dx.astype(np.float32), size), self._yy + cv2.resize(dy.astype(np.float32), size)
+        mx, my = (
+            self._xx + cv2.resize(dx.astype(np.float32), size),
+            self._yy + cv2.resize(dy.astype(np.float32), size),
+        )
         tone = cv2.remap(self._tone, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
         alpha = cv2.remap(self._alpha, mx, my, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return tone, alpha
@@ -239,7 +295,14 @@ class Patch:
         self.kind = kind
         h, w = stage.still.shape
         scale = h / 720
-        size = {"laundry": (14, 60), "curtain": (12, 50), "window": (12, 60), "lamp": (6, 60), "headlight": (60, 300), "lift_outside": (14, 40)}[kind]
+        size = {
+            "laundry": (14, 60),
+            "curtain": (12, 50),
+            "window": (12, 60),
+            "lamp": (6, 60),
+            "headlight": (60, 300),
+            "lift_outside": (14, 40),
+        }[kind]
         self._w = max(4, int(rng.uniform(*size) * scale))
         self._h = max(4, int(rng.uniform(*size) * scale))
         self._x = int(rng.uniform(0, max(1, w - self._w)))
@@ -306,16 +369,28 @@ class Walker:
         h, w = stage.still.shape
         scale = h / 720
         self._is_road = kind == "vehicle"
-        low, high = {"person": (12, 110), "roof_person": (6, 22), "hand": (120, 380), "vehicle": (16, 180)}[kind]
+        low, high = {"person": (12, 110), "roof_person": (6, 22), "hand": (120, 380), "vehicle": (16, 180)}[
+            kind
+        ]
         self._size = float(np.exp(rng.uniform(math.log(low), math.log(high)))) * scale
         self._slender = {"person": 0.4, "roof_person": 0.5, "hand": 0.6, "vehicle": 0.9}[kind]
-        lengths_s = {"person": (0.2, 1.4), "roof_person": (0.2, 1.2), "hand": (0.3, 2.0), "vehicle": (0.6, 5.0)}[kind]
+        lengths_s = {
+            "person": (0.2, 1.4),
+            "roof_person": (0.2, 1.2),
+            "hand": (0.3, 2.0),
+            "vehicle": (0.6, 5.0),
+        }[kind]
         speed = float(rng.uniform(*lengths_s)) * self._size
         if kind == "vehicle":
             heading = math.pi / 2 * float(rng.choice([1, 1, 1, -1])) + float(rng.normal(0, 0.3))
         else:
             heading = float(rng.choice([0, math.pi])) + float(rng.normal(0, 0.3))
-        self._start = np.array([rng.uniform(0, w), rng.uniform(0.02, 0.25) * h if kind == "vehicle" else rng.uniform(0.1, 0.95) * h])
+        self._start = np.array(
+            [
+                rng.uniform(0, w),
+                rng.uniform(0.02, 0.25) * h if kind == "vehicle" else rng.uniform(0.1, 0.95) * h,
+            ]
+        )
         if kind == "roof_person":
             self._start[1] = rng.uniform(0.02, 0.2) * h
         self._velocity = speed * np.array([math.cos(heading), math.sin(heading)])
@@ -323,7 +398,10 @@ class Walker:
         self._from_s = float(rng.uniform(-1.5, stage.seconds * 0.7))
         self._luma = float(rng.uniform(15, 235))
         self._gait = float(rng.uniform(1.2, 2.4))
-        self._parts = [(float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.4, 0.4)), float(rng.uniform(15, 235))) for _ in range(4)]
+        self._parts = [
+            (float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.4, 0.4)), float(rng.uniform(15, 235)))
+            for _ in range(4)
+        ]
         self._exposure = stage.exposure_s
 
     def draw(self, frame: Picture, t_s: float) -> list[Box]:
@@ -340,10 +418,16 @@ class Walker:
         w, h = size * self._slender, size
         if self._is_road:
             w, h = size, size * 0.8
-        body = np.array([[-0.5, -0.4], [-0.2, -0.5], [0.2, -0.5], [0.5, -0.4], [0.5, 0.45], [0, 0.5], [-0.5, 0.45]]) * (w, h)
+        body = np.array(
+            [[-0.5, -0.4], [-0.2, -0.5], [0.2, -0.5], [0.5, -0.4], [0.5, 0.45], [0, 0.5], [-0.5, 0.45]]
+        ) * (w, h)
         x, y, bw, bh, seen = stamp(frame, (body + place)[None], self._luma, alpha=None, shade=12.0)
         for dx, dy, tone in self._parts:
-            part = np.array([[-0.12, -0.1], [0.12, -0.1], [0.12, 0.1], [-0.12, 0.1]]) * (w, h) + place + (dx * w, dy * h)
+            part = (
+                np.array([[-0.12, -0.1], [0.12, -0.1], [0.12, 0.1], [-0.12, 0.1]]) * (w, h)
+                + place
+                + (dx * w, dy * h)
+            )
             if self.kind in {"person", "roof_person"}:
                 part = part + (0.25 * w * math.sin(2 * math.pi * self._gait * age + 3 * dx), 0)
             stamp(frame, part[None], tone, alpha=None)

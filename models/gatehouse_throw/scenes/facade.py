@@ -75,7 +75,9 @@ def draw(facade: Facade, rng: np.random.Generator) -> tuple[Picture, npt.NDArray
     """Return the front as seen straight on, and a mask of its glass (255) and rails (128)."""
     s = facade.pixels_per_m
     w, h = max(16, int(facade.width_m * s)), max(16, int(facade.height_m * s))
-    grain = cv2.resize(rng.normal(0, 1, (h // 8 + 2, w // 8 + 2)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(
+        rng.normal(0, 1, (h // 8 + 2, w // 8 + 2)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+    )
     front: Picture = (facade.wall + 4 * grain + rng.normal(0, 2, (h, w))).astype(np.float32)
     mask = np.zeros((h, w), np.uint8)
     style = rng.random(6)
@@ -84,7 +86,9 @@ def draw(facade: Facade, rng: np.random.Generator) -> tuple[Picture, npt.NDArray
     if style[0] < 0.5:  # bands between the floors
         for floor in range(facade.floors + 1):
             y = h - int(floor * facade.floor_m * s)
-            cv2.rectangle(front, (0, y - max(1, int(0.25 * s))), (w, y), facade.wall * rng.uniform(0.75, 1.2), -1)
+            cv2.rectangle(
+                front, (0, y - max(1, int(0.25 * s))), (w, y), facade.wall * rng.uniform(0.75, 1.2), -1
+            )
     balcony = rng.random(facade.columns) < (0.45 if style[1] < 0.7 else 0.0)
     for floor in range(1, facade.floors + 1):
         for column in range(facade.columns):
@@ -97,7 +101,13 @@ def draw(facade: Facade, rng: np.random.Generator) -> tuple[Picture, npt.NDArray
 
 
 def _window(
-    front: Picture, mask: npt.NDArray[np.uint8], facade: Facade, floor: int, column: int, is_balcony: bool, rng: np.random.Generator
+    front: Picture,
+    mask: npt.NDArray[np.uint8],
+    facade: Facade,
+    floor: int,
+    column: int,
+    is_balcony: bool,
+    rng: np.random.Generator,
 ) -> None:
     s, h = facade.pixels_per_m, front.shape[0]
     x_m, z_m, w_m, h_m = facade.window_m(floor, column)
@@ -105,21 +115,37 @@ def _window(
     y1, y0 = h - int(z_m * s), h - int((z_m + h_m) * s)
     if x1 - x0 < 2 or y1 - y0 < 2:
         return
-    tone = float(facade.glass * rng.uniform(0.6, 1.5)) if rng.random() > 0.06 else float(rng.uniform(170, 240))
+    tone = (
+        float(facade.glass * rng.uniform(0.6, 1.5)) if rng.random() > 0.06 else float(rng.uniform(170, 240))
+    )
     cv2.rectangle(front, (x0, y0), (x1, y1), tone, -1)
     mask[max(0, y0) : y1, max(0, x0) : x1] = 255
-    cv2.rectangle(front, (x0, y0), (x1, y1), facade.wall * float(rng.uniform(0.5, 1.25)), max(1, int(0.06 * s)))
+    cv2.rectangle(
+        front, (x0, y0), (x1, y1), facade.wall * float(rng.uniform(0.5, 1.25)), max(1, int(0.06 * s))
+    )
     middle = (x0 + x1) // 2
     cv2.line(front, (middle, y0), (middle, y1), facade.wall * 0.8, max(1, int(0.05 * s)))
     if is_balcony:
         deck = h - int(((floor - 1) * facade.floor_m + 0.05) * s)
         rail = h - int(((floor - 1) * facade.floor_m + 1.1) * s)
-        cv2.rectangle(front, (x0 - int(0.3 * s), deck - max(1, int(0.15 * s))), (x1 + int(0.3 * s), deck), facade.wall * 0.6, -1)
+        cv2.rectangle(
+            front,
+            (x0 - int(0.3 * s), deck - max(1, int(0.15 * s))),
+            (x1 + int(0.3 * s), deck),
+            facade.wall * 0.6,
+            -1,
+        )
         for bar in range(x0, x1 + 1, max(2, int(0.14 * s))):
             cv2.line(front, (bar, rail), (bar, deck), facade.wall * 0.45, 1)
             mask[max(0, rail) : deck, max(0, bar) : bar + 1] = 128
         cv2.line(front, (x0, rail), (x1, rail), facade.wall * 0.4, max(1, int(0.06 * s)))
     elif rng.random() < 0.35:  # an air conditioner below the window
         ax = x0 + int(rng.uniform(0, 0.4) * (x1 - x0))
-        cv2.rectangle(front, (ax, y1 + int(0.1 * s)), (ax + int(0.8 * s), y1 + int(0.65 * s)), facade.wall * float(rng.uniform(0.7, 1.2)), -1)
+        cv2.rectangle(
+            front,
+            (ax, y1 + int(0.1 * s)),
+            (ax + int(0.8 * s), y1 + int(0.65 * s)),
+            facade.wall * float(rng.uniform(0.7, 1.2)),
+            -1,
+        )
         cv2.circle(front, (ax + int(0.3 * s), y1 + int(0.38 * s)), max(1, int(0.2 * s)), facade.wall * 0.5, 1)

@@ -49,23 +49,38 @@ class Scene:
         self.spec: Final = spec
         rng = random_of(spec.seed, "place")
         self.view: Final = random_view(rng, spec.width_px, spec.height_px)
-        self.facade: Final[Facade | None] = random_facade(rng, self.view) if spec.setting is Setting.FACADE else None
+        self.facade: Final[Facade | None] = (
+            random_facade(rng, self.view) if spec.setting is Setting.FACADE else None
+        )
         self._mirror: npt.NDArray[np.float32] | None = None
         self._rails: npt.NDArray[np.float32] | None = None
         self.still: Final = self._paint(rng)
-        self._exposure_s = float(rng.uniform(0.001, 0.02)) if not spec.is_night else float(rng.uniform(0.008, 0.035))
+        self._exposure_s = (
+            float(rng.uniform(0.001, 0.02)) if not spec.is_night else float(rng.uniform(0.008, 0.035))
+        )
         self._exposure_s = min(self._exposure_s, 0.8 / spec.fps)
         self.throws: Final = self._throws(random_of(spec.seed, "throws"))
         stage = Stage(
-            view=self.view, facade=self.facade, seconds=spec.seconds, exposure_s=self._exposure_s, is_night=spec.is_night, still=self.still
+            view=self.view,
+            facade=self.facade,
+            seconds=spec.seconds,
+            exposure_s=self._exposure_s,
+            is_night=spec.is_night,
+            still=self.still,
         )
         rng = random_of(spec.seed, "distractors")
         made: list[Distractor] = [one for kind in spec.distractors for one in make(kind, rng, stage)]
         self._trees = [one for one in made if isinstance(one, Tree)]
         self._behind = [one for one in made if not isinstance(one, Tree)]
         self._sensor = random_of(spec.seed, "sensor")
-        self._noise_bank = self._sensor.normal(0, 1, (spec.height_px + 64, spec.width_px + 64)).astype(np.float32)
-        self._noise = float(self._sensor.uniform(0.8, 3.0)) if not spec.is_night else float(self._sensor.uniform(3.0, 9.0))
+        self._noise_bank = self._sensor.normal(0, 1, (spec.height_px + 64, spec.width_px + 64)).astype(
+            np.float32
+        )
+        self._noise = (
+            float(self._sensor.uniform(0.8, 3.0))
+            if not spec.is_night
+            else float(self._sensor.uniform(3.0, 9.0))
+        )
         self._gain_swing = float(self._sensor.choice([0, 0, 0.05, 0.2]))
         self._gain_at_s = float(self._sensor.uniform(0, spec.seconds))
         self._drops = self._weather(random_of(spec.seed, "weather"))
@@ -106,18 +121,27 @@ class Scene:
         self._fall_of_weather(frame, t_s)
         return self._expose(frame, t_s, truth), truth
 
-    def _draw_throw(self, frame: Picture, throw: ThrowTruth, t_s: float, cover: npt.NDArray[np.float32] | None) -> Box | None:
+    def _draw_throw(
+        self, frame: Picture, throw: ThrowTruth, t_s: float, cover: npt.NDArray[np.float32] | None
+    ) -> Box | None:
         age = t_s - throw.from_s
         if not 0 <= age <= throw.body.lasts_s:
             return None
-        ends = self.view.project(np.stack([throw.body.at(age), throw.body.at(min(age + self._exposure_s, throw.body.lasts_s))]))
+        ends = self.view.project(
+            np.stack([throw.body.at(age), throw.body.at(min(age + self._exposure_s, throw.body.lasts_s))])
+        )
         if ends[0, 2] < 0.5:
             return None
         size = self.view.focal_px * throw.body.size_m / ends[0, 2]
         move = float(np.hypot(*(ends[1, :2] - ends[0, :2])))
         steps = int(np.clip(math.ceil(move / 0.7), 1, 14))
         outline = throw.body.shape(age) * max(size, 1.0)
-        polygons = np.array([outline + ends[0, :2] + (ends[1, :2] - ends[0, :2]) * k / max(1, steps - 1) for k in range(steps)])
+        polygons = np.array(
+            [
+                outline + ends[0, :2] + (ends[1, :2] - ends[0, :2]) * k / max(1, steps - 1)
+                for k in range(steps)
+            ]
+        )
         if self._mirror is not None:
             ghost = polygons + ((self._ghost_px, 0))
             stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
@@ -136,12 +160,25 @@ class Scene:
             floor = int(rng.integers(2, facade.floors + 1))
             column = int(rng.integers(0, facade.columns))
             x, z, w, h = facade.window_m(floor, column)
-            start = [x + w * rng.uniform(0.1, 0.9), facade.distance_m - rng.uniform(0.15, 0.9), z + h * rng.uniform(0.0, 0.9)]
+            start = [
+                x + w * rng.uniform(0.1, 0.9),
+                facade.distance_m - rng.uniform(0.15, 0.9),
+                z + h * rng.uniform(0.0, 0.9),
+            ]
             place = self.view.project(start)[0]
-            u, v = int(np.clip(place[0], 0, self.spec.width_px - 1)), int(np.clip(place[1], 0, self.spec.height_px - 1))
+            u, v = (
+                int(np.clip(place[0], 0, self.spec.width_px - 1)),
+                int(np.clip(place[1], 0, self.spec.height_px - 1)),
+            )
             body = random_body(rng, start, background=float(self.still[v, u]))
             path = self.view.project(body.path_m)
-            inside = (path[:, 0] > 0) & (path[:, 0] < self.spec.width_px) & (path[:, 1] > 0) & (path[:, 1] < self.spec.height_px) & (path[:, 2] > 0.5)
+            inside = (
+                (path[:, 0] > 0)
+                & (path[:, 0] < self.spec.width_px)
+                & (path[:, 1] > 0)
+                & (path[:, 1] < self.spec.height_px)
+                & (path[:, 2] > 0.5)
+            )
             sizes = self.view.focal_px * body.size_m / np.maximum(path[:, 2], 0.5)
             seen_s = float(inside.sum()) * 0.02
             moved = float(np.ptp(path[inside, 1])) if inside.any() else 0.0
@@ -149,14 +186,18 @@ class Scene:
             if seen_s < 0.45 or moved < 0.12 * self.spec.height_px or not 1.7 <= typical <= 42:
                 continue
             latest = max(0.3, self.spec.seconds - min(seen_s, 2.5) - 0.3)
-            found.append(ThrowTruth(body=body, from_s=float(rng.uniform(0.25, latest)), floor=floor, column=column))
+            found.append(
+                ThrowTruth(body=body, from_s=float(rng.uniform(0.25, latest)), floor=floor, column=column)
+            )
         return found
 
     def _paint(self, rng: np.random.Generator) -> Picture:
         h, w = self.spec.height_px, self.spec.width_px
         top, bottom = float(rng.uniform(90, 250)), float(rng.uniform(90, 250))
         still: Picture = np.repeat(np.linspace(top, bottom, h, dtype=np.float32)[:, None], w, 1)
-        clouds = cv2.resize(rng.normal(0, 1, (7, 9)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC)
+        clouds = cv2.resize(
+            rng.normal(0, 1, (7, 9)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+        )
         still += clouds * float(rng.uniform(0, 7))
         match self.spec.setting:
             case Setting.FACADE:
@@ -174,7 +215,9 @@ class Scene:
         h, w = still.shape
         for _ in range(int(rng.integers(0, 3))):  # neighbours
             x, width = int(rng.uniform(0, w)), int(rng.uniform(0.1, 0.4) * w)
-            cv2.rectangle(still, (x, int(rng.uniform(0.1, 0.8) * h)), (x + width, h), float(rng.uniform(60, 200)), -1)
+            cv2.rectangle(
+                still, (x, int(rng.uniform(0.1, 0.8) * h)), (x + width, h), float(rng.uniform(60, 200)), -1
+            )
         front, mask = draw(self.facade, rng)
         fh, fw = front.shape
         corners = np.array([[0, 0], [fw, 0], [fw, fh], [0, fh]], float)
@@ -207,14 +250,28 @@ class Scene:
         still[:] = np.where(under, float(rng.uniform(25, 100)) + fine, still)
         for _ in range(int(rng.integers(0, 6))):
             x = int(rng.uniform(0, w))
-            cv2.line(still, (x, int(rng.uniform(0.3, 0.8) * h)), (x + int(rng.normal(0, 8)), h), float(rng.uniform(20, 230)), int(rng.integers(1, 6)))
+            cv2.line(
+                still,
+                (x, int(rng.uniform(0.3, 0.8) * h)),
+                (x + int(rng.normal(0, 8)), h),
+                float(rng.uniform(20, 230)),
+                int(rng.integers(1, 6)),
+            )
         if rng.random() < 0.4:
             x = int(xs[int(rng.integers(0, w))])
-            cv2.rectangle(still, (x, int(rng.uniform(0.6, 0.85) * h)), (x + int(0.4 * w), h), float(rng.uniform(30, 180)), -1)
+            cv2.rectangle(
+                still,
+                (x, int(rng.uniform(0.6, 0.85) * h)),
+                (x + int(0.4 * w), h),
+                float(rng.uniform(30, 180)),
+                -1,
+            )
 
     def _paint_ground(self, still: Picture, rng: np.random.Generator) -> None:
         h, w = still.shape
-        grain = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), float(rng.uniform(0.8, 3)))
+        grain = cv2.GaussianBlur(
+            rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), float(rng.uniform(0.8, 3))
+        )
         start = int(rng.uniform(0, 0.5) * h)
         still[start:] = float(rng.uniform(60, 170)) + (grain * 14)[start:]
         for _ in range(int(rng.integers(2, 9))):
@@ -223,7 +280,13 @@ class Scene:
             cv2.line(still, a, b, float(rng.uniform(40, 230)), int(rng.integers(1, 9)), cv2.LINE_AA)
         for _ in range(int(rng.integers(0, 5))):
             x, y = int(rng.uniform(0, w)), int(rng.uniform(0, h))
-            cv2.rectangle(still, (x, y), (x + int(rng.uniform(0.05, 0.3) * w), y + int(rng.uniform(0.05, 0.4) * h)), float(rng.uniform(30, 220)), -1)
+            cv2.rectangle(
+                still,
+                (x, y),
+                (x + int(rng.uniform(0.05, 0.3) * w), y + int(rng.uniform(0.05, 0.4) * h)),
+                float(rng.uniform(30, 220)),
+                -1,
+            )
 
     def _weather(self, rng: np.random.Generator) -> Floats:
         count = {"rain": 220, "snow": 160}.get(self.spec.weather, 0)
@@ -243,7 +306,14 @@ class Scene:
         h, w = frame.shape
         for x, y, speed, size, glow in self._drops:
             py = ((y + speed * t_s) % 1.1 - 0.05) * h
-            px = ((x + self._slant * speed * t_s + (0.01 * math.sin(5 * t_s + 60 * x) if self.spec.weather == "snow" else 0)) % 1.0) * w
+            px = (
+                (
+                    x
+                    + self._slant * speed * t_s
+                    + (0.01 * math.sin(5 * t_s + 60 * x) if self.spec.weather == "snow" else 0)
+                )
+                % 1.0
+            ) * w
             if self.spec.weather == "rain":
                 length = speed * h * min(self._exposure_s, 0.02)
                 a, b = (int(px), int(py)), (int(px + self._slant * length), int(py + length))
@@ -263,7 +333,9 @@ class Scene:
             dx = a * (math.sin(7.1 * t_s) + 0.5 * math.sin(17.3 * t_s + 1))
             dy = a * (math.cos(6.3 * t_s) + 0.5 * math.sin(21.7 * t_s))
             matrix = np.float32([[1, 0, dx], [0, 1, dy]])
-            frame = cv2.warpAffine(frame, matrix, (frame.shape[1], frame.shape[0]), borderMode=cv2.BORDER_REPLICATE)
+            frame = cv2.warpAffine(
+                frame, matrix, (frame.shape[1], frame.shape[0]), borderMode=cv2.BORDER_REPLICATE
+            )
             truth.throws = {n: (x + dx, y + dy, w, h) for n, (x, y, w, h) in truth.throws.items()}
             truth.others = [(kind, (x + dx, y + dy, w, h)) for kind, (x, y, w, h) in truth.others]
         if self._gain_swing:

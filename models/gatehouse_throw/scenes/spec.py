@@ -78,7 +78,9 @@ def random_of(seed: int, part: str) -> np.random.Generator:
     return np.random.default_rng([seed, *part.encode()])
 
 
-def spec_of(seed: int, *, setting: Setting | None = None, throws: int | None = None, seconds: float | None = None) -> SceneSpec:
+def spec_of(
+    seed: int, *, setting: Setting | None = None, throws: int | None = None, seconds: float | None = None
+) -> SceneSpec:
     """Return the scene of `seed`; what is given here is taken as given instead of drawn."""
     rng = random_of(seed, "spec")
     drawn = Setting(rng.choice([s.value for s in Setting], p=[0.66, 0.16, 0.08, 0.10]))
