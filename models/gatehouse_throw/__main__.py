@@ -19,10 +19,11 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 
+Thing = TypeVar("Thing")
 _TILES_A_FILE: Final = 2500
 
 
@@ -47,12 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("out", type=Path)
     render.add_argument("--split", choices=["train", "validation", "test"], default="test")
     render.add_argument("--first", type=int, default=0, help="number within the split")
-    render.add_argument("--count", type=int, default=60)
+    render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
+    render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
     judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
     judge.add_argument("detector", type=Path, help="detector.onnx")
-    judge.add_argument("out", type=Path)
-    judge.add_argument("--count", type=int, default=400)
-    judge.add_argument("--check", type=int, default=80, help="validation scenes, for the temperature")
+    judge.add_argument(
+        "clips", type=Path, help="folder of rendered training clips the detector has not been trained on"
+    )
+    judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
+    judge.add_argument("out", type=Path, help="classifier.onnx")
     release = verbs.add_parser("release", help="export a checkpoint and write the manifest")
     release.add_argument("checkpoint", type=Path)
     release.add_argument("out", type=Path)
@@ -98,10 +102,13 @@ def _tiles(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace) -> int:
     from gatehouse_throw.clips import render
-    from gatehouse_throw.scenes.spec import Split, seeds
+    from gatehouse_throw.scenes.spec import Split, seeds, spec_of
 
     args.out.mkdir(parents=True, exist_ok=True)
-    for seed in _shown(seeds(Split(args.split), args.first + args.count)[args.first :]):
+    chosen = seeds(Split(args.split), args.first + args.count)[args.first :]
+    for seed in _shown(
+        seed for seed in chosen if args.widest is None or spec_of(seed).width_px <= args.widest
+    ):
         if not (args.out / f"{seed}.json").exists():
             render(seed, args.out / f"{seed}.mkv")
     return 0
@@ -110,24 +117,25 @@ def _render(args: argparse.Namespace) -> int:
 def _train(args: argparse.Namespace) -> int:
     from gatehouse_throw.train import train
 
-    print(train(args.tiles, args.out, steps=args.steps))
+    _say(str(train(args.tiles, args.out, steps=args.steps)))
     return 0
 
 
 def _judge(args: argparse.Namespace) -> int:
-    from gatehouse_throw.clips import rows_of_scenes
+    from gatehouse_edge.vision.detector import OnnxDetector
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.clips import rows_in
+    from gatehouse_throw.evaluate import clips_in
     from gatehouse_throw.judge import export, fit
-    from gatehouse_throw.scenes.spec import Split, seeds
 
-    # Scenes the detector has not been trained on: its own training scenes would look too easy to the classifier.
-    train = rows_of_scenes(_shown(seeds(Split.TRAIN, 500_000 + args.count)[500_000:]), args.detector)
-    check = rows_of_scenes(_shown(seeds(Split.VALIDATION, args.check)), args.detector)
+    detector = OnnxDetector(args.detector)
+    train = rows_in((read(clip) for clip in _shown(clips_in(args.clips))), detector)
+    check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), detector)
     judge = fit(*train, check)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export(judge, args.out)
-    print(
-        f"{len(train[0])} paths, {int((train[1] == 0).sum())} throws; temperature {float(judge.temperature):.2f}"
-    )
+    throws = int((train[1] == 0).sum())
+    _say(f"{len(train[0])} paths, {throws} of throws; temperature {float(judge.temperature):.2f}")
     return 0
 
 
@@ -153,7 +161,7 @@ def _release(args: argparse.Namespace) -> int:
         "threshold": 0.5,
     }
     (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    print(f"torch and onnxruntime differ by at most {difference:.1e}")
+    _say(f"torch and onnxruntime differ by at most {difference:.1e}")
     return 0
 
 
@@ -164,7 +172,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     make = watch_maker(args.models, is_classical=args.classical)
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
-    print(run(clips, make, progress=lambda name: print(name, file=sys.stderr)).to_json())
+    _say(run(_shown(clips), make).to_json())
     return 0
 
 
@@ -175,13 +183,18 @@ def _sheet(args: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(seeds: Iterable[int]) -> Iterator[int]:
-    """Yield seeds with a line of progress on standard error."""
-    every = list(seeds)
-    for n, seed in enumerate(every, start=1):
-        print(f"\r{n}/{len(every)}", end="", file=sys.stderr, flush=True)
-        yield seed
-    print(file=sys.stderr)
+def _shown(things: Iterable[Thing]) -> Iterator[Thing]:
+    """Yield things with a line of progress on standard error."""
+    every = list(things)
+    for n, thing in enumerate(every, start=1):
+        sys.stderr.write(f"\r{n}/{len(every)}")
+        sys.stderr.flush()
+        yield thing
+    sys.stderr.write("\n")
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(words + "\n")
 
 
 _VERBS: Final = {

@@ -32,7 +32,9 @@ def _cell(seed: int) -> npt.NDArray[np.uint8]:
     shown, trail = None, []
     for _, luma, truth in Scene(spec).frames():
         trail += [(x + w / 2, y + h / 2) for x, y, w, h in truth.throws.values()]
-        if shown is None or (truth.throws and len(trail) < 12):  # noqa: PLR2004  # early in the fall: the rest of the trail lies below
+        if shown is None or (
+            truth.throws and len(trail) < 12
+        ):  # early in the fall: the rest of the trail lies below
             shown = luma, dict(truth.throws)
     assert shown is not None  # noqa: S101  # a scene has frames
     picture = cv2.cvtColor(shown[0], cv2.COLOR_GRAY2BGR)

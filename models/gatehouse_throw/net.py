@@ -10,7 +10,7 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 CHANNELS: Final = 4
 STRIDE: Final = 4
@@ -34,9 +34,9 @@ class TileNet(nn.Module):
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Return (heat logits (n, 1, h/4, w/4), offset and log size (n, 4, h/4, w/4)) of uint8 tiles (n, 4, h, w)."""
-        x = F.relu(self.down(F.relu(self.first(prepare(tiles)))))
+        x = functional.relu(self.down(functional.relu(self.first(prepare(tiles)))))
         for conv in self.body:
-            x = F.relu(conv(x)) + x
+            x = functional.relu(conv(x)) + x
         out = self.head(x)
         return out[:, :1], out[:, 1:]
 
@@ -49,7 +49,7 @@ def prepare(tiles: Tensor) -> Tensor:
     channels = torch.cat(
         [(now - before) / 24, (before - earlier) / 24, (now - still) / 24, (now - mean) / 48], 1
     )
-    return F.pixel_unshuffle(torch.clamp(channels, -4.0, 4.0), 2)
+    return functional.pixel_unshuffle(torch.clamp(channels, -4.0, 4.0), 2)
 
 
 class HalfNet(nn.Module):
@@ -61,7 +61,7 @@ class HalfNet(nn.Module):
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Return heat and sizes at a quarter of the picture's resolution."""
-        x = F.avg_pool2d(tiles.to(torch.float32), 2)
+        x = functional.avg_pool2d(tiles.to(torch.float32), 2)
         return self.inner(x)  # type: ignore[no-any-return]  # nn.Module is untyped
 
 
@@ -114,8 +114,9 @@ def targets(
     return heat, weight, where, truth
 
 
-def loss(heat_logits: Tensor, boxes: Tensor, aim: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+def loss(found: tuple[Tensor, Tensor], aim: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
     """Return focal loss of the heat map (CornerNet's, exponents 2 and 4) plus L1 of offset and size."""
+    heat_logits, boxes = found
     heat, weight, where, truth = aim
     logits = heat_logits[:, 0]
     p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
@@ -123,7 +124,7 @@ def loss(heat_logits: Tensor, boxes: Tensor, aim: tuple[Tensor, Tensor, Tensor, 
     hit = -((1 - p) ** 2) * torch.log(p) * is_peak
     miss = -((1 - heat) ** 4) * p**2 * torch.log(1 - p) * ~is_peak * weight
     focal = (hit.sum() + miss.sum()) / torch.clamp(is_peak.sum(), min=1.0)
-    error = (F.smooth_l1_loss(boxes, truth, reduction="none").sum(1) * where).sum() / torch.clamp(
+    error = (functional.smooth_l1_loss(boxes, truth, reduction="none").sum(1) * where).sum() / torch.clamp(
         where.sum(), min=1.0
     )
     return focal + 0.3 * error

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.drivers.camera_stream import luma_of
-from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, FrameStack, cut
+from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, FrameStack
 from gatehouse_throw.scenes import Scene, spec_of
 from gatehouse_throw.scenes.codec import Shot, encode, shots
 
@@ -58,7 +58,7 @@ def _collect(path: Path, told: list[Shot], rng: np.random.Generator, negatives: 
             look = stack.add(luma, shot.pts_s)
             if look is None:
                 continue
-            corners = [tuple(map(int, corner)) for corner in look.corners]
+            corners = [(int(x), int(y)) for x, y in look.corners]
             for x, y, w, h in shot.truth.throws.values():
                 for _ in range(1 if rng.random() < 0.6 else 2):
                     off = rng.integers(-CORE_PX // 2 + 2, CORE_PX // 2 - 2, 2)
@@ -70,12 +70,8 @@ def _collect(path: Path, told: list[Shot], rng: np.random.Generator, negatives: 
             flyers = [box for kind, box in shot.truth.others if kind in FLYERS]
             near_flyer = [c for c in without if _inside(c, flyers)]
             chosen = with_throw[:3] + _some(without, negatives, rng) + _some(near_flyer, 1, rng)
+            pictures += list(stack.tiles_at(np.array(chosen, np.int32).reshape(-1, 2)))
             for corner in chosen:
-                pictures.append(
-                    np.stack(
-                        [*(cut(f, *corner) for f in stack._frames[::-1]), cut(stack._background, *corner)]
-                    )
-                )  # noqa: SLF001
                 objects.append(_targets(corner, list(shot.truth.throws.values())))
                 doubtful.append(_targets(corner, flyers))
     if not pictures:

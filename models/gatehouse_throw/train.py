@@ -100,8 +100,8 @@ def train(
     shards = Shards(folder)
     began, running = time.monotonic(), 0.0
     for step, (pictures, objects, doubtful) in enumerate(shards.batches(seed, skip=first), start=first + 1):
-        aim = tuple(part.to(device) for part in targets(objects, doubtful, size=TILE_PX))
-        error = loss(*net(pictures.to(device)), aim)  # type: ignore[arg-type]  # four tensors
+        heat, weight, where, truth = (part.to(device) for part in targets(objects, doubtful, size=TILE_PX))
+        error = loss(net(pictures.to(device)), (heat, weight, where, truth))
         optimiser.zero_grad()
         error.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)

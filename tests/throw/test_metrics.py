@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatehouse_throw.annotations import AnnotationError, TrueEvent, read, write
+from gatehouse_throw.annotations import Annotated, AnnotationError, TrueEvent, read, write
 from gatehouse_throw.metrics import FoundEvent, Score, iou, score, upper_bound
 
 FALL = TrueEvent(
@@ -73,8 +73,9 @@ def test_iou_is_symmetric_and_between_nothing_and_one(
 
 def test_annotations_come_back_as_written_and_a_clip_without_is_a_negative(tmp_path: Path) -> None:
     clip = tmp_path / "a.mp4"
-    write(clip, size=(640, 360), fps=25.0, frames=60, events=[FALL], repeats=[3], scene="facade")
-    assert read(clip).events == (FALL,)
+    told = Annotated(path=clip, events=(FALL,), scene="facade", others={3: [("bird", (1.0, 2.0, 3.0, 4.0))]})
+    write(told, size=(640, 360), fps=25.0, frames=60, repeats=[3])
+    assert read(clip) == told
     assert read(tmp_path / "b.mp4").events == ()
 
 

@@ -23,6 +23,9 @@ SIZE_UNIT_PX: Final = 8.0
 MAX_SPOTS: Final = 24
 """Most spots a frame; more are foliage, and the best ones are kept."""
 _MERGE_PX: Final = 4.0
+_LEAST_AREA_PX: Final = 2
+_WIDEST_PX: Final = 60
+"""What the classical path takes for a thing; smaller is noise, larger a body or a shadow."""
 
 
 class ModelError(Exception):
@@ -153,8 +156,8 @@ class ClassicalDetector:
                 cx, cy = centres[index]
                 rim = (TILE_PX - CORE_PX) // 2 - STRIDE
                 if (
-                    area >= 2
-                    and max(w, h) <= 60
+                    area >= _LEAST_AREA_PX
+                    and max(w, h) <= _WIDEST_PX
                     and rim <= cx <= TILE_PX - rim
                     and rim <= cy <= TILE_PX - rim
                 ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Final
 
 import msgspec
@@ -24,6 +24,10 @@ COVERAGE: Final = 0.92
 """Probability the interval is made to hold."""
 _GUESSES: Final = 400
 _MAX_FLOOR: Final = 120
+_SHRINK: Final = 1.12
+"""Floors look smaller the higher they are: beyond the last line each is taken to be a little smaller than the one before."""
+_THROWN_UP_SHARE: Final = 0.3
+_FEWEST_TO_FIT: Final = 3
 _Pixel = tuple[float, float]
 _Polygon = Annotated[tuple[_Pixel, ...], Meta(min_length=3, max_length=32)]
 
@@ -85,7 +89,7 @@ def checked(calibration: Calibration) -> Calibration:
     for line in lines:
         if line.left[0] >= line.right[0]:
             raise CalibrationError(f"floor line {line.floor}: its left end must be left of its right end")
-    for lower, upper in zip(lines, lines[1:], strict=False):
+    for lower, upper in pairwise(lines):
         if lower.floor == upper.floor:
             raise CalibrationError(f"floor {lower.floor} has two lines")
         for x in (min(lower.left[0], upper.left[0]), max(lower.right[0], upper.right[0])):
@@ -128,17 +132,12 @@ def floor_of(calibration: Calibration, x: float, y: float) -> float:
     return lines[-1].floor + step * (ys[-1] - y) / (ys[-2] - ys[-1]) * _SHRINK
 
 
-_SHRINK: Final = 1.12
-"""Floors look smaller the higher they are: beyond the last line each is taken to be a little smaller than the one before."""
-
-
 def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) -> Origin:
     """Return where a fall came from, from the points of its path (at least 3)."""
     rng = np.random.default_rng(seed)
-    scale_x, scale_y = 1.0, 1.0
     t = np.array([p.at_s for p in points])
     t = t - t[0]
-    heights = np.array([floor_of(calibration, p.spot.x * scale_x, p.spot.y * scale_y) for p in points])
+    heights = np.array([floor_of(calibration, p.spot.x, p.spot.y) for p in points])
     floor_m = np.clip(rng.normal(calibration.floor_m, 0.08, _GUESSES), 2.2, 6.0)
     if calibration.distance_m is not None:
         near = rng.uniform(0.15, 1.6, _GUESSES) / calibration.distance_m
@@ -151,7 +150,7 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     speed, at_first = _start(t[early], real[:, early])
     noise = rng.normal(0, _speed_error(t[early], heights[early]), _GUESSES)
     down_m_s = np.maximum(0.0, (speed + noise) * floor_m)
-    up_m = np.where(rng.random(_GUESSES) < 0.3, rng.uniform(0.0, 0.35, _GUESSES), 0.0)
+    up_m = np.where(rng.random(_GUESSES) < _THROWN_UP_SHARE, rng.uniform(0.0, 0.35, _GUESSES), 0.0)
     dropped_m = np.minimum(down_m_s**2 / (2 * G_M_S2), 40.0) - up_m
     released = at_first + dropped_m / floor_m
     # The sill or the rail it left is at any height of its floor: what counts is which floor that is.
@@ -223,7 +222,7 @@ def _start(
         G_M_S2 / 2.9 / 2
     )  # floors/s² halved; the error of the floor height is far below that of the speed
     straight = heights + gravity * t[None, :] ** 2
-    if len(t) < 2 or float(np.ptp(t)) <= 0:
+    if float(np.ptp(t)) <= 0:
         return np.zeros(len(heights)), heights[:, 0]
     centre = t - t.mean()
     slope = (straight * centre[None, :]).sum(1) / (centre**2).sum()
@@ -231,7 +230,7 @@ def _start(
 
 
 def _speed_error(t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> float:
-    if len(t) < 3:
+    if len(t) < _FEWEST_TO_FIT:
         return 2.0
     fit = np.polyfit(t, heights, min(2, len(t) - 2))
     spread = float(np.std(heights - np.polyval(fit, t))) + 0.05

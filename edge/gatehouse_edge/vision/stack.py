@@ -32,6 +32,8 @@ _REPEAT_SHARE: Final = 0.15
 _REPEAT_MOST: Final = 4.5
 """A codec leaves up to 4 in a block of a repeat (measured on a 20 fps camera that sends 30), where new frames have 30 and more: in a
 lively picture the limit rises with what its frames usually change, up to this."""
+_DEPTH: Final = 3
+"""Frames a tile shows."""
 _PULSE_FRAMES: Final = 15
 _ACTIVE_PIXELS: Final = 2.0
 _BACKGROUND_EVERY_S: Final = 0.2
@@ -86,13 +88,14 @@ class FrameStack:
         self._number += 1
         if self._frames and self._frames[-1].shape != luma.shape:
             self.forget()
+        change: Luma | None = None
         if self._frames:
-            change = cv2.absdiff(luma, self._frames[-1])
+            change = np.asarray(cv2.absdiff(luma, self._frames[-1]), np.uint8)
             if capture_s - self._times[-1] < _STILL_TIME_S or self._is_repeat(change):
                 self.repeats += 1
                 return None
         self._remember(luma, capture_s)
-        if len(self._frames) < 3:
+        if change is None or len(self._frames) < _DEPTH:
             return None
         cells = self._activity(change)
         active = cells >= _ACTIVE_PIXELS
@@ -103,7 +106,7 @@ class FrameStack:
         return Look(
             capture_s=capture_s,
             number=self._number,
-            tiles=self._cut(corners),
+            tiles=self.tiles_at(corners),
             corners=corners,
             skipped=skipped,
             active_share=float(active.mean()),
@@ -193,7 +196,8 @@ class FrameStack:
         if 0 <= y // CELL_PX < open_cells.shape[0] and 0 <= x // CELL_PX < open_cells.shape[1]:
             open_cells[y // CELL_PX, x // CELL_PX] = False
 
-    def _cut(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+    def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+        """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
         tiles = np.empty((len(corners), 4, TILE_PX, TILE_PX), np.uint8)
         assert self._background is not None  # noqa: S101  # set with the first frame
         now, before, earlier = self._frames[-1], self._frames[-2], self._frames[-3]

@@ -26,6 +26,12 @@ MAX_PATHS: Final = 48
 MIN_POINTS: Final = 4
 _MAX_POINTS: Final = 400
 _FIT_POINTS: Final = 5
+_POINTS_OF_A_DIRECTION: Final = 2
+_WORTH_A_TILE_POINTS: Final = 3
+"""A path of so many points may ask for tiles where it expects its thing."""
+_ESTABLISHED_POINTS: Final = 4
+"""A spot taken by a path of so many points begins no path of its own."""
+_LONGEST_GAP_S: Final = 0.8
 _FASTEST_HEIGHTS_S: Final = 2.2
 """Picture heights a second of the fastest fall measured (1.8) and some more."""
 
@@ -98,7 +104,9 @@ def _costs(paths: list[_Growing], points: list[Point], at_s: float, height_px: i
     area = np.maximum(1.0, spots[:, 2] * spots[:, 3])[None, :]
     change = np.abs(np.log(area / np.maximum(1.0, ends[:, 1:2])))
     later = np.hypot(dx, dy) / reach + 0.12 * np.maximum(0.0, change - 0.7)
-    return np.where(ends[:, 2:3] < 2, first, later)  # noqa: PLR2004  # one point foretells only a region
+    # One point foretells only a region.
+    costs: Floats = np.where(ends[:, 2:3] < _POINTS_OF_A_DIRECTION, first, later)
+    return costs
 
 
 class Tracker:
@@ -113,27 +121,25 @@ class Tracker:
     def add(self, at_s: float, frame: int, spots: list[Spot], *, active_share: float) -> list[Path]:
         """Take the spots of one frame and return the paths that have ended."""
         if self._last_s is not None:
-            self._gap_s = max(
-                GAP_S,
-                GAP_FRAMES * 0.5 * (at_s - self._last_s) + 0.5 * self._gap_s
-                if at_s > self._last_s
-                else GAP_S,
-            )
-            self._gap_s = min(self._gap_s, 0.8)
+            # Half of the old value, half of what the newest interval asks for: one late frame changes little.
+            asked_s = 0.5 * self._gap_s + 0.5 * GAP_FRAMES * max(0.0, at_s - self._last_s)
+            self._gap_s = min(_LONGEST_GAP_S, max(GAP_S, asked_s))
         self._last_s = at_s
         finished = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
         self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
         points = [Point(at_s, frame, spot, len(spots) - 1, active_share) for spot in spots]
         forks, used = self._extend(points, at_s)
         for index, point in enumerate(points):
-            if index not in used or used[index] < 4:
+            if index not in used or used[index] < _ESTABLISHED_POINTS:
                 forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
         self._paths = _thinned([*self._paths, *forks])
         return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
 
     def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
         """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2)."""
-        best = sorted((p for p in self._paths if len(p.points) >= 3), key=lambda p: -p.merit)[:6]
+        best = sorted(
+            (p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS), key=lambda p: -p.merit
+        )[:6]
         return np.array([p.foretell(at_s)[:2] for p in best], float).reshape(-1, 2)
 
     def end(self) -> list[Path]:

@@ -36,6 +36,13 @@ THRESHOLD: Final = 0.5
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _SAME_SHARE: Final = 0.4
+"""Two hypotheses that share so much of the shorter one's points are one fall."""
+_GOES_ON_S: Final = 0.8
+_GOES_ON_PX: Final = 40.0
+"""A path that begins so soon and so near below where another ended is the rest of it."""
+_MIRROR_ASIDE_PX: Final = 60.0
+_MIRROR_DRIFT_PX: Final = 12.0
+"""A mirror image keeps its distance and its height to within so much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -187,17 +194,22 @@ def _is_same(a: Throw, b: Throw) -> bool:
     start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
     shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
     if end - start < 0.5 * shorter or shorter == 0:
-        # One after the other, the second where the first would have gone on: one fall seen in two parts.
-        first, second = (a, b) if a.last.at_s <= b.first.at_s else (b, a)
-        gap_s = second.first.at_s - first.last.at_s
-        return (
-            0 <= gap_s < 0.8
-            and abs(second.first.spot.x - first.last.spot.x) < 40
-            and second.first.spot.y > first.last.spot.y - 4
-        )
+        return _goes_on(a, b) if a.last.at_s <= b.first.at_s else _goes_on(b, a)
     ours, theirs = a.boxes(), b.boxes()
-    shift = np.array([(ours[n][0] - theirs[n][0], ours[n][1] - theirs[n][1]) for n in range(start, end + 1)])
+    aside = np.array([ours[n][0] - theirs[n][0] for n in range(start, end + 1)])
+    above = np.array([ours[n][1] - theirs[n][1] for n in range(start, end + 1)])
     # A mirror image keeps its distance and its height; two things thrown together drift apart.
-    return bool(
-        np.abs(shift[:, 0]).max() < 60 and np.abs(shift[:, 1]).max() < 12 and np.ptp(shift[:, 0]) < 12
+    keeps_height = float(np.abs(above).max()) < _MIRROR_DRIFT_PX
+    return (
+        keeps_height
+        and float(np.abs(aside).max()) < _MIRROR_ASIDE_PX
+        and float(np.ptp(aside)) < _MIRROR_DRIFT_PX
     )
+
+
+def _goes_on(first: Throw, second: Throw) -> bool:
+    """Return whether the second begins where the first would have gone on: one fall seen in two parts."""
+    start, end = second.first, first.last
+    if not 0 <= start.at_s - end.at_s < _GOES_ON_S:
+        return False
+    return abs(start.spot.x - end.spot.x) < _GOES_ON_PX and start.spot.y > end.spot.y - 4.0

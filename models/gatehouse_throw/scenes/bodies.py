@@ -5,6 +5,7 @@ dv/dt = g - g (|v| / v_terminal) v / v_terminal, integrated in small steps; flut
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +17,7 @@ from gatehouse_throw.scenes.view import Floats
 
 G_M_S2: Final = 9.81
 _STEP_S: Final = 0.005
+_LONGEST_FALL_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,8 @@ class Body:
         squeeze = 0.35 + 0.65 * abs(np.cos(0.7 * angle + self.phase_rad))
         flat = self.outline * (1.0, squeeze)
         c, s = np.cos(angle), np.sin(angle)
-        return flat @ np.array([[c, s], [-s, c]])
+        turned: Floats = flat @ np.array([[c, s], [-s, c]])
+        return turned
 
 
 def random_body(
@@ -155,7 +158,7 @@ def stamp(
         cover += one
     cover /= 255.0 * len(polygon_px)
     if zoom > 1:
-        cover = cv2.resize(cover, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+        cover = np.asarray(cv2.resize(cover, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA), np.float32)
     cx0, cy0, cx1, cy1 = max(0, x0), max(0, y0), min(width, x1), min(height, y1)
     cover = cover[cy0 - y0 : cy1 - y0, cx0 - x0 : cx1 - x0]
     total = float(cover.sum())
@@ -175,16 +178,24 @@ def stamp(
 
 
 def _fall(start: Floats, velocity: Floats, terminal: float, wind: Floats) -> tuple[Floats, Floats]:
-    position, points = start.copy(), [start.copy()]
-    velocity = velocity.copy()
-    while position[2] > 0.0 and len(points) < 12_000:
-        relative = velocity - wind
-        drag = G_M_S2 * np.linalg.norm(relative) / terminal**2 * relative
-        velocity = velocity + _STEP_S * (np.array([0.0, 0.0, -G_M_S2]) - drag)
-        position = position + _STEP_S * velocity
-        points.append(position.copy())
+    """Return times and places from release to landing; plain numbers, for arrays of three are slow to step."""
+    x, y, z = map(float, start)
+    vx, vy, vz = map(float, velocity)
+    wx, wy, wz = map(float, wind)
+    points = [(x, y, z)]
+    drag = G_M_S2 / terminal**2
+    while z > 0.0 and len(points) * _STEP_S < _LONGEST_FALL_S:
+        rx, ry, rz = vx - wx, vy - wy, vz - wz
+        brake = drag * math.sqrt(rx * rx + ry * ry + rz * rz)
+        vx, vy, vz = (
+            vx - _STEP_S * brake * rx,
+            vy - _STEP_S * brake * ry,
+            vz - _STEP_S * (G_M_S2 + brake * rz),
+        )
+        x, y, z = x + _STEP_S * vx, y + _STEP_S * vy, z + _STEP_S * vz
+        points.append((x, y, z))
     path = np.array(points)[::4]
-    return np.arange(len(path)) * _STEP_S * 4, path
+    return np.arange(len(path), dtype=float) * _STEP_S * 4, path
 
 
 def _outline(rng: np.random.Generator, name: str, slenderness: float) -> Floats:

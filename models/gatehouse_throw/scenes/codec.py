@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 import numpy as np
+from av.video.stream import VideoStream
 
 from gatehouse_throw.scenes.scene import Luma, Scene, Truth
 from gatehouse_throw.scenes.spec import SceneSpec, random_of
 
 _TICK: Final = Fraction(1, 90_000)
+_NO_PICTURE: Final = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,30 +50,22 @@ def encode(spec: SceneSpec, frames: Iterator[Shot], path: Path) -> list[Shot]:
     """Write the clip to `path` and return what went in, with pictures left out."""
     kept: list[Shot] = []
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(spec.codec, rate=Fraction(spec.fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = (
-            spec.width_px // 2 * 2,
-            spec.height_px // 2 * 2,
-            "yuv420p",
+        stream = cast(
+            "VideoStream", out.add_stream(spec.codec, rate=Fraction(spec.fps).limit_denominator(1000))
         )
+        stream.width, stream.height = spec.width_px // 2 * 2, spec.height_px // 2 * 2
+        stream.pix_fmt = "yuv420p"
         stream.bit_rate = spec.bitrate
         stream.codec_context.time_base = _TICK
         stream.codec_context.gop_size = int(spec.fps * 2)
-        stream.options = _options(spec)
+        stream.options = dict(_options(spec))
         for shot in frames:
             frame = av.VideoFrame(stream.width, stream.height, "yuv420p")
             _fill(frame, shot.luma)
             frame.pts = round(shot.pts_s / _TICK)
             frame.time_base = _TICK
             out.mux(stream.encode(frame))
-            kept.append(
-                Shot(
-                    pts_s=shot.pts_s,
-                    luma=np.empty((0, 0), np.uint8),
-                    truth=shot.truth,
-                    is_repeat=shot.is_repeat,
-                )
-            )
+            kept.append(replace(shot, luma=_NO_PICTURE))
         out.mux(stream.encode(None))
     return kept
 

@@ -103,7 +103,8 @@ class Flyer:
         x = (vx * math.sin(turn * age) - vy * (1 - math.cos(turn * age))) / turn
         y = (vy * math.sin(turn * age) + vx * (1 - math.cos(turn * age))) / turn
         bob = self._wobble * math.sin(self._rate * 1.3 * age + self._phase)
-        return self._start + np.array([x, y + bob + self._sink * self._size * age])
+        place: Floats = self._start + np.array([x, y + bob + self._sink * self._size * age])
+        return place
 
     def draw(self, frame: Picture, t_s: float) -> list[Box]:
         """Draw body and wings over the exposure."""
@@ -235,14 +236,12 @@ class Tree:
         size = max(24, int(2.4 * radius))
         self._x, self._y = int(cx - size / 2), int(cy - size / 2)
         leaf_px = float(rng.uniform(1.5, 5.0)) * h / 720 + 0.8
-        fine = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), leaf_px / 2)
-        fine /= fine.std() + 1e-6
+        fine = _even(rng.normal(0, 1, (size, size)), leaf_px / 2)
         base = float(rng.uniform(28, 110))
         self._tone = np.clip(base + fine * float(rng.uniform(10, 34)), 4, 235).astype(np.float32)
         yy, xx = np.mgrid[0:size, 0:size].astype(np.float32)
         edge = np.hypot(xx - size / 2, yy - size / 2) / (size / 2)
-        rough = cv2.GaussianBlur(rng.normal(0, 1, (size, size)).astype(np.float32), (0, 0), leaf_px * 1.5)
-        rough /= rough.std() + 1e-6
+        rough = _even(rng.normal(0, 1, (size, size)), leaf_px * 1.5)
         density = 0.78 - edge + 0.22 * rough
         self._alpha = np.clip(density * 8, 0, 1).astype(np.float32)
         self._xx, self._yy = xx, yy
@@ -286,6 +285,12 @@ class Tree:
         self.mask = np.zeros(self._shape, np.float32)
         self.mask[y0:y1, x0:x1] = alpha[part]
         return [(x0, y0, x1 - x0, y1 - y0)]
+
+
+def _even(noise: Floats, blur_px: float) -> Picture:
+    """Return blurred noise of standard deviation 1."""
+    blurred = np.asarray(cv2.GaussianBlur(noise.astype(np.float32), (0, 0), blur_px), np.float32)
+    return np.asarray(blurred / (blurred.std() + 1e-6), np.float32)
 
 
 class Patch:
@@ -340,7 +345,8 @@ class Patch:
 
     def _cloth(self, frame: Picture, t_s: float) -> list[Box]:
         sway = self._amount * self._w * math.sin(2 * math.pi * self._rate * t_s + self._phase)
-        skew = np.float32([[1, sway / self._h, 0], [0, 1 + 0.08 * math.sin(3.1 * t_s + self._phase), 0]])
+        stretch = 1 + 0.08 * math.sin(3.1 * t_s + self._phase)
+        skew = np.array([[1, sway / self._h, 0], [0, stretch, 0]], np.float32)
         reach = (int(self._w + abs(sway)) + 2, self._h + 4)
         tone = cv2.warpAffine(self._texture + self._tone, skew, reach)
         cover = cv2.warpAffine(np.ones_like(self._texture), skew, reach)
@@ -429,7 +435,7 @@ class Walker:
                 + (dx * w, dy * h)
             )
             if self.kind in {"person", "roof_person"}:
-                part = part + (0.25 * w * math.sin(2 * math.pi * self._gait * age + 3 * dx), 0)
+                part += np.array([0.25 * w * math.sin(2 * math.pi * self._gait * age + 3 * dx), 0.0])
             stamp(frame, part[None], tone, alpha=None)
         return [(x, y, bw, bh)] if seen else []
 

@@ -15,11 +15,13 @@ from gatehouse_throw.scenes.bodies import Body, random_body, stamp
 from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
 from gatehouse_throw.scenes.spec import SceneSpec, Setting, random_of
-from gatehouse_throw.scenes.view import Floats, View, random_view
+from gatehouse_throw.scenes.view import Floats, random_view
 
 Luma = npt.NDArray[np.uint8]
 MIN_VISIBLE: Final = 0.25
 """A body of which less is to be seen has no box in that frame."""
+_ON_WALL: Final = frozenset({"laundry", "curtain", "window", "lamp", "lift_outside"})
+"""Drawn behind trees and falling things; everything else that moves is in front of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,8 @@ class Scene:
         rng = random_of(spec.seed, "distractors")
         made: list[Distractor] = [one for kind in spec.distractors for one in make(kind, rng, stage)]
         self._trees = [one for one in made if isinstance(one, Tree)]
-        self._behind = [one for one in made if not isinstance(one, Tree)]
+        self._on_wall = [one for one in made if one.kind in _ON_WALL]
+        self._in_air = [one for one in made if one.kind not in _ON_WALL and not isinstance(one, Tree)]
         self._sensor = random_of(spec.seed, "sensor")
         self._noise_bank = self._sensor.normal(0, 1, (spec.height_px + 64, spec.width_px + 64)).astype(
             np.float32
@@ -92,32 +95,22 @@ class Scene:
             yield t_s, *self._shoot(t_s)
 
     def _shoot(self, t_s: float) -> tuple[Luma, Truth]:
+        """Draw from back to front: what hangs on the wall, trees, what falls (trees and rails cover it), what is nearer."""
         truth = Truth()
         frame = self.still.copy()
-        for thing in self._behind:
-            if thing.kind in {"laundry", "curtain", "window", "lamp", "lift_outside"}:
-                truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
-        front = self._rails
-        crowns = []
+        for thing in self._on_wall:
+            truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
+        cover = self._rails
         for tree in self._trees:
-            canvas = frame.copy() if False else frame
-            crowns.append((tree, canvas))
-        masks = []
-        for tree, _ in crowns:
-            tone_box = tree.draw(frame, t_s)
-            truth.others += [("tree", box) for box in tone_box]
+            truth.others += [("tree", box) for box in tree.draw(frame, t_s)]
             if tree.mask is not None:
-                masks.append(tree.mask)
-        cover = front
-        for mask in masks:
-            cover = mask if cover is None else np.maximum(cover, mask)
+                cover = tree.mask if cover is None else np.maximum(cover, tree.mask)
         for number, throw in enumerate(self.throws):
             box = self._draw_throw(frame, throw, t_s, cover)
             if box is not None:
                 truth.throws[number] = box
-        for thing in self._behind:
-            if thing.kind not in {"laundry", "curtain", "window", "lamp", "lift_outside"}:
-                truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
+        for thing in self._in_air:
+            truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
         self._fall_of_weather(frame, t_s)
         return self._expose(frame, t_s, truth), truth
 
@@ -143,7 +136,7 @@ class Scene:
             ]
         )
         if self._mirror is not None:
-            ghost = polygons + ((self._ghost_px, 0))
+            ghost = polygons + np.array([self._ghost_px, 0.0])
             stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
         x, y, w, h, seen = stamp(frame, polygons, throw.body.luma, alpha=cover, shade=throw.body.shade)
         inside = 0 <= x + w / 2 < self.spec.width_px and 0 <= y + h / 2 < self.spec.height_px
@@ -208,7 +201,9 @@ class Scene:
                 self._paint_ground(still, rng)
         if self.spec.is_night:
             still = 18 + still * float(rng.uniform(0.12, 0.4))
-        return cv2.GaussianBlur(np.clip(still, 1, 254), (0, 0), float(rng.uniform(0.4, 1.0)))
+        return np.asarray(
+            cv2.GaussianBlur(np.clip(still, 1, 254), (0, 0), float(rng.uniform(0.4, 1.0))), np.float32
+        )
 
     def _paint_facade(self, still: Picture, rng: np.random.Generator) -> None:
         assert self.facade is not None  # noqa: S101  # setting is FACADE
@@ -332,10 +327,10 @@ class Scene:
             a = self.spec.shake_px
             dx = a * (math.sin(7.1 * t_s) + 0.5 * math.sin(17.3 * t_s + 1))
             dy = a * (math.cos(6.3 * t_s) + 0.5 * math.sin(21.7 * t_s))
-            matrix = np.float32([[1, 0, dx], [0, 1, dy]])
-            frame = cv2.warpAffine(
-                frame, matrix, (frame.shape[1], frame.shape[0]), borderMode=cv2.BORDER_REPLICATE
-            )
+            matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+            size = (frame.shape[1], frame.shape[0])
+            shaken = cv2.warpAffine(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+            frame = np.asarray(shaken, np.float32)
             truth.throws = {n: (x + dx, y + dy, w, h) for n, (x, y, w, h) in truth.throws.items()}
             truth.others = [(kind, (x + dx, y + dy, w, h)) for kind, (x, y, w, h) in truth.others]
         if self._gain_swing:
