@@ -117,9 +117,9 @@ class Watch:
         self.paths_seen = 0
         self._detector: Final = detector
         self._classifier: Final = classifier
-        self._height_px: Final = height_px
+        self._height_px = height_px
         self._threshold: Final = threshold
-        self._tracker: Final = Tracker(height_px)
+        self._tracker = Tracker(height_px)
         self._waiting: list[tuple[float, Throw]] = []
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
@@ -127,7 +127,14 @@ class Watch:
         """Set to a list to collect every frame's spots."""
 
     def see(self, luma: Luma, capture_s: float) -> list[Throw]:
-        """Take one frame and return the throws that are settled by now."""
+        """Take one frame and return the throws that are settled by now.
+
+        Another picture size in mid-stream ends every path: nothing can be followed across it.
+        """
+        if luma.shape[0] != self._height_px:
+            self._judge(self._tracker.end(), capture_s)
+            self._height_px = luma.shape[0]
+            self._tracker = Tracker(self._height_px)
         look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
         if look is None:
             return self._settled(capture_s)
