@@ -17,8 +17,8 @@ from gatehouse_edge.vision.detector import Spot
 
 Floats = npt.NDArray[np.float64]
 
-GAP_S: Final = 0.32
-"""Rails and foliage hide a thing this long, or the codec does."""
+GAP_S: Final = 0.36
+"""From the last spot to the next: rails, foliage or the codec hide a thing for 0.3 s, and then a frame has to come."""
 GAP_FRAMES: Final = 2.5
 """At low frame rates a gap is at least so many frames."""
 MAX_PATHS: Final = 48
