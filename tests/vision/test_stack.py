@@ -51,14 +51,24 @@ def test_a_tile_lies_on_the_thing_that_moves() -> None:
 
 def test_whatever_moves_the_budget_holds_and_the_rest_is_counted() -> None:
     rng = np.random.default_rng(4)
-    stack = FrameStack()
+    still, stack = wall(rng, 540, 960), FrameStack()
     look = None
     for n in range(4):
-        look = stack.add(rng.integers(0, 255, (540, 960)).astype(np.uint8), n * 0.04)
+        frame = still.copy()
+        for x, y in zip(rng.integers(0, 950, 300), rng.integers(0, 530, 300), strict=True):
+            frame[y : y + 3, x : x + 3] = 220
+        look = stack.add(frame, n * 0.04)
     assert look is not None
     assert len(look.tiles) == BUDGET
-    assert look.skipped > 50
+    assert look.skipped > 10
     assert stack.skipped_tiles >= look.skipped
+
+
+def test_pure_noise_everywhere_costs_no_more_than_the_budget() -> None:
+    rng = np.random.default_rng(8)
+    stack = FrameStack()
+    looks = [stack.add(rng.integers(0, 255, (540, 960)).astype(np.uint8), n * 0.04) for n in range(4)]
+    assert all(len(look.tiles) <= BUDGET for look in looks if look is not None)
 
 
 def test_what_a_tracker_wants_is_looked_at_though_nothing_moves() -> None:

@@ -35,10 +35,13 @@ lively picture the limit rises with what its frames usually change, up to this."
 _DEPTH: Final = 3
 """Frames a tile shows."""
 _PULSE_FRAMES: Final = 15
-_ACTIVE_PIXELS: Final = 2.0
+_LEAST_PEAK: Final = 5.0
+_NOISE_FACTOR: Final = 1.3
+"""A change counts from so much luma, and from so many times the middle cell's."""
 _BACKGROUND_EVERY_S: Final = 0.2
 _BACKGROUND_RATE: Final = 0.08
-_HABIT_RATE: Final = 0.02
+_HABIT_RATE: Final = 0.04
+"""Share of each frame in what is usual at a place."""
 _STILL_TIME_S: Final = 0.004
 """Two frames closer in capture time than this are one."""
 
@@ -68,6 +71,7 @@ class FrameStack:
         self._frames: list[Luma] = []
         self._times: list[float] = []
         self._background: npt.NDArray[np.float32] | None = None
+        self._still: Luma | None = None
         self._background_at_s = 0.0
         self._habit: Cells | None = None
         self._number = -1
@@ -97,12 +101,9 @@ class FrameStack:
         self._remember(luma, capture_s)
         if change is None or len(self._frames) < _DEPTH:
             return None
-        cells = self._activity(change)
-        active = cells >= _ACTIVE_PIXELS
-        corners, skipped = self._choose(cells, active, wanted)
+        merit, active = self._unusual(change)
+        corners, skipped = self._choose(merit, active, wanted)
         self.skipped_tiles += skipped
-        assert self._habit is not None  # noqa: S101  # set with the first frame
-        self._habit += _HABIT_RATE * (active - self._habit)
         return Look(
             capture_s=capture_s,
             number=self._number,
@@ -116,7 +117,7 @@ class FrameStack:
         """Start afresh: another picture size, or the camera was moved."""
         self._frames.clear()
         self._times.clear()
-        self._background = self._habit = None
+        self._background = self._still = self._habit = None
         self._pulse.clear()
 
     def _is_repeat(self, change: Luma) -> bool:
@@ -133,34 +134,35 @@ class FrameStack:
         self._frames = [*self._frames[-2:], luma]
         self._times = [*self._times[-2:], capture_s]
         if self._background is None:
-            self._background = luma.astype(np.float32)
-            self._habit = np.zeros((-(-luma.shape[0] // CELL_PX), -(-luma.shape[1] // CELL_PX)), np.float32)
+            self._background, self._still = luma.astype(np.float32), luma
             self._background_at_s = capture_s
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
             cv2.accumulateWeighted(luma, self._background, _BACKGROUND_RATE)
+            self._still = self._background.astype(np.uint8)
             self._background_at_s = capture_s
 
-    def _activity(self, change: Luma) -> Cells:
-        """Return for each cell how many pixels show something that was in neither of the two frames before."""
-        older = cv2.absdiff(self._frames[-1], self._frames[-3])
-        fresh = cv2.min(change, older)
-        typical = float(np.median(change[::8, ::8]))
-        limit = min(40.0, max(8.0, 6.0 + 3.5 * typical))
-        _, moved = cv2.threshold(fresh, limit, 255, cv2.THRESH_BINARY)
-        height, width = moved.shape
-        rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
-        if height % CELL_PX or width % CELL_PX:
-            moved = cv2.copyMakeBorder(
-                moved, 0, rows * CELL_PX - height, 0, columns * CELL_PX - width, cv2.BORDER_CONSTANT
-            )
-        shares = cv2.resize(moved, (columns, rows), interpolation=cv2.INTER_AREA)
-        return shares.astype(np.float32) * (CELL_PX * CELL_PX / 255.0)
+    def _unusual(self, change: Luma) -> tuple[Cells, npt.NDArray[np.bool_]]:
+        """Return for each cell how unusual its strongest change is for that place, and whether it is one at all.
+
+        What counts is what was in neither of the two frames before nor in the background, averaged over 2x2 pixels
+        against noise. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
+        """
+        assert self._still is not None  # noqa: S101  # set with the first frame
+        fresh = cv2.min(change, cv2.absdiff(self._frames[-1], self._frames[-3]))
+        fresh = cv2.min(fresh, cv2.absdiff(self._frames[-1], self._still))
+        peaks = _peaks(np.asarray(cv2.blur(fresh, (2, 2)), np.uint8))
+        around = np.asarray(cv2.blur(peaks, (7, 7)), np.float32)
+        if self._habit is None:
+            self._habit = np.asarray(cv2.blur(peaks, (9, 9)), np.float32)
+        base = float(np.median(peaks))
+        merit = (peaks - 0.7 * base) / (4.0 + 0.5 * around + self._habit)
+        self._habit += _HABIT_RATE * (peaks - self._habit)
+        return merit, peaks > max(_LEAST_PEAK, _NOISE_FACTOR * base)
 
     def _choose(
-        self, cells: Cells, active: npt.NDArray[np.bool_], wanted: npt.NDArray[np.float64] | None
+        self, merit: Cells, active: npt.NDArray[np.bool_], wanted: npt.NDArray[np.float64] | None
     ) -> tuple[npt.NDArray[np.int32], int]:
-        """Return the corners of the tiles to look at: what is tracked first, then what moves alone and where little moves."""
-        assert self._habit is not None  # noqa: S101  # set with the first frame
+        """Return the corners of the tiles to look at: what is tracked first, then what is most unusual."""
         corners: list[tuple[int, int]] = []
         open_cells = active.copy()
         for x, y in wanted if wanted is not None else ():
@@ -168,21 +170,13 @@ class FrameStack:
                 break
             self._take(corners, open_cells, int(x), int(y))
         rows, columns = np.nonzero(open_cells)
-        if len(rows):
-            crowd = cv2.blur(active.astype(np.float32), (7, 7))
-            merit = np.minimum(cells[rows, columns], 24.0) / (
-                (0.04 + crowd[rows, columns]) * (0.1 + self._habit[rows, columns])
-            )
-            for index in np.argsort(-merit, kind="stable"):
-                if len(corners) >= self._budget:
-                    break
-                row, column = int(rows[index]), int(columns[index])
-                if open_cells[row, column]:
-                    self._take(
-                        corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2
-                    )
-        left = int(np.count_nonzero(open_cells))
-        skipped = -(-left // (CORE_PX // CELL_PX) ** 2)
+        for index in np.argsort(-merit[rows, columns], kind="stable"):
+            if len(corners) >= self._budget:
+                break
+            row, column = int(rows[index]), int(columns[index])
+            if open_cells[row, column]:
+                self._take(corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2)
+        skipped = -(-int(np.count_nonzero(open_cells)) // (CORE_PX // CELL_PX) ** 2)
         return np.array(corners, np.int32).reshape(-1, 2), skipped
 
     @staticmethod
@@ -199,20 +193,35 @@ class FrameStack:
     def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
         tiles = np.empty((len(corners), 4, TILE_PX, TILE_PX), np.uint8)
-        assert self._background is not None  # noqa: S101  # set with the first frame
+        assert self._still is not None  # noqa: S101  # set with the first frame
         now, before, earlier = self._frames[-1], self._frames[-2], self._frames[-3]
         for tile, (x, y) in zip(tiles, corners, strict=True):
             for layer, frame in enumerate((now, before, earlier)):
                 tile[layer] = cut(frame, int(x), int(y))
-            tile[3] = cut(self._background, int(x), int(y))
+            tile[3] = cut(self._still, int(x), int(y))
         return tiles
 
 
-def cut(frame: npt.NDArray[np.uint8] | npt.NDArray[np.float32], x: int, y: int) -> npt.NDArray[np.uint8]:
+def _peaks(change: Luma) -> Cells:
+    """Return the largest value of each cell."""
+    height, width = change.shape
+    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+    if height % CELL_PX or width % CELL_PX:
+        below, right = rows * CELL_PX - height, columns * CELL_PX - width
+        change = np.asarray(cv2.copyMakeBorder(change, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+    size = CELL_PX
+    while size > 1:  # halving by neighbours is many times quicker than a maximum over blocks
+        change = np.maximum(change[:, 0::2], change[:, 1::2])
+        change = np.maximum(change[0::2], change[1::2])
+        size //= 2
+    return change.astype(np.float32)
+
+
+def cut(frame: Luma, x: int, y: int) -> npt.NDArray[np.uint8]:
     """Return the tile at (x, y); beyond the rim the nearest pixel is repeated."""
     height, width = frame.shape
     if 0 <= x <= width - TILE_PX and 0 <= y <= height - TILE_PX:
-        return frame[y : y + TILE_PX, x : x + TILE_PX].astype(np.uint8)
+        return frame[y : y + TILE_PX, x : x + TILE_PX]
     rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)
     columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
-    return frame[rows[:, None], columns[None, :]].astype(np.uint8)
+    return frame[rows[:, None], columns[None, :]]
