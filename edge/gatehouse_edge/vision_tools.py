@@ -17,6 +17,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    from gatehouse_edge.vision.origin import Calibration, Origin
     from gatehouse_edge.vision.watch import Throw, Watch
 
 MANIFEST: Final = "manifest.json"
@@ -35,7 +36,13 @@ class Manifest(Struct, frozen=True, kw_only=True):
     version: str
     detector: ModelFile
     classifier: ModelFile
+    """Judges the paths that the detector's spots make."""
+    fallback: ModelFile | None = None
+    """Judges the paths of the classical proposals (three-frame difference); None: there is no fallback."""
     threshold: float = 0.5
+    """Calibrated probability from which a path is an event."""
+    for_alarms: bool = False
+    """Whether its figures are good enough to raise alarms by themselves; False: only suggestions to a person."""
 
     @property
     def sha256(self) -> str:
@@ -66,23 +73,39 @@ def load_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{folder / MANIFEST} is not a manifest: {error}") from error
 
 
-def watch_maker(folder: Path | None, *, is_classical: bool) -> Callable[[int], Watch]:
-    """Return what makes a fresh chain for a picture of so many rows.
+def watch_maker(
+    folder: Path | None, *, is_classical: bool, threshold: float | None = None
+) -> Callable[[int], Watch]:
+    """Return what makes a fresh chain for a picture of so many rows. OpenCV is held to one thread.
+
+    Args:
+        folder: of a release; None: this installation has none.
+        is_classical: three-frame difference instead of the detector network.
+        threshold: probability from which a path is an event; None: the release's own.
 
     Raises:
-        ModelError: no usable models and `is_classical` was not asked for.
+        ModelError: no usable models.
     """
+    import cv2
+
     from gatehouse_edge.vision.detector import ClassicalDetector, Detector, ModelError, OnnxDetector
     from gatehouse_edge.vision.watch import Classifier, Watch
 
     if folder is None:
         raise ModelError("this installation has no throw models: name a folder with --models")
     manifest = load_manifest(folder)
-    classifier = Classifier(folder / manifest.classifier.file, sha256=manifest.classifier.sha256)
-    detector: Detector = ClassicalDetector()
-    if not is_classical:
+    detector: Detector
+    if is_classical:
+        if manifest.fallback is None:
+            raise ModelError(f"the release {manifest.version} has no classifier for the classical path")
+        detector, judge = ClassicalDetector(), manifest.fallback
+    else:
         detector = OnnxDetector(folder / manifest.detector.file, sha256=manifest.detector.sha256)
-    return lambda height_px: Watch(detector, classifier, height_px=height_px, threshold=manifest.threshold)
+        judge = manifest.classifier
+    classifier = Classifier(folder / judge.file, sha256=judge.sha256)
+    limit = manifest.threshold if threshold is None else threshold
+    cv2.setNumThreads(1)
+    return lambda height_px: Watch(detector, classifier, height_px=height_px, threshold=limit)
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -99,78 +122,108 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     replay.add_argument(
         "--classical", action="store_true", help="three-frame difference instead of the detector network"
     )
+    replay.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="probability from which a path is told; without: the release's own",
+    )
+    replay.add_argument(
+        "--calibration",
+        type=Path,
+        help="what was drawn on a still of this camera (JSON): adds the floor interval",
+    )
     replay.add_argument("--json", action="store_true", help="print JSON lines")
 
 
 def run(args: Namespace) -> int:
-    """Replay; 0 done, 1 a clip or model could not be used."""
+    """Replay; 0 done, 1 a clip, the models or the calibration could not be used."""
     from gatehouse_edge.drivers.clip import ClipError
     from gatehouse_edge.vision.detector import ModelError
+    from gatehouse_edge.vision.origin import CalibrationError, decode
 
-    failed = False
     try:
-        make = watch_maker(args.models or released(), is_classical=args.classical)
-    except ModelError as error:
+        make = watch_maker(args.models or released(), is_classical=args.classical, threshold=args.threshold)
+        calibration = decode(args.calibration.read_bytes()) if args.calibration else None
+    except (ModelError, CalibrationError) as error:
         print(f"gatehouse-edge: {error}", file=sys.stderr)
         return 1
+    failed = False
     for clip in args.clips:
         try:
-            _replay(clip, make, as_json=args.json)
+            _replay(clip, make, calibration, as_json=args.json)
         except ClipError as error:
             print(f"gatehouse-edge: {error}", file=sys.stderr)
             failed = True
     return 1 if failed else 0
 
 
-def _replay(path: Path, make: Callable[[int], Watch], *, as_json: bool) -> None:
+def _replay(
+    path: Path, make: Callable[[int], Watch], calibration: Calibration | None, *, as_json: bool
+) -> None:
     from gatehouse_edge.drivers.clip import Clip
 
     clip, watch, count, began_s = Clip(path), None, 0, time.thread_time()
-    first_s, timed = 0.0, True
-    events = 0
+    first_s, is_timed, events = 0.0, True, 0
+
+    def tell(throws: list[Throw]) -> int:
+        for throw in throws:
+            print(_row(path, throw, first_s, calibration) if as_json else _line(path, throw, calibration))
+        return len(throws)
+
     for frame in clip.frames():
         if watch is None:
             watch, first_s = make(frame.luma.shape[0]), frame.at_s
-        count, timed = count + 1, timed and frame.is_timed
-        for throw in watch.see(frame.luma, frame.at_s):
-            _tell(path, throw, first_s, as_json=as_json)
-            events += 1
+        count, is_timed = count + 1, is_timed and frame.is_timed
+        events += tell(watch.see(frame.luma, frame.at_s))
     if watch is not None:
-        for throw in watch.end():
-            _tell(path, throw, first_s, as_json=as_json)
-            events += 1
+        events += tell(watch.end())
+    spent_ms = (time.thread_time() - began_s) * 1000
     last = {
         "clip": path.name,
         "frames": count,
         "repeats_dropped": watch.stack.repeats if watch else 0,
         "undecodable": clip.undecodable,
         "skipped_tiles": watch.stack.skipped_tiles if watch else 0,
-        "has_time_stamps": timed,
+        "has_time_stamps": is_timed,
         "events": events,
-        "ms_per_frame": round((time.thread_time() - began_s) * 1000 / max(1, count), 2),
+        "ms_per_frame": round(spent_ms / max(1, count), 2),
     }
-    print(
-        json.dumps(last, ensure_ascii=False)
-        if as_json
-        else f"{path.name}: {count} frames, {events} throw(s), {last['ms_per_frame']} ms a frame"
-    )
-
-
-def _tell(path: Path, throw: Throw, first_s: float, *, as_json: bool) -> None:
     if as_json:
-        row = {
-            "clip": path.name,
-            "first_frame": throw.first.frame,
-            "last_frame": throw.last.frame,
-            "first_time_s": round(throw.first.at_s - first_s, 3),
-            "last_time_s": round(throw.last.at_s - first_s, 3),
-            "probability": round(throw.probability, 4),
-            "boxes": {str(n): [round(v, 1) for v in box] for n, box in throw.boxes().items()},
-        }
-        print(json.dumps(row, ensure_ascii=False))
-        return
+        print(json.dumps(last, ensure_ascii=False))
+    else:
+        print(f"{path.name}: {count} frames, {events} throw(s), {last['ms_per_frame']} ms a frame")
+
+
+def _row(path: Path, throw: Throw, first_s: float, calibration: Calibration | None) -> str:
+    row: dict[str, object] = {
+        "clip": path.name,
+        "first_frame": throw.first.frame,
+        "last_frame": throw.last.frame,
+        "first_time_s": round(throw.first.at_s - first_s, 3),
+        "last_time_s": round(throw.last.at_s - first_s, 3),
+        "probability": round(throw.probability, 4),
+    }
+    if calibration is not None:
+        row["origin"] = msgspec.to_builtins(origin_of(throw, calibration))
+    row["boxes"] = {str(n): [round(v, 1) for v in box] for n, box in throw.boxes().items()}
+    return json.dumps(row, ensure_ascii=False)
+
+
+def _line(path: Path, throw: Throw, calibration: Calibration | None) -> str:
     a, b = throw.first, throw.last
-    print(
-        f"{path.name}: throw, frames {a.frame}-{b.frame}, from ({a.spot.x:.0f}, {a.spot.y:.0f}) to ({b.spot.x:.0f}, {b.spot.y:.0f}), "
-        f"probability {throw.probability:.2f}"
+    words = (
+        f"{path.name}: throw, frames {a.frame}-{b.frame}, from ({a.spot.x:.0f}, {a.spot.y:.0f}) "
+        f"to ({b.spot.x:.0f}, {b.spot.y:.0f}), probability {throw.probability:.2f}"
     )
+    if calibration is None:
+        return words
+    told = origin_of(throw, calibration)
+    return f"{words}; floor {told.floor_low}-{told.floor_high} ({told.probability:.0%})"
+
+
+def origin_of(throw: Throw, calibration: Calibration) -> Origin:
+    """Return where a throw came from."""
+    from gatehouse_edge.vision.origin import origin
+
+    return origin(throw.points, calibration)

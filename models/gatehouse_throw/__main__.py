@@ -51,17 +51,27 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
     judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
-    judge.add_argument("detector", type=Path, help="detector.onnx")
+    judge.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical")
     judge.add_argument(
         "clips", type=Path, help="folder of rendered training clips the detector has not been trained on"
     )
     judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
     judge.add_argument("out", type=Path, help="classifier.onnx")
+    judge.add_argument("--classical", action="store_true", help="for the paths of the three-frame difference")
     release = verbs.add_parser("release", help="export a checkpoint and write the manifest")
     release.add_argument("checkpoint", type=Path)
     release.add_argument("out", type=Path)
-    release.add_argument("--classifier", type=Path, help="classifier.onnx to release beside it")
+    release.add_argument(
+        "--classifier", type=Path, required=True, help="classifier.onnx of the detector's paths"
+    )
+    release.add_argument(
+        "--fallback", type=Path, required=True, help="classifier.onnx of the classical paths"
+    )
     release.add_argument("--version", required=True)
+    release.add_argument("--threshold", type=float, default=0.5)
+    release.add_argument(
+        "--for-alarms", action="store_true", help="its figures are good enough to raise alarms"
+    )
     evaluate = verbs.add_parser("evaluate", help="figures on annotated clips")
     evaluate.add_argument(
         "clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative"
@@ -122,13 +132,13 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _judge(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision.detector import OnnxDetector
+    from gatehouse_edge.vision.detector import ClassicalDetector, Detector, OnnxDetector
     from gatehouse_throw.annotations import read
     from gatehouse_throw.clips import rows_in
     from gatehouse_throw.evaluate import clips_in
     from gatehouse_throw.judge import export, fit
 
-    detector = OnnxDetector(args.detector)
+    detector: Detector = ClassicalDetector() if args.classical else OnnxDetector(args.detector)
     train = rows_in((read(clip) for clip in _shown(clips_in(args.clips))), detector)
     check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), detector)
     judge = fit(*train, check)
@@ -140,29 +150,30 @@ def _judge(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.stack import TILE_PX
     from gatehouse_throw.export import export, load, parity
 
     args.out.mkdir(parents=True, exist_ok=True)
-    detector, classifier = args.out / "detector.onnx", args.out / "classifier.onnx"
+    detector, classifier, fallback = (
+        args.out / f"{name}.onnx" for name in ("detector", "classifier", "fallback")
+    )
     net = load(args.checkpoint)
     export(net, detector)
-    difference = parity(
-        net, detector, np.random.default_rng(0).integers(0, 255, (8, 4, 64, 64), dtype=np.uint8)
-    )
-    if args.classifier is not None:
-        classifier.write_bytes(args.classifier.read_bytes())
-    told = {
-        "version": args.version,
-        "detector": {"file": detector.name, "sha256": hashlib.sha256(detector.read_bytes()).hexdigest()},
-        "classifier": {
-            "file": classifier.name,
-            "sha256": hashlib.sha256(classifier.read_bytes()).hexdigest(),
-        },
-        "threshold": 0.5,
+    samples = np.random.default_rng(0).integers(0, 255, (8, 4, TILE_PX, TILE_PX), dtype=np.uint8)
+    difference = parity(net, detector, samples)
+    classifier.write_bytes(args.classifier.read_bytes())
+    fallback.write_bytes(args.fallback.read_bytes())
+    files = {
+        path.stem: {"file": path.name, "sha256": _sha256(path)} for path in (detector, classifier, fallback)
     }
+    told = {"version": args.version, **files, "threshold": args.threshold, "for_alarms": args.for_alarms}
     (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     _say(f"torch and onnxruntime differ by at most {difference:.1e}")
     return 0
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _evaluate(args: argparse.Namespace) -> int:
@@ -170,7 +181,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import clips_in, run
 
-    make = watch_maker(args.models, is_classical=args.classical)
+    make = watch_maker(args.models, is_classical=args.classical, threshold=args.threshold)
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
     _say(run(_shown(clips), make).to_json())
     return 0

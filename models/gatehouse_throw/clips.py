@@ -19,9 +19,9 @@ from gatehouse_throw.scenes import Scene, spec_of
 from gatehouse_throw.scenes.codec import encode, shots
 
 
-def render(seed: int, path: Path) -> Annotated:
-    """Write the clip of a scene with its annotation beside it; return the annotation."""
-    spec = spec_of(seed)
+def render(seed: int, path: Path, *, seconds: float | None = None) -> Annotated:
+    """Write the clip of a scene with its annotation beside it; return the annotation. `seconds`: shorter than drawn."""
+    spec = spec_of(seed, seconds=seconds)
     scene = Scene(spec)
     told = encode(spec, shots(scene), path)
     events = []

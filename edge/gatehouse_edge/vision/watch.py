@@ -90,7 +90,8 @@ class Classifier:
         """
         self._session: Final = open_model(path, sha256=sha256)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or inputs[0].shape[-1] != len(NAMES) or outputs[0].shape[-1] != len(MOVERS):
+        told = [list(one.shape[1:]) for one in (*inputs, *outputs)]
+        if told != [[len(NAMES)], [len(MOVERS)]]:
             raise ModelError(
                 f"{path.name} is not a path classifier: wants {len(NAMES)} features in, {len(MOVERS)} probabilities out"
             )
