@@ -6,9 +6,11 @@
 | `tiles` | training tiles of rendered, encoded and decoded clips |
 | `train` | a checkpoint; an interrupted training goes on |
 | `render` | annotated clips of a split |
+| `onnx` | a checkpoint as an ONNX file |
 | `judge` | the path classifier, from clips of the training split |
 | `release` | ONNX files and their manifest |
 | `evaluate` | figures of a release (or of the classical path) on annotated clips |
+| `draw` | a picture of what is found in one clip |
 """
 
 from __future__ import annotations
@@ -50,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--first", type=int, default=0, help="number within the split")
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
+    _add_release(verbs)
+    return parser
+
+
+def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
     judge.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical")
     judge.add_argument(
@@ -58,6 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
     judge.add_argument("out", type=Path, help="classifier.onnx")
     judge.add_argument("--classical", action="store_true", help="for the paths of the three-frame difference")
+    onnx = verbs.add_parser("onnx", help="write a checkpoint as an ONNX file")
+    onnx.add_argument("checkpoint", type=Path)
+    onnx.add_argument("out", type=Path)
     release = verbs.add_parser("release", help="export a checkpoint and write the manifest")
     release.add_argument("checkpoint", type=Path)
     release.add_argument("out", type=Path)
@@ -80,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--classical", action="store_true", help="three-frame difference instead of the network"
     )
-    return parser
+    draw = verbs.add_parser("draw", help="write a picture of what is found in one clip")
+    draw.add_argument("clip", type=Path)
+    draw.add_argument("out", type=Path, help="PNG file")
+    draw.add_argument("--models", type=Path, required=True)
+    draw.add_argument("--threshold", type=float)
 
 
 def _tiles(args: argparse.Namespace) -> int:
@@ -149,6 +163,13 @@ def _judge(args: argparse.Namespace) -> int:
     return 0
 
 
+def _onnx(args: argparse.Namespace) -> int:
+    from gatehouse_throw.export import export, load
+
+    export(load(args.checkpoint), args.out)
+    return 0
+
+
 def _release(args: argparse.Namespace) -> int:
     from gatehouse_edge.vision.stack import TILE_PX
     from gatehouse_throw.export import export, load, parity
@@ -187,6 +208,18 @@ def _evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def _draw(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.contact import trail
+
+    count = trail(
+        read(args.clip), watch_maker(args.models, is_classical=False, threshold=args.threshold), args.out
+    )
+    _say(f"{count} throw(s)")
+    return 0
+
+
 def _sheet(args: argparse.Namespace) -> int:
     from gatehouse_throw.contact import sheet
 
@@ -210,6 +243,7 @@ def _say(words: str) -> None:
 
 _VERBS: Final = {
     "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
+    "draw": _draw,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ PARTS = (
     ("modbus_failures.py", "100 000 failed reads"),
     ("city_receipts.py", "from the fleet's commit to the city's receipt"),
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
+    ("throw_cost.py", "throw detection of one camera beside OpenCV MOG2"),
     ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )
 
