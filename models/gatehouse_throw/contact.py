@@ -16,8 +16,10 @@ from gatehouse_throw.annotations import Annotated
 from gatehouse_throw.evaluate import MakeWatch
 from gatehouse_throw.scenes import Scene, spec_of
 
-CELL: Final = (400, 225)
+CELL: Final = (320, 180)
 COLUMNS: Final = 4
+_STEP: Final = 8
+"""Grey levels are told in steps of so many: a person sees no difference, and the file is a quarter."""
 _RED, _GREEN, _WHITE = (60, 60, 235), (80, 220, 80), (245, 245, 245)
 
 
@@ -27,7 +29,7 @@ def sheet(seeds: Iterable[int], path: Path) -> None:
     blank = np.zeros((CELL[1], CELL[0], 3), np.uint8)
     cells += [blank] * (-len(cells) % COLUMNS)
     rows = [np.concatenate(cells[n : n + COLUMNS], axis=1) for n in range(0, len(cells), COLUMNS)]
-    if not cv2.imwrite(str(path), np.concatenate(rows, axis=0), [cv2.IMWRITE_PNG_COMPRESSION, 9]):
+    if not cv2.imwrite(str(path), np.concatenate(rows, axis=0) // _STEP * _STEP, [cv2.IMWRITE_PNG_COMPRESSION, 9]):
         raise OSError(f"{path} cannot be written")
 
 
