@@ -75,7 +75,7 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--classifier", type=Path, required=True, help="classifier.onnx of the detector's paths"
     )
     release.add_argument(
-        "--fallback", type=Path, required=True, help="classifier.onnx of the classical paths"
+        "--fallback", type=Path, help="classifier.onnx of the classical paths; without: none"
     )
     release.add_argument("--version", required=True)
     release.add_argument("--threshold", type=float, default=0.5)
@@ -183,10 +183,11 @@ def _release(args: argparse.Namespace) -> int:
     samples = np.random.default_rng(0).integers(0, 255, (8, 4, TILE_PX, TILE_PX), dtype=np.uint8)
     difference = parity(net, detector, samples)
     classifier.write_bytes(args.classifier.read_bytes())
-    fallback.write_bytes(args.fallback.read_bytes())
-    files = {
-        path.stem: {"file": path.name, "sha256": _sha256(path)} for path in (detector, classifier, fallback)
-    }
+    paths = [detector, classifier]
+    if args.fallback is not None:
+        fallback.write_bytes(args.fallback.read_bytes())
+        paths.append(fallback)
+    files = {path.stem: {"file": path.name, "sha256": _sha256(path)} for path in paths}
     told = {"version": args.version, **files, "threshold": args.threshold, "for_alarms": args.for_alarms}
     (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     _say(f"torch and onnxruntime differ by at most {difference:.1e}")

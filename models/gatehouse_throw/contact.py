@@ -29,7 +29,9 @@ def sheet(seeds: Iterable[int], path: Path) -> None:
     blank = np.zeros((CELL[1], CELL[0], 3), np.uint8)
     cells += [blank] * (-len(cells) % COLUMNS)
     rows = [np.concatenate(cells[n : n + COLUMNS], axis=1) for n in range(0, len(cells), COLUMNS)]
-    if not cv2.imwrite(str(path), np.concatenate(rows, axis=0) // _STEP * _STEP, [cv2.IMWRITE_PNG_COMPRESSION, 9]):
+    if not cv2.imwrite(
+        str(path), np.concatenate(rows, axis=0) // _STEP * _STEP, [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    ):
         raise OSError(f"{path} cannot be written")
 
 

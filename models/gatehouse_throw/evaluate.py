@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -122,10 +123,19 @@ def clips_in(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
 
 
-def _words(one: Score) -> dict[str, float | int]:
-    return {
-        "falls": one.true_events, "found": one.hits, "recall": round(one.recall, 4), "precision": round(one.precision, 4),
-        "false_alarms": one.false_alarms, "duplicates": one.duplicates, "camera_hours": round(one.seconds / 3600, 4),
-        "false_per_day": round(one.false_per_day, 2), "false_per_day_95": round(upper_bound(one.false_alarms) / max(one.seconds, 1e-9) * 86_400, 2),
-        "f_measure": round(one.f_measure, 4), "tro": round(one.overlap, 4),
-    }  # fmt: skip
+def _words(one: Score) -> dict[str, float | int | None]:
+    told = {
+        "falls": one.true_events,
+        "found": one.hits,
+        "recall": round(one.recall, 4),
+        "precision": round(one.precision, 4),
+        "false_alarms": one.false_alarms,
+        "duplicates": one.duplicates,
+        "camera_hours": round(one.seconds / 3600, 4),
+        "false_per_day": round(one.false_per_day, 2),
+        "false_per_day_95": round(upper_bound(one.false_alarms) / max(one.seconds, 1e-9) * 86_400, 2),
+        "f_measure": round(one.f_measure, 4),
+        "tro": round(one.overlap, 4),
+    }
+    # JSON knows no NaN: a figure of nothing is null.
+    return {name: None if math.isnan(value) else value for name, value in told.items()}

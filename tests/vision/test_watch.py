@@ -59,6 +59,17 @@ def test_one_after_the_other_at_the_same_place_is_two_unless_the_second_goes_on_
     assert len(unique([first, later])) == 2
 
 
+def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
+    watch = Watch(ClassicalDetector(), None, height_px=720)
+    watch._waiting.append((1.6, throw(range(40))))
+    assert [told.first.frame for told in watch._settled(2.0)] == [0]
+    watch._waiting.append((2.1, throw(range(6, 40), probability=0.99)))
+    assert watch._settled(3.0) == []
+    assert watch.end() == []
+    watch._waiting.append((2.1, throw(range(40), x=500.0)))
+    assert len(watch.end()) == 1
+
+
 def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
     points = tuple(
         Point(n / 25, n, Spot(10.0 + n, 20.0 + 2 * n, 4.0, 6.0, 0.9), 0, 0.0) for n in (0, 1, 4, 6)

@@ -35,6 +35,8 @@ THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
+_REMEMBERED_S: Final = 5.0
+"""So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
 _SAME_SHARE: Final = 0.4
 """Two hypotheses that share so much of the shorter one's points are one fall."""
 _GOES_ON_S: Final = 0.8
@@ -122,6 +124,7 @@ class Watch:
         self._threshold: Final = threshold
         self._tracker = Tracker(height_px)
         self._waiting: list[tuple[float, Throw]] = []
+        self._told: list[Throw] = []
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
         self.keep_spots: list[tuple[int, list[Spot]]] | None = None
@@ -171,6 +174,14 @@ class Watch:
                 self._waiting.append((now_s, throw))
 
     def _settled(self, now_s: float) -> list[Throw]:
+        """Return what has waited long enough; a later hypothesis of what was told is not told again."""
+        if now_s != float("inf"):
+            self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]
+        self._waiting = [
+            (since_s, throw)
+            for since_s, throw in self._waiting
+            if not any(_is_same(throw, told) for told in self._told)
+        ]
         due = [
             throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")
         ]
@@ -181,6 +192,7 @@ class Watch:
         settled = [throw for throw in winners if any(throw is d for d in due)]
         beaten = [t for t in everybody if not any(t is w for w in winners)]
         self._waiting = [(s, t) for s, t in self._waiting if not any(t is x for x in (*settled, *beaten))]
+        self._told += settled
         return settled
 
 
