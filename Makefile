@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup run test nightly bench hil check fix docs lock clean
+.PHONY: help setup run test nightly bench hil train check fix docs lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -24,6 +24,17 @@ bench: setup     ## measured figures beside a named peer's, ratios in one run
 
 hil: setup       ## the tests of nodes on real boards: make hil RIG=file
 	$(PY) -m pytest -q tests/hil/test_gas_interop.py tests/hil/test_button_interop.py tests/hil/test_node_and_gateway.py --rig $(RIG)
+
+train: setup     ## train the throw models from nothing (hours; see docs/throw.md)
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[train]'
+	$(PY) -m gatehouse_throw tiles var/throw/tiles --count 400
+	$(PY) -m gatehouse_throw train var/throw/tiles var/throw/run --steps 12000
+	$(PY) -m gatehouse_throw render var/throw/train --split train --first 500000 --count 400
+	$(PY) -m gatehouse_throw render var/throw/validation --split validation --count 80
+	$(PY) -m gatehouse_throw onnx var/throw/run/detector.pt var/throw/detector.onnx
+	$(PY) -m gatehouse_throw judge var/throw/detector.onnx var/throw/train var/throw/validation var/throw/classifier.onnx
+	$(PY) -m gatehouse_throw judge var/throw/detector.onnx var/throw/train var/throw/validation var/throw/fallback.onnx --classical
+	$(PY) -m gatehouse_throw release var/throw/run/detector.pt models/throw --classifier var/throw/classifier.onnx --fallback var/throw/fallback.onnx --version 0.2
 
 check:           ## lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from gatehouse_config import ConfigError, check, load
+from gatehouse_edge import vision_tools
 from gatehouse_journal import JournalError
 from gatehouse_journal import cli as journal_cli
 
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _config(local)
     journal_cli.add_parser(commands)
+    vision_tools.add_parser(commands)
     _json(commands.add_parser("version", help="print the version"))
     return parser
 
@@ -229,6 +231,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "local-config": _local_config,
     "journal": journal_cli.run,
     "node": _node,
+    "vision": vision_tools.run,
     "version": _version,
 }
 

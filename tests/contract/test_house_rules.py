@@ -10,7 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 OURS = sorted(
-    path for part in ("firmware", "edge", "fleet", "hil", "tests") for path in (ROOT / part).rglob("*.py")
+    path
+    for part in ("firmware", "edge", "fleet", "models", "hil", "tests")
+    for path in (ROOT / part).rglob("*.py")
 )
 CANCELLATION = {"CancelledError", "BaseException"}
 WIRE_MAY_IMPORT = {"struct", "micropython", "gatehouse_wire"}

@@ -1,0 +1,202 @@
+"""The ONNX detector on tiles, and the classical proposals that stand in when there is no model.
+
+Both answer with the same `Spot`s, so the tracker does not know who found them; the spot says how sure its finder is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, Look
+
+STRIDE: Final = 4
+"""Pixels of the picture per cell of the heat map."""
+SIZE_UNIT_PX: Final = 8.0
+MAX_SPOTS: Final = 24
+"""Most spots a frame; more are foliage, and the best ones are kept."""
+_MERGE_PX: Final = 4.0
+_LEAST_AREA_PX: Final = 2
+_WIDEST_PX: Final = 60
+"""What the classical path takes for a thing; smaller is noise, larger a body or a shadow."""
+
+
+class ModelError(Exception):
+    """A model file is not the one it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Something small that may be falling, in one frame."""
+
+    x: float
+    """Centre, pixels."""
+    y: float
+    width_px: float
+    height_px: float
+    score: float
+    """0 to 1."""
+    contrast: float = 0.0
+    """Luma at its centre minus the background's there, -255 to 255."""
+
+
+class Detector(Protocol):
+    """Finds spots in the tiles of one frame."""
+
+    def find(self, look: Look) -> list[Spot]:
+        """Return the spots of one frame, best first, at most `MAX_SPOTS`."""
+        ...
+
+
+class OnnxDetector:
+    """Runs a released model in one thread."""
+
+    def __init__(self, path: Path, *, sha256: str | None = None, floor: float = 0.08) -> None:
+        """Open the model.
+
+        Args:
+            path: the ONNX file.
+            sha256: what its hash must be (manifest); None: any.
+            floor: spots below this score are not told.
+
+        Raises:
+            ModelError: missing, another hash, not ONNX, or of another shape; the text says which.
+        """
+        self._floor: Final = floor
+        self._session: Final = open_model(path, sha256=sha256)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        is_ours = (
+            len(inputs) == 1
+            and inputs[0].type == "tensor(uint8)"
+            and list(inputs[0].shape[1:]) == [4, TILE_PX, TILE_PX]
+            and [one.name for one in outputs] == ["heat", "boxes"]
+        )
+        if not is_ours:
+            raise ModelError(
+                f"{path.name} is not a throw detector: wants uint8 (n, 4, {TILE_PX}, {TILE_PX}) in, heat and boxes out"
+            )
+        self._name: Final = inputs[0].name
+
+    def find(self, look: Look) -> list[Spot]:
+        """Return the spots of one frame, best first."""
+        if not len(look.tiles):
+            return []
+        heat, boxes = self._session.run(None, {self._name: look.tiles})
+        return spots_of(heat[:, 0], boxes, look, floor=self._floor)
+
+
+def spots_of(
+    heat: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], look: Look, *, floor: float
+) -> list[Spot]:
+    """Return the peaks of heat maps (n, h, w) in the tiles' cores as spots of the picture."""
+    padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-1.0)
+    around = np.max(
+        [padded[:, dy : dy + heat.shape[1], dx : dx + heat.shape[2]] for dy in range(3) for dx in range(3)],
+        axis=0,
+    )
+    rim = (TILE_PX - CORE_PX) // 2 / STRIDE
+    low, high = (
+        rim - 1,
+        heat.shape[1] - rim,
+    )  # one cell of overlap: a spot on the seam belongs to both and is merged
+    tiles, rows, columns = np.nonzero((heat >= floor) & (heat >= around))
+    spots = []
+    for n, row, column in zip(tiles, rows, columns, strict=True):
+        if not (low <= row <= high and low <= column <= high):
+            continue
+        dx, dy, log_w, log_h = boxes[n, :, row, column]
+        in_x, in_y = (column + 0.5 + np.clip(dx, -2, 2)) * STRIDE, (row + 0.5 + np.clip(dy, -2, 2)) * STRIDE
+        spots.append(
+            Spot(
+                x=float(look.corners[n, 0] + in_x),
+                y=float(look.corners[n, 1] + in_y),
+                width_px=float(np.exp(np.clip(log_w, -3, 3)) * SIZE_UNIT_PX),
+                height_px=float(np.exp(np.clip(log_h, -3, 3)) * SIZE_UNIT_PX),
+                score=float(heat[n, row, column]),
+                contrast=_contrast(look.tiles[n], in_x, in_y),
+            )
+        )
+    return merged(spots)
+
+
+def merged(spots: list[Spot]) -> list[Spot]:
+    """Return spots best first without those that lie on a better one."""
+    kept: list[Spot] = []
+    for spot in sorted(spots, key=lambda one: -one.score):
+        if all(
+            abs(spot.x - k.x) > max(_MERGE_PX, k.width_px / 2)
+            or abs(spot.y - k.y) > max(_MERGE_PX, k.height_px / 2)
+            for k in kept
+        ):
+            kept.append(spot)
+        if len(kept) >= MAX_SPOTS:
+            break
+    return kept
+
+
+class ClassicalDetector:
+    """Three-frame difference and connected components on the same tiles: the fallback, and the baseline of every table."""
+
+    def find(self, look: Look) -> list[Spot]:
+        """Return changed blobs of 2 to 60 px; the score tells only contrast."""
+        spots = []
+        for tile, (x0, y0) in zip(look.tiles, look.corners, strict=True):
+            fresh = cv2.min(cv2.absdiff(tile[0], tile[1]), cv2.absdiff(tile[0], tile[2]))
+            _, moved = cv2.threshold(fresh, 14, 255, cv2.THRESH_BINARY)
+            count, _, stats, centres = cv2.connectedComponentsWithStats(moved, connectivity=8)
+            for index in range(1, count):
+                _, _, w, h, area = stats[index]
+                cx, cy = centres[index]
+                rim = (TILE_PX - CORE_PX) // 2 - STRIDE
+                if (
+                    area >= _LEAST_AREA_PX
+                    and max(w, h) <= _WIDEST_PX
+                    and rim <= cx <= TILE_PX - rim
+                    and rim <= cy <= TILE_PX - rim
+                ):
+                    score = float(min(0.5, 0.1 + area / 200))
+                    spots.append(
+                        Spot(
+                            float(x0 + cx), float(y0 + cy), float(w), float(h), score, _contrast(tile, cx, cy)
+                        )
+                    )
+        return merged(spots)
+
+
+def _contrast(tile: npt.NDArray[np.uint8], x: float, y: float) -> float:
+    column, row = min(TILE_PX - 2, max(1, int(x))), min(TILE_PX - 2, max(1, int(y)))
+    now, still = (
+        tile[layer, row - 1 : row + 2, column - 1 : column + 2].astype(np.float32) for layer in (0, 3)
+    )
+    return float((now - still).mean())
+
+
+def open_model(path: Path, *, sha256: str | None) -> onnxruntime.InferenceSession:
+    """Open an ONNX file for one thread of a processor.
+
+    Raises:
+        ModelError: missing, another hash, or not ONNX.
+    """
+    try:
+        octets = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"model {path.name} cannot be read: {error.strerror}") from error
+    found = hashlib.sha256(octets).hexdigest()
+    if sha256 is not None and found != sha256:
+        raise ModelError(
+            f"model {path.name} has SHA-256 {found[:12]}…, the manifest says {sha256[:12]}…: it was changed or is another one"
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(octets, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base of their own
+        raise ModelError(f"model {path.name} is not a usable ONNX file: {type(error).__name__}") from error

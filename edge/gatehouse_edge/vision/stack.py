@@ -1,0 +1,227 @@
+"""The last frames of a camera, the background behind them, and the few tiles in which something small has moved.
+
+Works in capture time: a repeated picture is stepped over, told by its time stamp or because no 8x8 block of it has
+changed (a mean over the whole picture would also drop real frames in which only four pixels moved).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Luma = npt.NDArray[np.uint8]
+Cells = npt.NDArray[np.float32]
+
+CELL_PX: Final = 16
+"""Side of the cells in which movement is counted."""
+TILE_PX: Final = 64
+"""Side of what the network sees at once, full resolution."""
+CORE_PX: Final = 48
+"""Side of its middle, in which detections count; the rim is context."""
+BUDGET: Final = 20
+"""Most tiles a frame, whatever moves; the rest is counted as skipped."""
+_BLOCK_PX: Final = 8
+_REPEAT_MEAN: Final = 1.2
+"""A block whose mean change is below this has not changed: a 2 px thing of contrast 40 makes 2.5."""
+_REPEAT_SHARE: Final = 0.15
+_REPEAT_MOST: Final = 4.5
+"""A codec leaves up to 4 in a block of a repeat (measured on a 20 fps camera that sends 30), where new frames have 30 and more: in a
+lively picture the limit rises with what its frames usually change, up to this."""
+_DEPTH: Final = 3
+"""Frames a tile shows."""
+_PULSE_FRAMES: Final = 15
+_LEAST_PEAK: Final = 5.0
+_NOISE_FACTOR: Final = 1.3
+"""A change counts from so much luma, and from so many times the middle cell's."""
+_BACKGROUND_EVERY_S: Final = 0.2
+_BACKGROUND_RATE: Final = 0.08
+_HABIT_RATE: Final = 0.04
+"""Share of each frame in what is usual at a place."""
+_STILL_TIME_S: Final = 0.004
+"""Two frames closer in capture time than this are one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Look:
+    """What one frame offers to a detector."""
+
+    capture_s: float
+    number: int
+    """Of the frame in its stream, repeats counted, from 0."""
+    tiles: npt.NDArray[np.uint8]
+    """Shape (n, 4, TILE_PX, TILE_PX): this frame, the one before, the one before that, the background."""
+    corners: npt.NDArray[np.int32]
+    """Shape (n, 2): x, y of each tile's upper left corner in the picture; may be negative at the rim."""
+    skipped: int
+    """Tiles in which something moved but for which the budget was spent."""
+    active_share: float
+    """Share of the picture's cells in which something moved, 0 to 1."""
+
+
+class FrameStack:
+    """One camera's frames; `add` them in order."""
+
+    def __init__(self, *, budget: int = BUDGET) -> None:
+        self._budget: Final = budget
+        self._frames: list[Luma] = []
+        self._times: list[float] = []
+        self._background: npt.NDArray[np.float32] | None = None
+        self._still: Luma | None = None
+        self._background_at_s = 0.0
+        self._habit: Cells | None = None
+        self._number = -1
+        self._pulse: deque[float] = deque(maxlen=_PULSE_FRAMES)
+        self.repeats = 0
+        self.skipped_tiles = 0
+
+    def add(
+        self, luma: Luma, capture_s: float, *, wanted: npt.NDArray[np.float64] | None = None
+    ) -> Look | None:
+        """Take one frame; None for a repeat or while there are fewer than three.
+
+        Args:
+            luma: shape (height, width); a change of size starts afresh.
+            capture_s: when it was captured, in seconds on any scale that only grows.
+            wanted: centres, shape (n, 2), that a tracker wants looked at whatever moves there.
+        """
+        self._number += 1
+        if self._frames and self._frames[-1].shape != luma.shape:
+            self.forget()
+        change: Luma | None = None
+        if self._frames:
+            change = np.asarray(cv2.absdiff(luma, self._frames[-1]), np.uint8)
+            if capture_s - self._times[-1] < _STILL_TIME_S or self._is_repeat(change):
+                self.repeats += 1
+                return None
+        self._remember(luma, capture_s)
+        if change is None or len(self._frames) < _DEPTH:
+            return None
+        merit, active = self._unusual(change)
+        corners, skipped = self._choose(merit, active, wanted)
+        self.skipped_tiles += skipped
+        return Look(
+            capture_s=capture_s,
+            number=self._number,
+            tiles=self.tiles_at(corners),
+            corners=corners,
+            skipped=skipped,
+            active_share=float(active.mean()),
+        )
+
+    def forget(self) -> None:
+        """Start afresh: another picture size, or the camera was moved."""
+        self._frames.clear()
+        self._times.clear()
+        self._background = self._still = self._habit = None
+        self._pulse.clear()
+
+    def _is_repeat(self, change: Luma) -> bool:
+        height, width = change.shape
+        size = (max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX))
+        most = float(cv2.resize(change, size, interpolation=cv2.INTER_AREA).max())
+        usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
+        if most < max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual)):
+            return True
+        self._pulse.append(most)
+        return False
+
+    def _remember(self, luma: Luma, capture_s: float) -> None:
+        self._frames = [*self._frames[-2:], luma]
+        self._times = [*self._times[-2:], capture_s]
+        if self._background is None:
+            self._background, self._still = luma.astype(np.float32), luma
+            self._background_at_s = capture_s
+        elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
+            cv2.accumulateWeighted(luma, self._background, _BACKGROUND_RATE)
+            self._still = self._background.astype(np.uint8)
+            self._background_at_s = capture_s
+
+    def _unusual(self, change: Luma) -> tuple[Cells, npt.NDArray[np.bool_]]:
+        """Return for each cell how unusual its strongest change is for that place, and whether it is one at all.
+
+        What counts is what was in neither of the two frames before nor in the background, averaged over 2x2 pixels
+        against noise. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
+        """
+        assert self._still is not None  # noqa: S101  # set with the first frame
+        fresh = cv2.min(change, cv2.absdiff(self._frames[-1], self._frames[-3]))
+        fresh = cv2.min(fresh, cv2.absdiff(self._frames[-1], self._still))
+        peaks = _peaks(np.asarray(cv2.blur(fresh, (2, 2)), np.uint8))
+        around = np.asarray(cv2.blur(peaks, (7, 7)), np.float32)
+        if self._habit is None:
+            self._habit = np.asarray(cv2.blur(peaks, (9, 9)), np.float32)
+        base = float(np.median(peaks))
+        merit = (peaks - 0.7 * base) / (4.0 + 0.5 * around + self._habit)
+        self._habit += _HABIT_RATE * (peaks - self._habit)
+        return merit, peaks > max(_LEAST_PEAK, _NOISE_FACTOR * base)
+
+    def _choose(
+        self, merit: Cells, active: npt.NDArray[np.bool_], wanted: npt.NDArray[np.float64] | None
+    ) -> tuple[npt.NDArray[np.int32], int]:
+        """Return the corners of the tiles to look at: what is tracked first, then what is most unusual."""
+        corners: list[tuple[int, int]] = []
+        open_cells = active.copy()
+        for x, y in wanted if wanted is not None else ():
+            if len(corners) >= self._budget // 2:
+                break
+            self._take(corners, open_cells, int(x), int(y))
+        rows, columns = np.nonzero(open_cells)
+        for index in np.argsort(-merit[rows, columns], kind="stable"):
+            if len(corners) >= self._budget:
+                break
+            row, column = int(rows[index]), int(columns[index])
+            if open_cells[row, column]:
+                self._take(corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2)
+        skipped = -(-int(np.count_nonzero(open_cells)) // (CORE_PX // CELL_PX) ** 2)
+        return np.array(corners, np.int32).reshape(-1, 2), skipped
+
+    @staticmethod
+    def _take(corners: list[tuple[int, int]], open_cells: npt.NDArray[np.bool_], x: int, y: int) -> None:
+        corners.append((x - TILE_PX // 2, y - TILE_PX // 2))
+        half = CORE_PX // 2
+        # Only cells that lie wholly in the core are done with.
+        r0, r1 = -(-(y - half) // CELL_PX), (y + half) // CELL_PX
+        c0, c1 = -(-(x - half) // CELL_PX), (x + half) // CELL_PX
+        open_cells[max(0, r0) : max(0, r1), max(0, c0) : max(0, c1)] = False
+        if 0 <= y // CELL_PX < open_cells.shape[0] and 0 <= x // CELL_PX < open_cells.shape[1]:
+            open_cells[y // CELL_PX, x // CELL_PX] = False
+
+    def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
+        """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
+        tiles = np.empty((len(corners), 4, TILE_PX, TILE_PX), np.uint8)
+        assert self._still is not None  # noqa: S101  # set with the first frame
+        now, before, earlier = self._frames[-1], self._frames[-2], self._frames[-3]
+        for tile, (x, y) in zip(tiles, corners, strict=True):
+            for layer, frame in enumerate((now, before, earlier)):
+                tile[layer] = cut(frame, int(x), int(y))
+            tile[3] = cut(self._still, int(x), int(y))
+        return tiles
+
+
+def _peaks(change: Luma) -> Cells:
+    """Return the largest value of each cell."""
+    height, width = change.shape
+    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
+    if height % CELL_PX or width % CELL_PX:
+        below, right = rows * CELL_PX - height, columns * CELL_PX - width
+        change = np.asarray(cv2.copyMakeBorder(change, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
+    size = CELL_PX
+    while size > 1:  # halving by neighbours is many times quicker than a maximum over blocks
+        change = np.maximum(change[:, 0::2], change[:, 1::2])
+        change = np.maximum(change[0::2], change[1::2])
+        size //= 2
+    return change.astype(np.float32)
+
+
+def cut(frame: Luma, x: int, y: int) -> npt.NDArray[np.uint8]:
+    """Return the tile at (x, y); beyond the rim the nearest pixel is repeated."""
+    height, width = frame.shape
+    if 0 <= x <= width - TILE_PX and 0 <= y <= height - TILE_PX:
+        return frame[y : y + TILE_PX, x : x + TILE_PX]
+    rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)
+    columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
+    return frame[rows[:, None], columns[None, :]]

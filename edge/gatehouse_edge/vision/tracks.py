@@ -1,0 +1,203 @@
+"""From spots in single frames to paths: several hypotheses at once, in capture time, through gaps. Pure.
+
+A spot may begin a path anywhere. A path foretells where its thing is next (a parabola through its last points), takes
+the spot that fits best, forks for the second best, and ends when nothing fits for `GAP_S`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gatehouse_edge.vision.detector import Spot
+
+Floats = npt.NDArray[np.float64]
+
+GAP_S: Final = 0.36
+"""From the last spot to the next: rails, foliage or the codec hide a thing for 0.3 s, and then a frame has to come."""
+GAP_FRAMES: Final = 2.5
+"""At low frame rates a gap is at least so many frames."""
+MAX_PATHS: Final = 48
+"""Hypotheses alive; beyond, the worst go."""
+MIN_POINTS: Final = 4
+_MAX_POINTS: Final = 400
+_FIT_POINTS: Final = 5
+_POINTS_OF_A_DIRECTION: Final = 2
+_WORTH_A_TILE_POINTS: Final = 3
+"""A path of so many points may ask for tiles where it expects its thing."""
+_ESTABLISHED_POINTS: Final = 4
+"""A spot taken by a path of so many points begins no path of its own."""
+_LONGEST_GAP_S: Final = 0.8
+_FASTEST_HEIGHTS_S: Final = 2.2
+"""Picture heights a second of the fastest fall measured (1.8) and some more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One spot of a path, when it was seen, and how busy the picture was."""
+
+    at_s: float
+    frame: int
+    spot: Spot
+    others: int
+    """Other spots in that frame."""
+    active_share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Path:
+    """A finished path."""
+
+    points: tuple[Point, ...]
+    frames_s: tuple[float, ...]
+    """Capture times of every frame looked at from its first to its last point."""
+    merit: float
+
+
+@dataclass(slots=True)
+class _Growing:
+    points: list[Point]
+    merit: float
+    misses: int = 0
+    frames_s: list[float] = field(default_factory=list)
+
+    def foretell(self, at_s: float) -> tuple[float, float, float]:
+        """Return (x, y, speed in pixels a second) at `at_s`: a straight line aside, a parabola downwards."""
+        points = self.points
+        last = points[-1]
+        if len(points) == 1:
+            return last.spot.x, last.spot.y, 0.0
+        ahead = at_s - last.at_s
+        before = points[-min(len(points), 3)]
+        span = last.at_s - before.at_s
+        vx, vy = (last.spot.x - before.spot.x) / span, (last.spot.y - before.spot.y) / span
+        if len(points) >= _FIT_POINTS:
+            older = points[-_FIT_POINTS]
+            older_span = before.at_s - older.at_s
+            # Mean speeds hold for the middle of their spans.
+            ay = (vy - (before.spot.y - older.spot.y) / older_span) / ((span + older_span) / 2)
+            vy += ay * span / 2
+            return last.spot.x + vx * ahead, last.spot.y + (vy + 0.5 * ay * ahead) * ahead, math.hypot(vx, vy)
+        return last.spot.x + vx * ahead, last.spot.y + vy * ahead, math.hypot(vx, vy)
+
+
+def _costs(paths: list[_Growing], points: list[Point], at_s: float, height_px: int) -> Floats:
+    """Return, for each path and spot, 0 (just as foretold) to 1 (at the edge of what is possible); more: not this one."""
+    told = np.array([path.foretell(at_s) for path in paths])
+    ends = np.array(
+        [
+            (p.points[-1].at_s, p.points[-1].spot.width_px * p.points[-1].spot.height_px, len(p.points))
+            for p in paths
+        ]
+    )
+    spots = np.array([(p.spot.x, p.spot.y, p.spot.width_px, p.spot.height_px) for p in points])
+    wait_s = at_s - ends[:, :1]
+    dx, dy = spots[None, :, 0] - told[:, 0:1], spots[None, :, 1] - told[:, 1:2]
+    down, up = 4.0 + _FASTEST_HEIGHTS_S * height_px * wait_s, 4.0 + 0.1 * height_px * wait_s
+    first = np.hypot(dx / (5.0 + 0.45 * height_px * wait_s), dy / np.where(dy > 0, down, up))
+    size = np.maximum(spots[:, 2:].max(axis=1), 3.0)[None, :]
+    reach = 3.0 + 0.6 * size + 0.45 * told[:, 2:3] * wait_s + 0.05 * height_px * wait_s
+    area = np.maximum(1.0, spots[:, 2] * spots[:, 3])[None, :]
+    change = np.abs(np.log(area / np.maximum(1.0, ends[:, 1:2])))
+    later = np.hypot(dx, dy) / reach + 0.12 * np.maximum(0.0, change - 0.7)
+    # One point foretells only a region.
+    costs: Floats = np.where(ends[:, 2:3] < _POINTS_OF_A_DIRECTION, first, later)
+    return costs
+
+
+class Tracker:
+    """One camera's paths. `add` every frame looked at, with or without spots; `end` at the end of a stream."""
+
+    def __init__(self, height_px: int) -> None:
+        self._height_px: Final = height_px
+        self._paths: list[_Growing] = []
+        self._gap_s = GAP_S
+        self._last_s: float | None = None
+
+    def add(self, at_s: float, frame: int, spots: list[Spot], *, active_share: float) -> list[Path]:
+        """Take the spots of one frame and return the paths that have ended."""
+        if self._last_s is not None:
+            # Half of the old value, half of what the newest interval asks for: one late frame changes little.
+            asked_s = 0.5 * self._gap_s + 0.5 * GAP_FRAMES * max(0.0, at_s - self._last_s)
+            self._gap_s = min(_LONGEST_GAP_S, max(GAP_S, asked_s))
+        self._last_s = at_s
+        finished = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
+        self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
+        points = [Point(at_s, frame, spot, len(spots) - 1, active_share) for spot in spots]
+        forks, used = self._extend(points, at_s)
+        for index, point in enumerate(points):
+            if index not in used or used[index] < _ESTABLISHED_POINTS:
+                forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
+        self._paths = _thinned([*self._paths, *forks])
+        return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+
+    def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
+        """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2)."""
+        best = sorted(
+            (p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS), key=lambda p: -p.merit
+        )[:6]
+        return np.array([p.foretell(at_s)[:2] for p in best], float).reshape(-1, 2)
+
+    def end(self) -> list[Path]:
+        """Return what is still growing; the stream has ended."""
+        finished, self._paths = self._paths, []
+        return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+
+    def _extend(self, points: list[Point], at_s: float) -> tuple[list[_Growing], dict[int, int]]:
+        forks: list[_Growing] = []
+        used: dict[int, int] = {}
+        if not self._paths:
+            return forks, used
+        costs = (
+            _costs(self._paths, points, at_s, self._height_px) if points else np.empty((len(self._paths), 0))
+        )
+        for path, row in zip(self._paths, costs, strict=True):
+            order = np.argsort(row)[:2]
+            fits = [(float(row[i]), int(i)) for i in order if row[i] < 1.0]
+            path.frames_s.append(at_s)
+            if len(fits) == 2 and len(path.points) >= 2:  # noqa: PLR2004  # a second best, and a direction to judge it by
+                cost, index = fits[1]
+                fork = _Growing(
+                    [*path.points, points[index]],
+                    path.merit + _merit(points[index].spot, cost),
+                    0,
+                    list(path.frames_s),
+                )
+                forks.append(fork)
+            if fits and len(path.points) < _MAX_POINTS:
+                cost, index = fits[0]
+                path.points.append(points[index])
+                path.merit += _merit(points[index].spot, cost)
+                path.misses = 0
+                used[index] = max(used.get(index, 0), len(path.points))
+            else:
+                path.misses += 1
+                path.merit -= 0.4
+        return forks, used
+
+
+def _merit(spot: Spot, cost: float) -> float:
+    p = min(0.98, max(0.03, spot.score))
+    return math.log(p / (1 - p)) + 2.2 - 2.0 * cost
+
+
+def _thinned(paths: list[_Growing]) -> list[_Growing]:
+    """Return the best paths, one of those that share their last two points."""
+    best: dict[tuple[tuple[float, float, float], ...], _Growing] = {}
+    for path in paths:
+        tail = tuple((p.at_s, p.spot.x, p.spot.y) for p in path.points[-2:])
+        if tail not in best or best[tail].merit < path.merit:
+            best[tail] = path
+    ranked = sorted(best.values(), key=lambda p: -(p.merit + 0.5 * len(p.points)))
+    return ranked[:MAX_PATHS]
+
+
+def _closed(path: _Growing) -> Path:
+    last_s = path.points[-1].at_s
+    return Path(
+        points=tuple(path.points), frames_s=tuple(t for t in path.frames_s if t <= last_s), merit=path.merit
+    )

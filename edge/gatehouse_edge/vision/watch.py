@@ -1,0 +1,235 @@
+"""One camera watched: frames in, throws out. The whole chain but for input and output. Pure given its models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path as FilePath
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gatehouse_edge.vision.detector import Detector, ModelError, Spot, open_model
+from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.stack import FrameStack, Luma
+from gatehouse_edge.vision.tracks import Path, Point, Tracker
+
+
+class Mover(StrEnum):
+    """What the classifier tells apart; the first is what we look for."""
+
+    THROW = "throw"
+    BIRD = "bird"
+    INSECT = "insect"
+    LEAF = "leaf"
+    CLOTH = "cloth"
+    RAIN = "rain"
+    VEHICLE = "vehicle"
+    FLYING_MACHINE = "flying_machine"
+    CLUTTER = "clutter"
+
+
+MOVERS: Final = tuple(Mover)
+THRESHOLD: Final = 0.5
+"""Calibrated probability from which a path is an event."""
+_SETTLE_S: Final = 0.25
+"""An event waits this long for a better hypothesis of the same fall."""
+_REMEMBERED_S: Final = 5.0
+"""So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
+_SAME_SHARE: Final = 0.4
+"""Two hypotheses that share so much of the shorter one's points are one fall."""
+_GOES_ON_S: Final = 0.8
+_GOES_ON_PX: Final = 40.0
+"""A path that begins so soon and so near below where another ended is the rest of it."""
+_MIRROR_ASIDE_PX: Final = 60.0
+_MIRROR_DRIFT_PX: Final = 12.0
+"""A mirror image keeps its distance and its height to within so much."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Throw:
+    """One event."""
+
+    probability: float
+    likely: tuple[float, ...]
+    """Probability of each of `MOVERS`."""
+    points: tuple[Point, ...]
+    """The falling part of the path."""
+
+    @property
+    def first(self) -> Point:
+        """Where it was first seen."""
+        return self.points[0]
+
+    @property
+    def last(self) -> Point:
+        """Where it was last seen."""
+        return self.points[-1]
+
+    def boxes(self) -> dict[int, tuple[float, float, float, float]]:
+        """Return x, y, width, height for every frame from first to last; between points along the path."""
+        frames = [p.frame for p in self.points]
+        every = np.arange(frames[0], frames[-1] + 1)
+        columns = [
+            np.interp(every, frames, [getattr(p.spot, name) for p in self.points])
+            for name in ("x", "y", "width_px", "height_px")
+        ]
+        return {
+            int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h))
+            for n, x, y, w, h in zip(every, *columns, strict=True)
+        }
+
+
+class Classifier:
+    """The learned judge of paths: ONNX, features in, probabilities of `MOVERS` out."""
+
+    def __init__(self, path: FilePath, *, sha256: str | None = None) -> None:
+        """Open the model.
+
+        Raises:
+            ModelError: missing, another hash, or of another shape.
+        """
+        self._session: Final = open_model(path, sha256=sha256)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        told = [list(one.shape[1:]) for one in (*inputs, *outputs)]
+        if told != [[len(NAMES)], [len(MOVERS)]]:
+            raise ModelError(
+                f"{path.name} is not a path classifier: wants {len(NAMES)} features in, {len(MOVERS)} probabilities out"
+            )
+        self._name: Final = inputs[0].name
+
+    def judge(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities, shape (n, len(MOVERS)), of features, shape (n, len(NAMES))."""
+        result: npt.NDArray[np.float32] = self._session.run(None, {self._name: rows})[0]
+        return result
+
+
+class Watch:
+    """One camera. `see` every decoded frame in order; `end` when the stream ends."""
+
+    def __init__(
+        self,
+        detector: Detector,
+        classifier: Classifier | None,
+        *,
+        height_px: int,
+        threshold: float = THRESHOLD,
+    ) -> None:
+        self.stack: Final = FrameStack()
+        self.paths_seen = 0
+        self._detector: Final = detector
+        self._classifier: Final = classifier
+        self._height_px = height_px
+        self._threshold: Final = threshold
+        self._tracker = Tracker(height_px)
+        self._waiting: list[tuple[float, Throw]] = []
+        self._told: list[Throw] = []
+        self.keep_paths: list[Path] | None = None
+        """Set to a list to collect every finished path (training, diagnosis)."""
+        self.keep_spots: list[tuple[int, list[Spot]]] | None = None
+        """Set to a list to collect every frame's spots."""
+
+    def see(self, luma: Luma, capture_s: float) -> list[Throw]:
+        """Take one frame and return the throws that are settled by now.
+
+        Another picture size in mid-stream ends every path: nothing can be followed across it.
+        """
+        if luma.shape[0] != self._height_px:
+            self._judge(self._tracker.end(), capture_s)
+            self._height_px = luma.shape[0]
+            self._tracker = Tracker(self._height_px)
+        look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
+        if look is None:
+            return self._settled(capture_s)
+        spots = self._detector.find(look)
+        if self.keep_spots is not None:
+            self.keep_spots.append((look.number, spots))
+        self._judge(
+            self._tracker.add(capture_s, look.number, spots, active_share=look.active_share), capture_s
+        )
+        return self._settled(capture_s)
+
+    def end(self) -> list[Throw]:
+        """Return what remains; the stream has ended."""
+        self._judge(self._tracker.end(), float("inf"))
+        return self._settled(float("inf"))
+
+    def _judge(self, paths: list[Path], now_s: float) -> None:
+        self.paths_seen += len(paths)
+        if self.keep_paths is not None:
+            self.keep_paths += paths
+        if self._classifier is None:
+            return
+        rows = [(path, features(path, height_px=self._height_px)) for path in paths]
+        known = [(path, row) for path, row in rows if row is not None]
+        if not known:
+            return
+        judged = self._classifier.judge(np.stack([row for _, row in known]))
+        for (path, _), likely in zip(known, judged, strict=True):
+            if likely[0] >= self._threshold:
+                throw = Throw(
+                    probability=float(likely[0]), likely=tuple(map(float, likely)), points=falling_part(path)
+                )
+                self._waiting.append((now_s, throw))
+
+    def _settled(self, now_s: float) -> list[Throw]:
+        """Return what has waited long enough; a later hypothesis of what was told is not told again."""
+        if now_s != float("inf"):
+            self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]
+        self._waiting = [
+            (since_s, throw)
+            for since_s, throw in self._waiting
+            if not any(_is_same(throw, told) for told in self._told)
+        ]
+        due = [
+            throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")
+        ]
+        if not due:
+            return []
+        everybody = [throw for _, throw in self._waiting]
+        winners = unique(everybody)
+        settled = [throw for throw in winners if any(throw is d for d in due)]
+        beaten = [t for t in everybody if not any(t is w for w in winners)]
+        self._waiting = [(s, t) for s, t in self._waiting if not any(t is x for x in (*settled, *beaten))]
+        self._told += settled
+        return settled
+
+
+def unique(throws: list[Throw]) -> list[Throw]:
+    """Return throws without their doubles: hypotheses of one fall, and its mirror image in glass."""
+    kept: list[Throw] = []
+    for throw in sorted(throws, key=lambda one: -(one.probability * len(one.points) ** 0.5)):
+        if not any(_is_same(throw, other) for other in kept):
+            kept.append(throw)
+    return kept
+
+
+def _is_same(a: Throw, b: Throw) -> bool:
+    shared = {(p.frame, p.spot.x, p.spot.y) for p in a.points} & {
+        (p.frame, p.spot.x, p.spot.y) for p in b.points
+    }
+    if len(shared) >= _SAME_SHARE * min(len(a.points), len(b.points)):
+        return True
+    start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
+    shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
+    if end - start < 0.5 * shorter or shorter == 0:
+        return _goes_on(a, b) if a.last.at_s <= b.first.at_s else _goes_on(b, a)
+    ours, theirs = a.boxes(), b.boxes()
+    aside = np.array([ours[n][0] - theirs[n][0] for n in range(start, end + 1)])
+    above = np.array([ours[n][1] - theirs[n][1] for n in range(start, end + 1)])
+    # A mirror image keeps its distance and its height; two things thrown together drift apart.
+    keeps_height = float(np.abs(above).max()) < _MIRROR_DRIFT_PX
+    return (
+        keeps_height
+        and float(np.abs(aside).max()) < _MIRROR_ASIDE_PX
+        and float(np.ptp(aside)) < _MIRROR_DRIFT_PX
+    )
+
+
+def _goes_on(first: Throw, second: Throw) -> bool:
+    """Return whether the second begins where the first would have gone on: one fall seen in two parts."""
+    start, end = second.first, first.last
+    if not 0 <= start.at_s - end.at_s < _GOES_ON_S:
+        return False
+    return abs(start.spot.x - end.spot.x) < _GOES_ON_PX and start.spot.y > end.spot.y - 4.0

@@ -1,0 +1,258 @@
+"""`python -m gatehouse_throw`: from nothing to a release of the throw models, and the figures beside it.
+
+| step | what it leaves |
+|---|---|
+| `sheet` | a contact sheet of scenes, to be looked at |
+| `tiles` | training tiles of rendered, encoded and decoded clips |
+| `train` | a checkpoint; an interrupted training goes on |
+| `render` | annotated clips of a split |
+| `onnx` | a checkpoint as an ONNX file |
+| `judge` | the path classifier, from clips of the training split |
+| `release` | ONNX files and their manifest |
+| `evaluate` | figures of a release (or of the classical path) on annotated clips |
+| `draw` | a picture of what is found in one clip |
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, TypeVar
+
+import numpy as np
+
+Thing = TypeVar("Thing")
+_TILES_A_FILE: Final = 2500
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gatehouse_throw", description="scenes, training and figures of throw detection"
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    sheet = verbs.add_parser("sheet", help="write a contact sheet of scenes")
+    sheet.add_argument("out", type=Path)
+    sheet.add_argument("--first", type=int, default=0, help="first seed")
+    sheet.add_argument("--count", type=int, default=16)
+    tiles = verbs.add_parser("tiles", help="render training tiles")
+    tiles.add_argument("out", type=Path)
+    tiles.add_argument("--first", type=int, default=0)
+    tiles.add_argument("--count", type=int, default=400)
+    training = verbs.add_parser("train", help="train the detector on tiles; goes on where it was interrupted")
+    training.add_argument("tiles", type=Path)
+    training.add_argument("out", type=Path)
+    training.add_argument("--steps", type=int, default=12_000)
+    render = verbs.add_parser("render", help="render annotated clips of a split")
+    render.add_argument("out", type=Path)
+    render.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    render.add_argument("--first", type=int, default=0, help="number within the split")
+    render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
+    render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
+    _add_release(verbs)
+    return parser
+
+
+def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
+    judge.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical")
+    judge.add_argument(
+        "clips", type=Path, help="folder of rendered training clips the detector has not been trained on"
+    )
+    judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
+    judge.add_argument("out", type=Path, help="classifier.onnx")
+    judge.add_argument("--classical", action="store_true", help="for the paths of the three-frame difference")
+    onnx = verbs.add_parser("onnx", help="write a checkpoint as an ONNX file")
+    onnx.add_argument("checkpoint", type=Path)
+    onnx.add_argument("out", type=Path)
+    release = verbs.add_parser("release", help="export a checkpoint and write the manifest")
+    release.add_argument("checkpoint", type=Path)
+    release.add_argument("out", type=Path)
+    release.add_argument(
+        "--classifier", type=Path, required=True, help="classifier.onnx of the detector's paths"
+    )
+    release.add_argument(
+        "--fallback", type=Path, help="classifier.onnx of the classical paths; without: none"
+    )
+    release.add_argument("--version", required=True)
+    release.add_argument("--threshold", type=float, default=0.5)
+    release.add_argument(
+        "--for-alarms", action="store_true", help="its figures are good enough to raise alarms"
+    )
+    evaluate = verbs.add_parser("evaluate", help="figures on annotated clips")
+    evaluate.add_argument(
+        "clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative"
+    )
+    evaluate.add_argument("--models", type=Path, required=True, help="folder of a release")
+    evaluate.add_argument(
+        "--classical", action="store_true", help="three-frame difference instead of the network"
+    )
+    draw = verbs.add_parser("draw", help="write a picture of what is found in one clip")
+    draw.add_argument("clip", type=Path)
+    draw.add_argument("out", type=Path, help="PNG file")
+    draw.add_argument("--models", type=Path, required=True)
+    draw.add_argument("--threshold", type=float)
+
+
+def _tiles(args: argparse.Namespace) -> int:
+    from gatehouse_throw.tiles import Tiles, tiles_of
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    held: list[Tiles] = []
+    written = 0
+
+    def flush() -> None:
+        nonlocal held, written
+        if not held:
+            return
+        np.savez(
+            args.out / f"tiles_{args.first:08d}_{written:04d}.npz",
+            p=np.concatenate([t.pictures for t in held]),
+            o=np.concatenate([t.objects for t in held]),
+            d=np.concatenate([t.doubtful for t in held]),
+        )
+        held, written = [], written + 1
+
+    for seed in _shown(range(args.first, args.first + args.count)):
+        held.append(tiles_of(seed))
+        if sum(len(t.pictures) for t in held) > _TILES_A_FILE:
+            flush()
+    flush()
+    return 0
+
+
+def _render(args: argparse.Namespace) -> int:
+    from gatehouse_throw.clips import render
+    from gatehouse_throw.scenes.spec import Split, seeds, spec_of
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    chosen = seeds(Split(args.split), args.first + args.count)[args.first :]
+    for seed in _shown(
+        seed for seed in chosen if args.widest is None or spec_of(seed).width_px <= args.widest
+    ):
+        if not (args.out / f"{seed}.json").exists():
+            render(seed, args.out / f"{seed}.mkv")
+    return 0
+
+
+def _train(args: argparse.Namespace) -> int:
+    from gatehouse_throw.train import train
+
+    _say(str(train(args.tiles, args.out, steps=args.steps)))
+    return 0
+
+
+def _judge(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.detector import ClassicalDetector, Detector, OnnxDetector
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.clips import rows_in
+    from gatehouse_throw.evaluate import clips_in
+    from gatehouse_throw.judge import export, fit
+
+    detector: Detector = ClassicalDetector() if args.classical else OnnxDetector(args.detector)
+    train = rows_in((read(clip) for clip in _shown(clips_in(args.clips))), detector)
+    check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), detector)
+    judge = fit(*train, check)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    export(judge, args.out)
+    throws = int((train[1] == 0).sum())
+    _say(f"{len(train[0])} paths, {throws} of throws; temperature {float(judge.temperature):.2f}")
+    return 0
+
+
+def _onnx(args: argparse.Namespace) -> int:
+    from gatehouse_throw.export import export, load
+
+    export(load(args.checkpoint), args.out)
+    return 0
+
+
+def _release(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.stack import TILE_PX
+    from gatehouse_throw.export import export, load, parity
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    detector, classifier, fallback = (
+        args.out / f"{name}.onnx" for name in ("detector", "classifier", "fallback")
+    )
+    net = load(args.checkpoint)
+    export(net, detector)
+    samples = np.random.default_rng(0).integers(0, 255, (8, 4, TILE_PX, TILE_PX), dtype=np.uint8)
+    difference = parity(net, detector, samples)
+    classifier.write_bytes(args.classifier.read_bytes())
+    paths = [detector, classifier]
+    if args.fallback is not None:
+        fallback.write_bytes(args.fallback.read_bytes())
+        paths.append(fallback)
+    files = {path.stem: {"file": path.name, "sha256": _sha256(path)} for path in paths}
+    told = {"version": args.version, **files, "threshold": args.threshold, "for_alarms": args.for_alarms}
+    (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    _say(f"torch and onnxruntime differ by at most {difference:.1e}")
+    return 0
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.evaluate import clips_in, run
+
+    make = watch_maker(args.models, is_classical=args.classical, threshold=args.threshold)
+    clips = [read(clip) for path in args.clips for clip in clips_in(path)]
+    _say(run(_shown(clips), make).to_json())
+    return 0
+
+
+def _draw(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.contact import trail
+
+    count = trail(
+        read(args.clip), watch_maker(args.models, is_classical=False, threshold=args.threshold), args.out
+    )
+    _say(f"{count} throw(s)")
+    return 0
+
+
+def _sheet(args: argparse.Namespace) -> int:
+    from gatehouse_throw.contact import sheet
+
+    sheet(_shown(range(args.first, args.first + args.count)), args.out)
+    return 0
+
+
+def _shown(things: Iterable[Thing]) -> Iterator[Thing]:
+    """Yield things with a line of progress on standard error."""
+    every = list(things)
+    for n, thing in enumerate(every, start=1):
+        sys.stderr.write(f"\r{n}/{len(every)}")
+        sys.stderr.flush()
+        yield thing
+    sys.stderr.write("\n")
+
+
+def _say(words: str) -> None:
+    sys.stdout.write(words + "\n")
+
+
+_VERBS: Final = {
+    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
+    "draw": _draw,
+}  # fmt: skip
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one step; returns 0 done, 2 misuse."""
+    args = _parser().parse_args(argv)
+    return _VERBS[args.verb](args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""From a checkpoint to the file a gateway runs: ONNX, heat through its sigmoid, and int8 where it wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from gatehouse_edge.vision.stack import TILE_PX
+from gatehouse_throw.net import TileNet
+
+
+class _Released(nn.Module):
+    """What is released: takes bytes, gives probabilities."""
+
+    def __init__(self, net: TileNet) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        heat, boxes = self.net(tiles)
+        return torch.sigmoid(heat), boxes
+
+
+def load(checkpoint: Path, *, width: int = 24, depthwise: bool = False) -> TileNet:
+    """Return the trained network."""
+    net = TileNet(width=width, depthwise=depthwise)
+    net.load_state_dict(torch.load(checkpoint, weights_only=True)["net"])
+    return net.eval()
+
+
+def export(net: TileNet, path: Path) -> None:
+    """Write the ONNX file: input `tiles` uint8 (n, 4, 64, 64), outputs `heat` and `boxes`."""
+    example = torch.zeros(2, 4, TILE_PX, TILE_PX, dtype=torch.uint8)
+    torch.onnx.export(
+        _Released(net).eval(),
+        (example,),
+        str(path),
+        input_names=["tiles"],
+        output_names=["heat", "boxes"],
+        dynamic_axes={"tiles": {0: "n"}, "heat": {0: "n"}, "boxes": {0: "n"}},
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def parity(net: TileNet, path: Path, tiles: npt.NDArray[np.uint8]) -> float:
+    """Return the largest difference of any output between torch and onnxruntime on `tiles`."""
+    import onnxruntime
+
+    with torch.no_grad():
+        heat, boxes = _Released(net)(torch.from_numpy(tiles))
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    told = session.run(None, {"tiles": tiles})
+    return float(max(np.abs(told[0] - heat.numpy()).max(), np.abs(told[1] - boxes.numpy()).max()))
+
+
+def quantise(path: Path, out: Path, samples: npt.NDArray[np.uint8]) -> None:
+    """Write an int8 copy, calibrated on `samples`; the first and last convolution stay in float."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # untyped library
+        def __init__(self) -> None:
+            self._batches = iter(np.array_split(samples, max(1, len(samples) // 32)))
+
+        def get_next(self) -> dict[str, npt.NDArray[np.uint8]] | None:
+            batch = next(self._batches, None)
+            return None if batch is None else {"tiles": batch}
+
+    prepared = out.with_suffix(".prepared.onnx")
+    quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    quantize_static(
+        str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+    )  # fmt: skip
+    prepared.unlink()

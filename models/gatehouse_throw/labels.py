@@ -1,0 +1,78 @@
+"""What a tracked path was, told from the truth of a rendered clip: the classifier's teacher. Needs no PyTorch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.tracks import Path
+from gatehouse_edge.vision.watch import MOVERS, Mover
+from gatehouse_throw.annotations import Annotated
+from gatehouse_throw.scenes.distractors import Box
+
+KINDS: Final[dict[str, Mover]] = {
+    "bird": Mover.BIRD,
+    "flock": Mover.BIRD,
+    "insect": Mover.INSECT,
+    "leaf": Mover.LEAF,
+    "tree": Mover.LEAF,
+    "laundry": Mover.CLOTH,
+    "curtain": Mover.CLOTH,
+    "window": Mover.CLOTH,
+    "person": Mover.VEHICLE,
+    "roof_person": Mover.VEHICLE,
+    "hand": Mover.VEHICLE,
+    "vehicle": Mover.VEHICLE,
+    "lift_outside": Mover.VEHICLE,
+    "drone": Mover.FLYING_MACHINE,
+    "helicopter": Mover.FLYING_MACHINE,
+    "lamp": Mover.CLUTTER,
+    "headlight": Mover.CLUTTER,
+}
+"""What a rendered distractor is called by the classifier."""
+_THROW_REACH_PX: Final = 4.0
+_OTHER_REACH_PX: Final = 2.0
+
+
+def label(path: Path, truth: Annotated) -> Mover:
+    """Return what moved along a path: the throw if at least half of its points lie on one, else what covers most of them."""
+    points = falling_part(path)
+    on_throw = 0
+    others: Counter[Mover] = Counter()
+    for point in points:
+        x, y = point.spot.x, point.spot.y
+        boxes = [event.boxes[point.frame] for event in truth.events if point.frame in event.boxes]
+        if any(_covers(box, x, y, _THROW_REACH_PX) for box in boxes):
+            on_throw += 1
+            continue
+        hits = [
+            kind for kind, box in truth.others.get(point.frame, ()) if _covers(box, x, y, _OTHER_REACH_PX)
+        ]
+        small = [kind for kind in hits if kind != "tree"]
+        if hits:
+            others[KINDS[(small or hits)[0]]] += 1
+    if 2 * on_throw >= len(points):
+        return Mover.THROW
+    return others.most_common(1)[0][0] if others else Mover.CLUTTER
+
+
+def rows_of(
+    paths: Sequence[Path], truth: Annotated, *, height_px: int
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return (features, index into `MOVERS`) of the paths of one clip."""
+    kept = [(features(path, height_px=height_px), label(path, truth)) for path in paths]
+    known = [(row, mover) for row, mover in kept if row is not None]
+    if not known:
+        return np.empty((0, len(NAMES)), np.float32), np.empty(0, np.int64)
+    return np.stack([row for row, _ in known]), np.array(
+        [MOVERS.index(mover) for _, mover in known], np.int64
+    )
+
+
+def _covers(box: Box, x: float, y: float, rim: float) -> bool:
+    return box[0] - rim <= x <= box[0] + box[2] + rim and box[1] - rim <= y <= box[1] + box[3] + rim

@@ -1,0 +1,134 @@
+"""The detector: a small fully convolutional network over a stack of luma frames and the background behind them.
+
+Normalising and differencing are part of the graph: what goes in is what the decoder gave, 8 bits. Nothing is thrown away
+by halving: space-to-depth keeps a 2 px thing whole. Out comes, at a quarter of the resolution, a heat map, the offset of the centre and the size.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+CHANNELS: Final = 4
+STRIDE: Final = 4
+"""Pixels of the picture per cell of the heat map."""
+SIZE_UNIT_PX: Final = 8.0
+"""Sizes are told as log(size / SIZE_UNIT_PX)."""
+
+
+class TileNet(nn.Module):
+    """Full convolutions: one at half resolution over space-to-depth, the rest at a quarter, where the heat map is."""
+
+    def __init__(self, *, width: int = 24, depthwise: bool = False) -> None:
+        super().__init__()
+        block = _depthwise if depthwise else _full
+        self.first = nn.Conv2d(CHANNELS * 4, width // 2, 3, padding=1)
+        self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
+        self.body = nn.ModuleList([block(width, width) for _ in range(3)])
+        self.head = nn.Conv2d(width, 5, 1)
+        with torch.no_grad():
+            self.head.bias[0] = -4.6  # a hundredth: nearly everywhere is nothing
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (heat logits (n, 1, h/4, w/4), offset and log size (n, 4, h/4, w/4)) of uint8 tiles (n, 4, h, w)."""
+        x = functional.relu(self.down(functional.relu(self.first(prepare(tiles)))))
+        for conv in self.body:
+            x = functional.relu(conv(x)) + x
+        out = self.head(x)
+        return out[:, :1], out[:, 1:]
+
+
+def prepare(tiles: Tensor) -> Tensor:
+    """Return what the first convolution sees: three differences and the local contrast, space to depth."""
+    x = tiles.to(torch.float32)
+    now, before, earlier, still = x[:, 0:1], x[:, 1:2], x[:, 2:3], x[:, 3:4]
+    mean = now.mean(dim=(2, 3), keepdim=True)
+    channels = torch.cat(
+        [(now - before) / 24, (before - earlier) / 24, (now - still) / 24, (now - mean) / 48], 1
+    )
+    return functional.pixel_unshuffle(torch.clamp(channels, -4.0, 4.0), 2)
+
+
+class HalfNet(nn.Module):
+    """The rival of the ablation: the whole picture at half its resolution, depthwise, 8 channels."""
+
+    def __init__(self, *, width: int = 8) -> None:
+        super().__init__()
+        self.inner = TileNet(width=width, depthwise=True)
+
+    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heat and sizes at a quarter of the picture's resolution."""
+        x = functional.avg_pool2d(tiles.to(torch.float32), 2)
+        return self.inner(x)  # type: ignore[no-any-return]  # nn.Module is untyped
+
+
+def _full(inside: int, outside: int) -> nn.Module:
+    return nn.Conv2d(inside, outside, 3, padding=1)
+
+
+def _depthwise(inside: int, outside: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(inside, inside, 3, padding=1, groups=inside), nn.Conv2d(inside, outside, 1)
+    )
+
+
+def targets(
+    objects: Tensor, doubtful: Tensor, *, size: int, stride: int = STRIDE
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (heat 0..1, weight, where sizes count, offset and log size) for boxes (n, k, 4) in tile pixels."""
+    n, cells = objects.shape[0], size // stride
+    grid = (torch.arange(cells, dtype=torch.float32) + 0.5) * stride
+    gy, gx = torch.meshgrid(grid, grid, indexing="ij")
+    heat = torch.zeros(n, cells, cells)
+    weight = torch.ones(n, cells, cells)
+    where = torch.zeros(n, cells, cells)
+    truth = torch.zeros(n, 4, cells, cells)
+    for k in range(objects.shape[1]):
+        cx, cy, w, h = (objects[:, k, i].view(n, 1, 1) for i in range(4))
+        is_there = (w > 0).float()
+        spread = torch.clamp(0.22 * torch.sqrt(torch.clamp(w * h, min=1.0)), 1.7, 5.0)
+        bell = is_there * torch.exp(-((gx - cx) ** 2 + (gy - cy) ** 2) / (2 * spread**2))
+        at_home = ((gx - cx).abs() <= stride / 2) & (
+            (gy - cy).abs() <= stride / 2
+        )  # the cell the centre lies in
+        bell = torch.where(at_home & (w > 0), torch.ones_like(bell), 0.9 * bell)
+        heat = torch.maximum(heat, bell)
+        near = (bell > 0.5).float()
+        where = torch.maximum(where, near)
+        told = torch.stack(
+            [
+                (cx - gx) / stride,
+                (cy - gy) / stride,
+                _log_size(w).expand_as(gx + cx),
+                _log_size(h).expand_as(gx + cx),
+            ],
+            1,
+        )
+        truth = torch.where(near.unsqueeze(1) > 0, told, truth)
+        fx, fy, fw, fh = (doubtful[:, k, i].view(n, 1, 1) for i in range(4))
+        inside = (fw > 0) & ((gx - fx).abs() < fw / 2 + 2) & ((gy - fy).abs() < fh / 2 + 2)
+        weight = torch.where(inside, torch.full_like(weight, 0.35), weight)
+    return heat, weight, where, truth
+
+
+def loss(found: tuple[Tensor, Tensor], aim: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+    """Return focal loss of the heat map (CornerNet's, exponents 2 and 4) plus L1 of offset and size."""
+    heat_logits, boxes = found
+    heat, weight, where, truth = aim
+    logits = heat_logits[:, 0]
+    p = torch.sigmoid(logits).clamp(1e-5, 1 - 1e-5)
+    is_peak = heat > 0.99
+    hit = -((1 - p) ** 2) * torch.log(p) * is_peak
+    miss = -((1 - heat) ** 4) * p**2 * torch.log(1 - p) * ~is_peak * weight
+    focal = (hit.sum() + miss.sum()) / torch.clamp(is_peak.sum(), min=1.0)
+    error = (functional.smooth_l1_loss(boxes, truth, reduction="none").sum(1) * where).sum() / torch.clamp(
+        where.sum(), min=1.0
+    )
+    return focal + 0.3 * error
+
+
+def _log_size(pixels: Tensor) -> Tensor:
+    return torch.log(torch.clamp(pixels, min=1.0) / SIZE_UNIT_PX)

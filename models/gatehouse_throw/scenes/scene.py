@@ -1,0 +1,340 @@
+"""One scene: everything put together, frame by frame, with the truth beside each picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from gatehouse_throw.scenes.bodies import Body, random_body, stamp
+from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
+from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
+from gatehouse_throw.scenes.spec import SceneSpec, Setting, random_of
+from gatehouse_throw.scenes.view import Floats, random_view
+
+Luma = npt.NDArray[np.uint8]
+MIN_VISIBLE: Final = 0.25
+"""A body of which less is to be seen has no box in that frame."""
+_ON_WALL: Final = frozenset({"laundry", "curtain", "window", "lamp", "lift_outside"})
+"""Drawn behind trees and falling things; everything else that moves is in front of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThrowTruth:
+    """One fall."""
+
+    body: Body
+    from_s: float
+    floor: int
+    column: int
+    """Window column, 0 from the left of the façade as seen."""
+
+
+@dataclass(slots=True)
+class Truth:
+    """What is in one frame."""
+
+    throws: dict[int, Box] = field(default_factory=dict)
+    """Number of the fall -> its box."""
+    others: list[tuple[str, Box]] = field(default_factory=list)
+
+
+class Scene:
+    """Iterate over `frames()`; the same spec gives the same frames to the bit on one machine."""
+
+    def __init__(self, spec: SceneSpec) -> None:
+        self.spec: Final = spec
+        rng = random_of(spec.seed, "place")
+        self.view: Final = random_view(rng, spec.width_px, spec.height_px)
+        self.facade: Final[Facade | None] = (
+            random_facade(rng, self.view) if spec.setting is Setting.FACADE else None
+        )
+        self._mirror: npt.NDArray[np.float32] | None = None
+        self._rails: npt.NDArray[np.float32] | None = None
+        self.still: Final = self._paint(rng)
+        self._exposure_s = (
+            float(rng.uniform(0.001, 0.02)) if not spec.is_night else float(rng.uniform(0.008, 0.035))
+        )
+        self._exposure_s = min(self._exposure_s, 0.8 / spec.fps)
+        self.throws: Final = self._throws(random_of(spec.seed, "throws"))
+        stage = Stage(
+            view=self.view,
+            facade=self.facade,
+            seconds=spec.seconds,
+            exposure_s=self._exposure_s,
+            is_night=spec.is_night,
+            still=self.still,
+        )
+        rng = random_of(spec.seed, "distractors")
+        made: list[Distractor] = [one for kind in spec.distractors for one in make(kind, rng, stage)]
+        self._trees = [one for one in made if isinstance(one, Tree)]
+        self._on_wall = [one for one in made if one.kind in _ON_WALL]
+        self._in_air = [one for one in made if one.kind not in _ON_WALL and not isinstance(one, Tree)]
+        self._sensor = random_of(spec.seed, "sensor")
+        self._noise_bank = self._sensor.normal(0, 1, (spec.height_px + 64, spec.width_px + 64)).astype(
+            np.float32
+        )
+        self._noise = (
+            float(self._sensor.uniform(0.8, 3.0))
+            if not spec.is_night
+            else float(self._sensor.uniform(3.0, 9.0))
+        )
+        self._gain_swing = float(self._sensor.choice([0, 0, 0.05, 0.2]))
+        self._gain_at_s = float(self._sensor.uniform(0, spec.seconds))
+        self._drops = self._weather(random_of(spec.seed, "weather"))
+
+    def frames(self) -> Iterator[tuple[float, Luma, Truth]]:
+        """Yield (capture time in seconds, luma, truth) of every frame the sensor reads."""
+        for index in range(int(self.spec.seconds * self.spec.fps)):
+            t_s = index / self.spec.fps
+            yield t_s, *self._shoot(t_s)
+
+    def _shoot(self, t_s: float) -> tuple[Luma, Truth]:
+        """Draw from back to front: what hangs on the wall, trees, what falls (trees and rails cover it), what is nearer."""
+        truth = Truth()
+        frame = self.still.copy()
+        for thing in self._on_wall:
+            truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
+        cover = self._rails
+        for tree in self._trees:
+            truth.others += [("tree", box) for box in tree.draw(frame, t_s)]
+            if tree.mask is not None:
+                cover = tree.mask if cover is None else np.maximum(cover, tree.mask)
+        for number, throw in enumerate(self.throws):
+            box = self._draw_throw(frame, throw, t_s, cover)
+            if box is not None:
+                truth.throws[number] = box
+        for thing in self._in_air:
+            truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
+        self._fall_of_weather(frame, t_s)
+        return self._expose(frame, t_s, truth), truth
+
+    def _draw_throw(
+        self, frame: Picture, throw: ThrowTruth, t_s: float, cover: npt.NDArray[np.float32] | None
+    ) -> Box | None:
+        age = t_s - throw.from_s
+        if not 0 <= age <= throw.body.lasts_s:
+            return None
+        ends = self.view.project(
+            np.stack([throw.body.at(age), throw.body.at(min(age + self._exposure_s, throw.body.lasts_s))])
+        )
+        if ends[0, 2] < 0.5:
+            return None
+        size = self.view.focal_px * throw.body.size_m / ends[0, 2]
+        move = float(np.hypot(*(ends[1, :2] - ends[0, :2])))
+        steps = int(np.clip(math.ceil(move / 0.7), 1, 14))
+        outline = throw.body.shape(age) * max(size, 1.0)
+        polygons = np.array(
+            [
+                outline + ends[0, :2] + (ends[1, :2] - ends[0, :2]) * k / max(1, steps - 1)
+                for k in range(steps)
+            ]
+        )
+        if self._mirror is not None:
+            ghost = polygons + np.array([self._ghost_px, 0.0])
+            stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
+        x, y, w, h, seen = stamp(frame, polygons, throw.body.luma, alpha=cover, shade=throw.body.shade)
+        inside = 0 <= x + w / 2 < self.spec.width_px and 0 <= y + h / 2 < self.spec.height_px
+        return (x, y, w, h) if seen >= MIN_VISIBLE and inside and w else None
+
+    def _throws(self, rng: np.random.Generator) -> list[ThrowTruth]:
+        if self.facade is None:
+            return []
+        found: list[ThrowTruth] = []
+        for _ in range(self.spec.throws * 40):
+            if len(found) == self.spec.throws:
+                break
+            facade = self.facade
+            floor = int(rng.integers(2, facade.floors + 1))
+            column = int(rng.integers(0, facade.columns))
+            x, z, w, h = facade.window_m(floor, column)
+            start = [
+                x + w * rng.uniform(0.1, 0.9),
+                facade.distance_m - rng.uniform(0.15, 0.9),
+                z + h * rng.uniform(0.0, 0.9),
+            ]
+            place = self.view.project(start)[0]
+            u, v = (
+                int(np.clip(place[0], 0, self.spec.width_px - 1)),
+                int(np.clip(place[1], 0, self.spec.height_px - 1)),
+            )
+            body = random_body(rng, start, background=float(self.still[v, u]))
+            path = self.view.project(body.path_m)
+            inside = (
+                (path[:, 0] > 0)
+                & (path[:, 0] < self.spec.width_px)
+                & (path[:, 1] > 0)
+                & (path[:, 1] < self.spec.height_px)
+                & (path[:, 2] > 0.5)
+            )
+            sizes = self.view.focal_px * body.size_m / np.maximum(path[:, 2], 0.5)
+            seen_s = float(inside.sum()) * 0.02
+            moved = float(np.ptp(path[inside, 1])) if inside.any() else 0.0
+            typical = float(np.median(sizes[inside])) if inside.any() else 0.0
+            if seen_s < 0.45 or moved < 0.12 * self.spec.height_px or not 1.7 <= typical <= 42:
+                continue
+            latest = max(0.3, self.spec.seconds - min(seen_s, 2.5) - 0.3)
+            found.append(
+                ThrowTruth(body=body, from_s=float(rng.uniform(0.25, latest)), floor=floor, column=column)
+            )
+        return found
+
+    def _paint(self, rng: np.random.Generator) -> Picture:
+        h, w = self.spec.height_px, self.spec.width_px
+        top, bottom = float(rng.uniform(90, 250)), float(rng.uniform(90, 250))
+        still: Picture = np.repeat(np.linspace(top, bottom, h, dtype=np.float32)[:, None], w, 1)
+        clouds = cv2.resize(
+            rng.normal(0, 1, (7, 9)).astype(np.float32), (w, h), interpolation=cv2.INTER_CUBIC
+        )
+        still += clouds * float(rng.uniform(0, 7))
+        match self.spec.setting:
+            case Setting.FACADE:
+                self._paint_facade(still, rng)
+            case Setting.SKY:
+                self._paint_horizon(still, rng)
+            case Setting.ROAD | Setting.YARD:
+                self._paint_ground(still, rng)
+        if self.spec.is_night:
+            still = 18 + still * float(rng.uniform(0.12, 0.4))
+        return np.asarray(
+            cv2.GaussianBlur(np.clip(still, 1, 254), (0, 0), float(rng.uniform(0.4, 1.0))), np.float32
+        )
+
+    def _paint_facade(self, still: Picture, rng: np.random.Generator) -> None:
+        assert self.facade is not None  # noqa: S101  # setting is FACADE
+        h, w = still.shape
+        for _ in range(int(rng.integers(0, 3))):  # neighbours
+            x, width = int(rng.uniform(0, w)), int(rng.uniform(0.1, 0.4) * w)
+            cv2.rectangle(
+                still, (x, int(rng.uniform(0.1, 0.8) * h)), (x + width, h), float(rng.uniform(60, 200)), -1
+            )
+        front, mask = draw(self.facade, rng)
+        fh, fw = front.shape
+        corners = np.array([[0, 0], [fw, 0], [fw, fh], [0, fh]], float)
+        if (self.view.project(self.facade.corners())[:, 2] < 0.5).any():
+            low = self.facade.corners()
+            low[2:, 2] = max(0.0, self.view.height_m)
+            corners[2:, 1] = fh - low[2:, 2] * self.facade.pixels_per_m
+            matrix = self.view.homography(low, corners)
+        else:
+            matrix = self.view.homography(self.facade.corners(), corners)
+        seen = cv2.warpPerspective(front, matrix, (w, h), flags=cv2.INTER_AREA)
+        cover = cv2.warpPerspective(np.ones_like(front), matrix, (w, h), flags=cv2.INTER_LINEAR)
+        still += cover * (seen - still)
+        glass = cv2.warpPerspective(mask, matrix, (w, h), flags=cv2.INTER_NEAREST)
+        if rng.random() < 0.35:
+            self._mirror = (glass == 255).astype(np.float32)
+            self._ghost_px = float(rng.uniform(4, 40)) * float(rng.choice([-1, 1]))
+        if rng.random() < 0.5:
+            self._rails = (glass == 128).astype(np.float32)
+
+    def _paint_horizon(self, still: Picture, rng: np.random.Generator) -> None:
+        h, w = still.shape
+        line = rng.uniform(0.62, 0.95) * h
+        rough = np.cumsum(rng.normal(0, 1.2, w)) * 0.4 + rng.normal(0, 2.0, w)
+        xs = np.arange(w)
+        tops = np.clip(line + rough - rough.mean(), 0.4 * h, h - 1).astype(int)
+        rows = np.arange(h)[:, None]
+        under = rows >= tops[None, :]
+        fine = cv2.GaussianBlur(rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), 1.2) * 40
+        still[:] = np.where(under, float(rng.uniform(25, 100)) + fine, still)
+        for _ in range(int(rng.integers(0, 6))):
+            x = int(rng.uniform(0, w))
+            cv2.line(
+                still,
+                (x, int(rng.uniform(0.3, 0.8) * h)),
+                (x + int(rng.normal(0, 8)), h),
+                float(rng.uniform(20, 230)),
+                int(rng.integers(1, 6)),
+            )
+        if rng.random() < 0.4:
+            x = int(xs[int(rng.integers(0, w))])
+            cv2.rectangle(
+                still,
+                (x, int(rng.uniform(0.6, 0.85) * h)),
+                (x + int(0.4 * w), h),
+                float(rng.uniform(30, 180)),
+                -1,
+            )
+
+    def _paint_ground(self, still: Picture, rng: np.random.Generator) -> None:
+        h, w = still.shape
+        grain = cv2.GaussianBlur(
+            rng.normal(0, 1, (h, w)).astype(np.float32), (0, 0), float(rng.uniform(0.8, 3))
+        )
+        start = int(rng.uniform(0, 0.5) * h)
+        still[start:] = float(rng.uniform(60, 170)) + (grain * 14)[start:]
+        for _ in range(int(rng.integers(2, 9))):
+            a = (int(rng.uniform(0, w)), int(rng.uniform(start, h)))
+            b = (int(rng.uniform(0, w)), int(rng.uniform(start, h)))
+            cv2.line(still, a, b, float(rng.uniform(40, 230)), int(rng.integers(1, 9)), cv2.LINE_AA)
+        for _ in range(int(rng.integers(0, 5))):
+            x, y = int(rng.uniform(0, w)), int(rng.uniform(0, h))
+            cv2.rectangle(
+                still,
+                (x, y),
+                (x + int(rng.uniform(0.05, 0.3) * w), y + int(rng.uniform(0.05, 0.4) * h)),
+                float(rng.uniform(30, 220)),
+                -1,
+            )
+
+    def _weather(self, rng: np.random.Generator) -> Floats:
+        count = {"rain": 220, "snow": 160}.get(self.spec.weather, 0)
+        count = int(count * rng.uniform(0.3, 1.3) * self.spec.width_px * self.spec.height_px / (1280 * 720))
+        self._slant = float(rng.normal(0, 0.15))
+        # x, y, speed (share of the height a second), size, brightness
+        return np.stack(
+            [
+                rng.uniform(0, 1, count), rng.uniform(0, 1, count),
+                rng.uniform(2.5, 6.0, count) if self.spec.weather == "rain" else rng.uniform(0.08, 0.5, count),
+                rng.uniform(0.5, 1.0, count), rng.uniform(15, 60, count),
+            ],
+            axis=1,
+        )  # fmt: skip
+
+    def _fall_of_weather(self, frame: Picture, t_s: float) -> None:
+        h, w = frame.shape
+        for x, y, speed, size, glow in self._drops:
+            py = ((y + speed * t_s) % 1.1 - 0.05) * h
+            px = (
+                (
+                    x
+                    + self._slant * speed * t_s
+                    + (0.01 * math.sin(5 * t_s + 60 * x) if self.spec.weather == "snow" else 0)
+                )
+                % 1.0
+            ) * w
+            if self.spec.weather == "rain":
+                length = speed * h * min(self._exposure_s, 0.02)
+                a, b = (int(px), int(py)), (int(px + self._slant * length), int(py + length))
+                x0, x1 = max(0, min(a[0], b[0])), min(w, max(a[0], b[0]) + 1)
+                y0, y1 = max(0, a[1]), min(h, b[1] + 1)
+                if x1 > x0 and y1 > y0:
+                    frame[y0:y1, x0:x1] += np.float32(glow * 0.5)
+            else:
+                radius = max(1, int(size * 3 * h / 720))
+                x0, y0 = int(px), int(py)
+                if 0 <= x0 < w - radius and 0 <= y0 < h - radius:
+                    frame[y0 : y0 + radius, x0 : x0 + radius] += np.float32(glow)
+
+    def _expose(self, frame: Picture, t_s: float, truth: Truth) -> Luma:
+        if self.spec.shake_px:
+            a = self.spec.shake_px
+            dx = a * (math.sin(7.1 * t_s) + 0.5 * math.sin(17.3 * t_s + 1))
+            dy = a * (math.cos(6.3 * t_s) + 0.5 * math.sin(21.7 * t_s))
+            matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+            size = (frame.shape[1], frame.shape[0])
+            shaken = cv2.warpAffine(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+            frame = np.asarray(shaken, np.float32)
+            truth.throws = {n: (x + dx, y + dy, w, h) for n, (x, y, w, h) in truth.throws.items()}
+            truth.others = [(kind, (x + dx, y + dy, w, h)) for kind, (x, y, w, h) in truth.others]
+        if self._gain_swing:
+            frame = frame * np.float32(1 + self._gain_swing / (1 + math.exp(-8 * (t_s - self._gain_at_s))))
+        oy, ox = self._sensor.integers(0, 64, 2)
+        noise = self._noise_bank[oy : oy + frame.shape[0], ox : ox + frame.shape[1]]
+        return np.clip(frame + noise * np.float32(self._noise), 0, 255).astype(np.uint8)

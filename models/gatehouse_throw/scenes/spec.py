@@ -1,0 +1,129 @@
+"""What one scene is made of, drawn from its seed. Splits are by scene: a seed belongs to one split for ever."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+
+
+class Split(StrEnum):
+    """Train and validation steer training; test is looked at for the report only."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Setting(StrEnum):
+    """Where the camera stands."""
+
+    FACADE = "facade"
+    """Looks up a façade: where throws happen."""
+    SKY = "sky"
+    """Sky over a tree line: birds, drones, helicopters."""
+    ROAD = "road"
+    """Vehicles that come down the picture."""
+    YARD = "yard"
+    """People, trees, things close to the lens."""
+
+
+_FIRST_SEED: Final[dict[Split, int]] = {Split.TRAIN: 0, Split.VALIDATION: 10_000_000, Split.TEST: 20_000_000}
+_SIZES: Final = ((640, 360), (640, 512), (768, 432), (960, 540), (1280, 720), (1920, 1080))
+_SIZE_SHARES: Final = (0.16, 0.14, 0.2, 0.2, 0.24, 0.06)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneSpec:
+    """The choices that other choices hang on; the rest is drawn where it is used, from the same seed."""
+
+    seed: int
+    setting: Setting
+    width_px: int
+    height_px: int
+    fps: float
+    """Frames a second that differ; repeats come on top."""
+    seconds: float
+    throws: int
+    """Falling things in the scene; 0 makes it a negative."""
+    weather: str
+    """clear | rain | snow"""
+    is_night: bool
+    """Infrared: grey, noisy, lamps."""
+    codec: str
+    """libx264 | libx265"""
+    bitrate: int
+    """Bits a second."""
+    repeats_every: int
+    """Each so many-th frame is sent twice, as cameras do that promise a rate they do not have; 0: never."""
+    drop_share: float
+    """Share of frames that never arrive."""
+    jitter_ms: float
+    """Standard deviation of the time stamps."""
+    shake_px: float
+    """Amplitude of the camera's own movement; 0 on a wall."""
+    distractors: tuple[str, ...]
+
+
+def seeds(split: Split, count: int) -> range:
+    """Return the seeds of the first `count` scenes of a split."""
+    first = _FIRST_SEED[split]
+    return range(first, first + count)
+
+
+def random_of(seed: int, part: str) -> np.random.Generator:
+    """Return the random numbers of one part of a scene: adding a part changes no other."""
+    return np.random.default_rng([seed, *part.encode()])
+
+
+def spec_of(
+    seed: int, *, setting: Setting | None = None, throws: int | None = None, seconds: float | None = None
+) -> SceneSpec:
+    """Return the scene of `seed`; what is given here is taken as given instead of drawn."""
+    rng = random_of(seed, "spec")
+    drawn = Setting(rng.choice([s.value for s in Setting], p=[0.66, 0.16, 0.08, 0.10]))
+    where = setting or drawn
+    width, height = _SIZES[int(rng.choice(len(_SIZES), p=_SIZE_SHARES))]
+    count = int(rng.choice([0, 1, 1, 1, 2], p=[0.3, 0.3, 0.2, 0.1, 0.1]))
+    if throws is not None:
+        count = throws
+    elif where is not Setting.FACADE:
+        count = 0
+    is_night = bool(rng.random() < 0.2)
+    weather = str(rng.choice(["clear", "rain", "snow"], p=[0.76, 0.14, 0.1]))
+    return SceneSpec(
+        seed=seed,
+        setting=where,
+        width_px=width,
+        height_px=height,
+        fps=float(rng.choice([10, 12.5, 15, 20, 25, 25, 30])),
+        seconds=seconds if seconds is not None else float(rng.uniform(4.0, 7.0)),
+        throws=count,
+        weather=weather,
+        is_night=is_night,
+        codec=str(rng.choice(["libx264", "libx265"], p=[0.75, 0.25])),
+        bitrate=int(rng.uniform(1.0, 4.0) * 1e6 * min(1.0, width * height / (1280 * 720) + 0.15)),
+        repeats_every=int(rng.choice([0, 2, 3, 4], p=[0.7, 0.1, 0.14, 0.06])),
+        drop_share=float(rng.choice([0.0, 0.02, 0.08], p=[0.6, 0.25, 0.15])),
+        jitter_ms=float(rng.choice([0.0, 3.0, 10.0], p=[0.5, 0.3, 0.2])),
+        shake_px=float(rng.choice([0.0, 0.4, 1.5, 4.0], p=[0.6, 0.2, 0.13, 0.07])),
+        distractors=_distractors(rng, where),
+    )
+
+
+_LIKELY: Final[dict[Setting, dict[str, float]]] = {
+    Setting.FACADE: {
+        "bird": 0.3, "flock": 0.08, "insect": 0.2, "leaf": 0.22, "tree": 0.55, "laundry": 0.4, "curtain": 0.25, "window": 0.3,
+        "lamp": 0.25, "headlight": 0.12, "person": 0.35, "drone": 0.12, "roof_person": 0.1, "lift_outside": 0.06,
+    },
+    Setting.SKY: {"bird": 0.55, "flock": 0.3, "drone": 0.6, "helicopter": 0.2, "tree": 0.5, "insect": 0.25, "leaf": 0.2},
+    Setting.ROAD: {"vehicle": 1.0, "tree": 0.6, "person": 0.3, "bird": 0.15, "headlight": 0.2},
+    Setting.YARD: {"person": 0.8, "tree": 0.8, "hand": 0.15, "bird": 0.3, "leaf": 0.35, "insect": 0.3, "vehicle": 0.2},
+}  # fmt: skip
+"""How likely each distractor is; several come together."""
+
+
+def _distractors(rng: np.random.Generator, where: Setting) -> tuple[str, ...]:
+    return tuple(name for name, share in _LIKELY[where].items() if rng.random() < share)

@@ -1,0 +1,125 @@
+"""Training the detector: deterministic, resumable, on a processor in an hour or two, on a GPU when one is there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from gatehouse_edge.vision.stack import TILE_PX
+from gatehouse_throw.net import TileNet, loss, targets
+
+BATCH: Final = 64
+PEAK_RATE: Final = 2.5e-3
+_SAVE_EVERY_STEPS: Final = 500
+
+
+class Shards:
+    """Tiles on disk, several thousand a file, mapped when needed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths: Final = sorted(folder.glob("*.npz"))
+        if not self.paths:
+            raise FileNotFoundError(
+                f"no tiles in {folder}: render them first (`python -m gatehouse_throw tiles`)"
+            )
+        loaded = [np.load(path) for path in self.paths]
+        self.pictures: Final[npt.NDArray[np.uint8]] = np.concatenate([one["p"] for one in loaded])
+        self.objects: Final[npt.NDArray[np.float32]] = np.concatenate([one["o"] for one in loaded])
+        self.doubtful: Final[npt.NDArray[np.float32]] = np.concatenate([one["d"] for one in loaded])
+
+    def batches(self, seed: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches for ever, half of the tiles with a throw in them; `skip` of them are stepped over."""
+        rng = np.random.default_rng(seed)
+        has = self.objects[:, 0, 2] > 0
+        with_throw, without = np.flatnonzero(has), np.flatnonzero(~has)
+        number = 0
+        while True:
+            picked = np.concatenate(
+                [rng.choice(with_throw, BATCH * 2 // 5), rng.choice(without, BATCH - BATCH * 2 // 5)]
+            )
+            flips = rng.random(4)
+            number += 1
+            if number <= skip:
+                continue
+            yield self._batch(
+                picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2]
+            )
+
+    def _batch(
+        self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        pictures = torch.from_numpy(self.pictures[picked]).float()
+        objects, doubtful = (
+            torch.from_numpy(self.objects[picked]).clone(),
+            torch.from_numpy(self.doubtful[picked]).clone(),
+        )
+        if is_mirrored:
+            pictures = pictures.flip(3)
+            for boxes in (objects, doubtful):
+                boxes[..., 0] = torch.where(boxes[..., 2] > 0, TILE_PX - boxes[..., 0], boxes[..., 0])
+        if is_inverted:
+            pictures = 255 - pictures
+        mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+        return torch.clamp((pictures - mean) * gain + mean, 0, 255), objects, doubtful
+
+
+def train(
+    folder: Path,
+    out: Path,
+    *,
+    steps: int,
+    seed: int = 1,
+    width: int = 24,
+    depthwise: bool = False,
+    max_s: float | None = None,
+) -> Path:
+    """Train for `steps` steps (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
+    torch.manual_seed(seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    net = TileNet(width=width, depthwise=depthwise).to(device)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, PEAK_RATE, total_steps=steps + 1, pct_start=0.08
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    path, first = out / "detector.pt", 0
+    if path.exists():
+        kept = torch.load(path, weights_only=True)
+        net.load_state_dict(kept["net"])
+        optimiser.load_state_dict(kept["optimiser"])
+        schedule.load_state_dict(kept["schedule"])
+        first = int(kept["step"])
+    shards = Shards(folder)
+    began, running = time.monotonic(), 0.0
+    for step, (pictures, objects, doubtful) in enumerate(shards.batches(seed, skip=first), start=first + 1):
+        heat, weight, where, truth = (part.to(device) for part in targets(objects, doubtful, size=TILE_PX))
+        error = loss(net(pictures.to(device)), (heat, weight, where, truth))
+        optimiser.zero_grad()
+        error.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimiser.step()
+        schedule.step()
+        running = 0.98 * running + 0.02 * float(error.detach()) if step > first + 1 else float(error.detach())
+        is_last = step >= steps or (max_s is not None and time.monotonic() - began > max_s)
+        if step % _SAVE_EVERY_STEPS == 0 or is_last:
+            state = {
+                "net": net.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "schedule": schedule.state_dict(),
+                "step": step,
+            }
+            torch.save(state, path)
+            line = {"step": step, "loss": round(running, 4), "elapsed_s": round(time.monotonic() - began, 1)}
+            with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+        if is_last:
+            return path
+    raise AssertionError("batches never end")

@@ -1,0 +1,101 @@
+"""The frame stack: repeats are stepped over, real frames are not, and the few tiles lie where something moved."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatehouse_edge.vision.stack import BUDGET, TILE_PX, FrameStack, cut
+
+
+def wall(rng: np.random.Generator, height: int = 180, width: int = 320) -> np.ndarray:
+    return rng.integers(90, 110, (height, width)).astype(np.uint8)
+
+
+def with_dot(frame: np.ndarray, x: int, y: int, *, size: int = 3, luma: int = 220) -> np.ndarray:
+    out = frame.copy()
+    out[y : y + size, x : x + size] = luma
+    return out
+
+
+def test_a_repeat_is_stepped_over_though_its_time_stamp_is_new() -> None:
+    still = wall(np.random.default_rng(1))
+    stack = FrameStack()
+    frames = [with_dot(still, 40, 10 + 9 * n) for n in range(6)]
+    for n, frame in enumerate(frames):
+        stack.add(frame, n * 0.04)
+        stack.add(frame, n * 0.04 + 0.02)
+    assert stack.repeats == 6
+
+
+def test_a_frame_in_which_only_four_pixels_moved_is_a_frame() -> None:
+    still = wall(np.random.default_rng(2))
+    stack = FrameStack()
+    for n in range(6):
+        stack.add(with_dot(still, 40, 10 + 7 * n, size=2), n * 0.04)
+    assert stack.repeats == 0
+
+
+def test_a_tile_lies_on_the_thing_that_moves() -> None:
+    still = wall(np.random.default_rng(3))
+    stack = FrameStack()
+    look = None
+    for n in range(5):
+        look = stack.add(with_dot(still, 200, 20 + 12 * n), n * 0.04)
+    assert look is not None
+    x, y = 201, 20 + 12 * 4 + 1
+    assert any(cx <= x < cx + TILE_PX and cy <= y < cy + TILE_PX for cx, cy in look.corners)
+    assert len(look.tiles) <= 3
+
+
+def test_whatever_moves_the_budget_holds_and_the_rest_is_counted() -> None:
+    rng = np.random.default_rng(4)
+    still, stack = wall(rng, 540, 960), FrameStack()
+    look = None
+    for n in range(4):
+        frame = still.copy()
+        for x, y in zip(rng.integers(0, 950, 300), rng.integers(0, 530, 300), strict=True):
+            frame[y : y + 3, x : x + 3] = 220
+        look = stack.add(frame, n * 0.04)
+    assert look is not None
+    assert len(look.tiles) == BUDGET
+    assert look.skipped > 10
+    assert stack.skipped_tiles >= look.skipped
+
+
+def test_pure_noise_everywhere_costs_no_more_than_the_budget() -> None:
+    rng = np.random.default_rng(8)
+    stack = FrameStack()
+    looks = [stack.add(rng.integers(0, 255, (540, 960)).astype(np.uint8), n * 0.04) for n in range(4)]
+    assert all(len(look.tiles) <= BUDGET for look in looks if look is not None)
+
+
+def test_what_a_tracker_wants_is_looked_at_though_nothing_moves() -> None:
+    still = wall(np.random.default_rng(5))
+    stack = FrameStack()
+    for n in range(3):
+        stack.add(with_dot(still, 10 + n * 5, 20), n * 0.04)
+    look = stack.add(with_dot(still, 30, 20), 0.2, wanted=np.array([[250.0, 100.0]]))
+    assert look is not None
+    assert [250 - TILE_PX // 2, 100 - TILE_PX // 2] in look.corners.tolist()
+
+
+def test_another_picture_size_starts_afresh() -> None:
+    rng = np.random.default_rng(6)
+    stack = FrameStack()
+    for n in range(3):
+        stack.add(wall(rng), n * 0.04)
+    assert stack.add(wall(rng, 240, 400), 0.2) is None
+    assert stack.add(wall(rng, 240, 400), 0.24) is None
+    assert stack.add(wall(rng, 240, 400), 0.28) is not None
+
+
+@given(st.integers(-100, 400), st.integers(-100, 300))
+@settings(max_examples=80)
+def test_a_tile_at_the_rim_repeats_the_nearest_pixel(x: int, y: int) -> None:
+    frame = np.arange(200 * 300, dtype=np.uint32).reshape(200, 300).astype(np.uint8)
+    tile = cut(frame, x, y)
+    assert tile.shape == (TILE_PX, TILE_PX)
+    for row, column in ((0, 0), (17, 40), (TILE_PX - 1, TILE_PX - 1)):
+        assert tile[row, column] == frame[min(199, max(0, y + row)), min(299, max(0, x + column))]

@@ -1,0 +1,138 @@
+"""Paths out of spots: through gaps, in capture time, several hypotheses at once, bounded whatever comes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gatehouse_edge.vision.detector import MAX_SPOTS, Spot
+from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.tracks import MAX_PATHS, Path, Point, Tracker
+
+HEIGHT_PX = 720
+G_PX_S2 = 320.0
+
+
+def spot(x: float, y: float, *, size: float = 6.0, score: float = 0.8) -> Spot:
+    return Spot(x, y, size, size, score, 60.0)
+
+
+def fall(at_s: float, *, x: float = 300.0, top: float = 40.0) -> Spot:
+    return spot(x + 12 * at_s, top + 0.5 * G_PX_S2 * at_s**2)
+
+
+def run(frames: list[tuple[float, int, list[Spot]]]) -> list[Path]:
+    tracker = Tracker(HEIGHT_PX)
+    found: list[Path] = []
+    for at_s, number, spots in frames:
+        found += tracker.add(at_s, number, spots, active_share=0.001)
+    return found + tracker.end()
+
+
+def longest(paths: list[Path]) -> Path:
+    return max(paths, key=lambda path: len(path.points))
+
+
+def test_a_fall_is_one_path_from_its_first_spot_to_its_last() -> None:
+    paths = run([(n / 25, n, [fall(n / 25)]) for n in range(40)])
+    assert [p.frame for p in longest(paths).points] == list(range(40))
+
+
+@pytest.mark.parametrize("gap", [range(15, 22), range(20, 27)])
+def test_three_tenths_of_a_second_behind_rails_do_not_break_a_fall(gap: range) -> None:
+    paths = run([(n / 25, n, [] if n in gap else [fall(n / 25)]) for n in range(45)])
+    points = longest(paths).points
+    assert points[0].frame == 0
+    assert points[-1].frame == 44
+    assert len(points) == 45 - len(gap)
+
+
+def test_a_longer_gap_ends_a_path() -> None:
+    paths = run([(n / 25, n, [] if 15 <= n < 30 else [fall(n / 25)]) for n in range(45)])
+    assert longest(paths).points[-1].frame - longest(paths).points[0].frame <= 15
+
+
+def test_the_rate_may_change_in_mid_fall_for_only_time_counts() -> None:
+    times = [n / 30 for n in range(20)] + [20 / 30 + n / 12 for n in range(12)]
+    paths = run([(at_s, n, [fall(at_s)]) for n, at_s in enumerate(times)])
+    assert len(longest(paths).points) == len(times)
+
+
+def test_numbers_that_repeats_have_used_up_change_nothing() -> None:
+    plain = longest(run([(n / 20, n, [fall(n / 20)]) for n in range(30)]))
+    with_repeats = longest(run([(n / 20, n + n // 2, [fall(n / 20)]) for n in range(30)]))
+    assert [p.spot for p in plain.points] == [p.spot for p in with_repeats.points]
+
+
+def test_at_eight_frames_a_second_a_missing_one_does_not_break_a_fall() -> None:
+    paths = run([(n / 8, n, [] if n == 6 else [fall(n / 8)]) for n in range(14)])
+    assert len(longest(paths).points) == 13
+
+
+def test_where_two_spots_fit_both_are_followed_and_the_true_one_wins() -> None:
+    frames = []
+    for n in range(40):
+        spots = [fall(n / 25)]
+        if 12 <= n < 16:  # a leaf crosses: nearer to what was foretold, for a while
+            true = spots[0]
+            spots.append(spot(true.x + 3 + 2 * (n - 12), true.y - 2 * (n - 12), score=0.7))
+        frames.append((n / 25, n, spots))
+    points = longest(run(frames)).points
+    on_fall = [abs(p.spot.y - fall(p.at_s).y) < 0.5 for p in points]
+    assert len(points) >= 38
+    assert sum(on_fall) >= len(points) - 3
+    assert all(on_fall[-20:])
+
+
+def test_two_falls_side_by_side_are_two_paths() -> None:
+    frames = [(n / 25, n, [fall(n / 25), fall(n / 25, x=420.0)]) for n in range(40)]
+    whole = [path for path in run(frames) if len(path.points) >= 38]
+    assert {round(path.points[0].spot.x) for path in whole} == {300, 420}
+
+
+def test_what_moves_a_little_every_frame_is_followed_too_for_the_classifier_decides() -> None:
+    paths = run([(n / 25, n, [spot(100 + 2 * n, 200)]) for n in range(30)])
+    assert len(longest(paths).points) == 30
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.floats(0, 1280), st.floats(0, 720), st.floats(1, 60), st.floats(0.05, 1.0)),
+            max_size=MAX_SPOTS,
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    st.floats(0.001, 0.5),
+)
+@settings(max_examples=30)
+def test_whatever_spots_come_the_paths_are_bounded_and_their_features_finite(
+    frames: list[list[tuple[float, float, float, float]]], step_s: float
+) -> None:
+    tracker = Tracker(HEIGHT_PX)
+    found: list[Path] = []
+    for n, rows in enumerate(frames):
+        spots = [spot(x, y, size=size, score=score) for x, y, size, score in rows]
+        found += tracker.add(n * step_s, n, spots, active_share=0.1)
+        assert len(tracker._paths) <= MAX_PATHS
+        assert len(tracker.wanted((n + 1) * step_s)) <= 6
+    for path in [*found, *tracker.end()]:
+        assert [p.at_s for p in path.points] == sorted({p.at_s for p in path.points})
+        row = features(path, height_px=HEIGHT_PX)
+        assert row is None or (row.shape == (len(NAMES),) and bool(np.isfinite(row).all()))
+
+
+def test_the_falling_part_leaves_out_the_curtain_before_it() -> None:
+    ys = [200, 198, 203, 199, 201, 196, 205, 220, 245, 280, 325, 380, 378]
+    points = tuple(Point(n / 25, n, spot(100, float(y)), 0, 0.0) for n, y in enumerate(ys))
+    part = falling_part(Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0))
+    assert [p.spot.y for p in part] == [196, 205, 220, 245, 280, 325, 380]
+
+
+def test_a_path_that_only_rises_has_no_features() -> None:
+    points = tuple(Point(n / 25, n, spot(100, 300.0 - 9 * n), 0, 0.0) for n in range(12))
+    path = Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+    assert features(path, height_px=HEIGHT_PX) is None

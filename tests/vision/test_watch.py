@@ -1,0 +1,96 @@
+"""One camera watched: one fall is one event, whoever else tells of it; two falls are two."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gatehouse_edge.vision.detector import ClassicalDetector, Spot
+from gatehouse_edge.vision.tracks import Point
+from gatehouse_edge.vision.watch import MOVERS, Throw, Watch, unique
+
+LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
+
+
+def throw(
+    frames: range, *, x: float = 300.0, drift: float = 0.0, lift: float = 0.0, probability: float = 0.9
+) -> Throw:
+    points = tuple(
+        Point(
+            n / 25,
+            n,
+            Spot(x + drift * (n - frames[0]), 40 + 0.25 * n * n - lift, 6.0, 6.0, 0.8),
+            0,
+            0.0,
+        )
+        for n in frames
+    )
+    return Throw(probability=probability, likely=LIKELY, points=points)
+
+
+def test_hypotheses_that_share_most_points_are_one_fall_and_the_better_one_is_told() -> None:
+    long, short = throw(range(40)), throw(range(8, 40), probability=0.7)
+    assert unique([short, long]) == [long]
+
+
+def test_a_mirror_image_at_the_same_height_is_no_second_fall() -> None:
+    true = throw(range(40))
+    mirrored = throw(range(2, 40), x=330.0, probability=0.8)
+    assert unique([mirrored, true]) == [true]
+
+
+def test_two_things_thrown_together_that_drift_apart_are_two() -> None:
+    assert len(unique([throw(range(40)), throw(range(40), x=312.0, drift=1.2)])) == 2
+
+
+def test_two_things_far_apart_are_two() -> None:
+    assert len(unique([throw(range(40)), throw(range(40), x=400.0)])) == 2
+
+
+def test_one_after_the_other_at_the_same_place_is_two_unless_the_second_goes_on_where_the_first_ended() -> (
+    None
+):
+    first, rest, again = throw(range(18)), throw(range(22, 40)), throw(range(18))
+    assert len(unique([first, rest])) == 1
+    later = Throw(
+        probability=0.9,
+        likely=LIKELY,
+        points=tuple(Point(p.at_s + 3, p.frame + 75, p.spot, 0, 0.0) for p in again.points),
+    )
+    assert len(unique([first, later])) == 2
+
+
+def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
+    watch = Watch(ClassicalDetector(), None, height_px=720)
+    watch._waiting.append((1.6, throw(range(40))))
+    assert [told.first.frame for told in watch._settled(2.0)] == [0]
+    watch._waiting.append((2.1, throw(range(6, 40), probability=0.99)))
+    assert watch._settled(3.0) == []
+    assert watch.end() == []
+    watch._waiting.append((2.1, throw(range(40), x=500.0)))
+    assert len(watch.end()) == 1
+
+
+def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
+    points = tuple(
+        Point(n / 25, n, Spot(10.0 + n, 20.0 + 2 * n, 4.0, 6.0, 0.9), 0, 0.0) for n in (0, 1, 4, 6)
+    )
+    boxes = Throw(probability=0.9, likely=LIKELY, points=points).boxes()
+    assert list(boxes) == list(range(7))
+    assert boxes[3] == (11.0, 23.0, 4.0, 6.0)
+
+
+def test_a_falling_dot_is_a_path_before_a_change_of_size_and_a_new_one_after_it() -> None:
+    rng = np.random.default_rng(3)
+    watch = Watch(ClassicalDetector(), None, height_px=240)
+    watch.keep_paths = []
+    for n in range(50):
+        height, width = (240, 320) if n < 25 else (360, 480)
+        frame = rng.integers(98, 102, (height, width)).astype(np.uint8)
+        y = int(10 + 0.35 * (n % 25) ** 2)
+        frame[y : y + 5, 150:155] = 230
+        watch.see(frame, n / 25)
+    watch.end()
+    spans = [(p.points[0].frame, p.points[-1].frame) for p in watch.keep_paths if len(p.points) > 15]
+    assert any(first < 8 and last >= 23 for first, last in spans)
+    assert any(first < 34 and last >= 48 for first, last in spans)
+    assert not any(first < 25 <= last for first, last in spans)
