@@ -19,12 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.store.schema import METADATA
-from gatehouse_fleet.store.sqlite_driver import dbapi
+from gatehouse_fleet.store.sqlite_driver import Driver
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _WRITES: Final = "gatehouse_writes"
+_END_S: Final = 2.0
+"""A connection that was cut off in the middle of a statement ends within this; a hanging disk keeps nobody longer."""
 _BUSY_MS: Final = 10_000
 """Only another process (backup, a person with sqlite3) can make us wait."""
 
@@ -59,7 +61,7 @@ class Store:
         match url.get_backend_name():
             case "sqlite":
                 engine = create_async_engine(
-                    url.set(drivername="sqlite+aiosqlite"), module=dbapi(), pool_size=4, max_overflow=4
+                    url.set(drivername="sqlite+aiosqlite"), module=Driver(), pool_size=4, max_overflow=4
                 )
                 _prepare_sqlite(engine)
             case "postgresql":
@@ -99,6 +101,9 @@ class Store:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        driver = self.engine.dialect.dbapi
+        if isinstance(driver, Driver):
+            await asyncio.to_thread(driver.join, _END_S)
 
 
 def _prepare_sqlite(engine: AsyncEngine) -> None:

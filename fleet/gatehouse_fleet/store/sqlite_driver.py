@@ -8,6 +8,8 @@ thread does not give any more, which is a task that never ends (seen whenever a 
 from __future__ import annotations
 
 import sqlite3
+import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -121,17 +123,24 @@ class _Connection(AsyncAdapt_aiosqlite_connection):
         return done
 
 
-class _Module(AsyncAdapt_aiosqlite_dbapi):
+class Driver(AsyncAdapt_aiosqlite_dbapi):
+    """The DB-API module of one engine; knows the threads of its connections."""
+
+    def __init__(self) -> None:
+        super().__init__(aiosqlite, sqlite3)
+        self._threads: Final[weakref.WeakSet[threading.Thread]] = weakref.WeakSet()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the threads of closed connections have ended: their last answer must not meet a closed event loop. Blocks."""
+        for thread in list(self._threads):
+            thread.join(timeout_s)
+
     @override
     def connect(self, *arg: Any, **kw: Any) -> AsyncAdapt_aiosqlite_connection:  # as the parent has it
         connection: Any = aiosqlite.connect(*arg, **kw)
         connection._thread.daemon = True  # noqa: SLF001  # as SQLAlchemy does: a hanging disk must not keep the process
+        self._threads.add(connection._thread)  # noqa: SLF001  # see above
         return _Connection(self, await_(connection))
-
-
-def dbapi() -> Any:  # noqa: ANN401  # what `create_async_engine(module=…)` takes
-    """Return the driver for `sqlite+aiosqlite`."""
-    return _Module(aiosqlite, sqlite3)
 
 
 def _run(db: sqlite3.Connection, *, operation: str, parameters: Any) -> _Done:  # noqa: ANN401  # DB-API parameters

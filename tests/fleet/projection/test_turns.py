@@ -56,6 +56,6 @@ def test_a_slow_database_reads_less_at_once_and_a_fast_one_more() -> None:
     fast = pace.entries
     for _ in range(10):
         pace.took(pace.entries, 3.0)
-    assert (fast, pace.entries) == (500, 32)
+    assert (fast, pace.entries) == (500, 16)
     pace.took(1, 0.01)
-    assert pace.entries == 32, "one entry says nothing about many"
+    assert pace.entries == 16, "one entry says nothing about many"
