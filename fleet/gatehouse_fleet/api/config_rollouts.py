@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import Field, model_validator
+from pydantic import Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -39,16 +39,10 @@ MAX_CHOICES: Final = 500
 
 
 class StageBody(Body):
-    """How many come next: a number, or per cent of all."""
+    """How many come next: either a number, or per cent of all; both or none is refused (409 `stage`)."""
 
     gateways: Annotated[int, Field(ge=1, le=machine.MAX_MEMBERS)] | None = None
     percent: Annotated[int, Field(ge=1, le=100)] | None = None
-
-    @model_validator(mode="after")
-    def _is_one_of_them(self) -> Self:
-        if (self.gateways is None) == (self.percent is None):
-            raise ValueError("either gateways or percent")
-        return self
 
 
 class ChoiceBody(Body):
@@ -121,7 +115,7 @@ async def begin_rollout(request: Request, body: RolloutBody, who: Manager) -> Ro
         async with services.store.begin() as db:
             new = NewRollout(
                 choices=tuple(await _choices(db, who, body)),
-                steps=tuple((one.gateways, one.percent) for one in body.stages),
+                steps=_steps(body.stages),
                 max_failures=body.max_failures,
                 answer_within_s=body.answer_within_s,
                 confirm_within_s=body.confirm_within_s,
@@ -305,3 +299,17 @@ def _row(one: Record, counts: Mapping[Standing, int]) -> RolloutRow:
         confirm_within_s=one.plan.confirm_within_s,
         standings=[StandingCount(standing=key, gateways=count) for key, count in sorted(counts.items())],
     )
+
+
+def _steps(stages: tuple[StageBody, ...]) -> tuple[tuple[int | None, int | None], ...]:
+    """Return the stages as the state machine takes them.
+
+    Raises:
+        ProblemError: 409, a stage names both or neither; no schema can say that.
+    """
+    if any((one.gateways is None) == (one.percent is None) for one in stages):
+        text = Label(
+            "每一阶段只能给出数量或百分比之一", "each stage is either a number of gateways or per cent"
+        )
+        raise ProblemError(409, "stage", text)
+    return tuple((one.gateways, one.percent) for one in stages)
