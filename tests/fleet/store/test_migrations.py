@@ -69,7 +69,9 @@ def test_the_initial_migration_is_the_one_that_renew_writes(tmp_path: Path) -> N
 
     fresh = tmp_path / "initial.py"
     fresh.write_text(renew.render(), encoding="utf-8")
-    subprocess.run(["ruff", "format", "--quiet", "--line-length", "110", str(fresh)], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--quiet", "--line-length", "110", str(fresh)], check=True
+    )
     assert fresh.read_text() == renew.TARGET.read_text(), (
         "run python -m gatehouse_fleet.store.migrations.renew"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -55,7 +56,7 @@ def render() -> str:
 def main() -> None:
     """Write the file, formatted."""
     TARGET.write_text(render(), encoding="utf-8")
-    subprocess.run(["ruff", "format", "--quiet", str(TARGET)], check=True)
+    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", str(TARGET)], check=True)
 
 
 def _render_item(kind: str, item: Any, _context: Any) -> str | Literal[False]:  # noqa: ANN401  # Alembic's hook
