@@ -66,6 +66,7 @@ async def test_sqlite_is_migrated_at_start_and_postgresql_when_a_person_says_so(
 
 def test_the_initial_migration_is_the_one_that_renew_writes(tmp_path: Path) -> None:
     import subprocess
+    import sys
 
     fresh = tmp_path / "initial.py"
     fresh.write_text(renew.render(), encoding="utf-8")
