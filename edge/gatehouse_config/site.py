@@ -61,6 +61,12 @@ class Storage(Part):
     ballast_mib: int = Field(
         default=8, ge=1, le=1024, description="space given up when the disk is full, in MiB"
     )
+    evidence_days: int = Field(
+        default=30,
+        ge=1,
+        le=90,
+        description="days clips are kept, then deleted for good unless held; the law says 30 (row 9)",
+    )
     alarm_retention_days: int = Field(
         default=200,
         ge=200,

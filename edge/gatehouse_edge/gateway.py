@@ -36,6 +36,8 @@ from gatehouse_edge.console import (
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import replan, restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
+from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
+from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.fleet_part import FleetPart
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
@@ -130,6 +132,12 @@ class Gateway:
         self._reload_wanted: Final = asyncio.Event()
         self._changing: Final = asyncio.Lock()
         self._crew: Crew | None = None
+        self._evidence: Final = EvidenceDesk(
+            ledger,
+            directory / EVIDENCE_FOLDER,
+            clock=clock,
+            days=lambda: self._config.storage.evidence_days,
+        )
         self._fleet: Final = FleetPart(
             self,
             ledger,
@@ -172,6 +180,7 @@ class Gateway:
                 "notifier's bell": self._ring,
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
+                "evidence": self._evidence.run,
                 "node updates": self._node_updates().run,
                 "reload": self._reload,
                 "configuration trial": self._fleet.try_configs,

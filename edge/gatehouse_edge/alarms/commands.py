@@ -147,6 +147,14 @@ class Annunciated(Command, frozen=True, kw_only=True):
     audible: bool
 
 
+class AttachEvidence(Command, frozen=True, kw_only=True):
+    """Files of this alarm have come to lie on the disk, or what is to be known of them has changed. The gateway's own."""
+
+    alarm_id: str
+    evidence: tuple[dict[str, object], ...]
+    """Items of the event schema's `evidence`; one whose hash the alarm names already takes its place."""
+
+
 AnyCommand = (
     Acknowledge
     | Shelve
@@ -164,6 +172,7 @@ AnyCommand = (
     | StartTest
     | EndTest
     | Annunciated
+    | AttachEvidence
 )
 
 

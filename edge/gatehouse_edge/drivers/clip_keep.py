@@ -90,20 +90,32 @@ def keep(
         raise drafts.refused(error) from error
 
 
-def recover(folder: Path, camera_id: str | None = None, *, made_at: datetime) -> list[KeptFiles]:
+def recover(
+    folder: Path,
+    camera_id: str | None = None,
+    *,
+    made_at: datetime,
+    among: frozenset[str] | None = None,
+) -> list[KeptFiles]:
     """Finish what an ended process left, with what there is; return what lies on the disk now, oldest first.
+
+    Args:
+        folder: of all evidence of the gateway.
+        camera_id: whose process has ended; None: everybody's.
+        made_at: the wall clock now.
+        among: names of drafts to look at (`drafts.left_in`); None: all.
 
     Raises:
         KeepError: the disk is full or refuses; what is left can be recovered later.
     """
     kept = []
     try:
-        for sealed in drafts.sealed_drafts(folder, camera_id):
+        for sealed in drafts.sealed_drafts(folder, camera_id=camera_id, among=among):
             sha, manifest = drafts.put_away(sealed)
             kept.append(KeptFiles(manifest_sha256=sha, manifest=manifest))
         kept += [
             _finish(draft, "the camera's process ended before the clip was written", made_at)
-            for draft in drafts.open_drafts(folder, camera_id)
+            for draft in drafts.open_drafts(folder, camera_id=camera_id, among=among)
         ]
     except OSError as error:
         raise drafts.refused(error) from error
