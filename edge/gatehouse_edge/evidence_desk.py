@@ -18,12 +18,11 @@ from msgspec import Struct, structs
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, AttachEvidence
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.drivers.clip_keep import KeepError, KeptFiles, recover
+from gatehouse_edge.drivers.clip_keep import KeepError, recover
 from gatehouse_edge.drivers.clip_masked import MaskError, mask_apart
 from gatehouse_edge.evidence import drawer
 from gatehouse_edge.evidence.drafts import left_in
 from gatehouse_edge.evidence.masking import RULE
-from gatehouse_edge.evidence.promise import Promise
 from gatehouse_edge.evidence.retention import (
     Hold,
     Steadiness,
@@ -42,6 +41,7 @@ from gatehouse_events.evidence import (
     FileKind,
     Held,
     Kept,
+    KeptFiles,
     Lifted,
     Manifest,
     Masked,
@@ -158,12 +158,16 @@ class EvidenceDesk:
         await self._register.report(FAILED, is_true=False)
         _log.info("evidence %s of %s is kept", sha[:12], manifest.camera_id)
 
-    async def missed(self, found: Promise, why: str) -> None:
-        """Write down that promised evidence could not be kept at all, and raise the fault."""
-        alarm_id = found.alarm_id or self.alarm_of(found.camera_id)
-        entry = Missed(alarm_id=alarm_id, event_id=found.event_id, camera_id=found.camera_id, why=why[:200])
+    async def missed(self, *, camera_id: str, event_id: str, alarm_id: str, why: str) -> None:
+        """Write down that promised evidence could not be kept, and raise the fault."""
+        entry = Missed(
+            alarm_id=alarm_id or self.alarm_of(camera_id),
+            event_id=event_id,
+            camera_id=camera_id,
+            why=why[:200],
+        )
         await self._register.enter((_record(entry),), state={})
-        await self.failing(f"{found.camera_id}: {why}")
+        await self.failing(f"{camera_id}: {why}")
 
     async def failing(self, why: str) -> None:
         """Raise the fault: something promised is not on the disk yet."""

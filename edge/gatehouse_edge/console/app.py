@@ -17,15 +17,17 @@ from starlette.staticfiles import StaticFiles
 from gatehouse_config.devices import ButtonDevice, Resident
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.console import accounts_api, commands_api, reading_api
+from gatehouse_edge.console import accounts_api, calibration_api, commands_api, evidence_api, reading_api
 from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
+from gatehouse_edge.console.cameras import CameraDesk
 from gatehouse_edge.console.measures import measure
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, on_http, on_invalid, on_problem
 from gatehouse_edge.console.shell import Shell
 from gatehouse_edge.console.state import ConsoleState, SharedReader
 from gatehouse_edge.console.stream import Stream
+from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.uplink.link import Link, LinkView
 from gatehouse_journal import Reader
 
@@ -33,7 +35,7 @@ STATIC: Final = str(files("gatehouse_edge.console") / "static")
 UI: Final = str(files("gatehouse_ui") / "static")
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
     desk: DeskPort,
     reader: Reader,
     config: GatewayConfig,
@@ -42,6 +44,8 @@ def create_app(
     clock: Clock,
     registry: CollectorRegistry | None = None,
     link: Callable[[], LinkView] | None = None,
+    evidence: EvidenceDesk | None = None,
+    cameras: CameraDesk | None = None,
 ) -> FastAPI:
     """Return the console; `app.state.console.stream.run()` must run beside it (`ConsoleServer` sees to that).
 
@@ -53,6 +57,8 @@ def create_app(
         clock: the gateway's clock.
         registry: where the gateway keeps its metrics; the console adds its own.
         link: how the way to the fleet is; None: there is none.
+        evidence: what is kept of alarms; None: nothing is.
+        cameras: stills and calibrations; None: there are none.
     """
     shared = SharedReader(reader)
     seen = link or Link(clock, is_configured=False).view
@@ -72,6 +78,8 @@ def create_app(
         gateway_id=config.gateway.id,
         estate=config.site.estate,
         link=seen,
+        evidence=evidence,
+        cameras=cameras,
     )
     measure(registry, state)
     app = FastAPI(title="Gatehouse console", version="1", docs_url=None, redoc_url=None)
@@ -79,7 +87,7 @@ def create_app(
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for part in (accounts_api, reading_api, commands_api):
+    for part in (accounts_api, reading_api, commands_api, evidence_api, calibration_api):
         app.include_router(part.router)
     app.mount("/ui", StaticFiles(directory=UI), name="ui")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")

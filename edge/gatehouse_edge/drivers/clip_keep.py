@@ -5,7 +5,7 @@
     recover(folder, camera_id)             when that process has ended and nobody will call `keep` any more
 
 All three may be called again at any time; a kill at any moment leaves either what was there before or something that
-`recover` finishes. The journal's part is the gateway's (`evidence_desk.py`): it is told what these return.
+`recover` finishes. The journal's part is the gateway's: what these return goes to `EvidenceInbox.adopt` (`ports.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gatehouse_edge.evidence import drafts
 from gatehouse_edge.evidence.drafts import CLIP, PARTS, Draft, KeepError, promise
 from gatehouse_edge.evidence.overlay import encode_track, svg_of, track_of
 from gatehouse_edge.evidence.promise import POST_S, PRE_S, Cut, Promise, gaps_in
-from gatehouse_events.evidence import EvidenceClip, EvidenceError, EvidencePlace, Manifest
+from gatehouse_events.evidence import EvidenceClip, EvidenceError, EvidencePlace, KeptFiles, Manifest
 
 __all__ = ["KeepError", "KeptFiles", "cut_of", "keep", "promise", "recover"]
 
@@ -35,13 +35,6 @@ _log = logging.getLogger(__name__)
 _SLACK_S: Final = 0.5
 """A clip may be so much longer or shorter than asked for: packets come one by one."""
 _CLIP_OVERHEAD: Final = 1.1
-
-
-class KeptFiles(Struct, frozen=True, kw_only=True):
-    """What lies on the disk now; the gateway writes it into the journal."""
-
-    manifest_sha256: str
-    manifest: Manifest
 
 
 class _Moment(Struct, frozen=True):
