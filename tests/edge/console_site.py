@@ -20,6 +20,7 @@ from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.console import Accounts, ConsoleServer, console_directory, create_app, tls_files
 from gatehouse_edge.console.roles import Role
 from gatehouse_edge.desk import restore
+from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.ledger import Ledger
 from gatehouse_edge.reading import (
     ButtonEvent,
@@ -191,8 +192,9 @@ async def running_site(folder, **sections):
     ledger = Ledger(disk, restore(disk.load_state(), plan, now), plan, clock, counters=disk.load_counters())
     accounts = Accounts.open(console_directory(config), argon2=CHEAP)
     try:
-        with Reader.open(directory) as reader:
-            app = create_app(ledger, reader, config, accounts, clock=clock)
+        with Reader.open(directory) as reader, Reader.open(directory) as past:
+            history = History(console_directory(config) / HISTORY_FILE, past)
+            app = create_app(ledger, reader, config, accounts, history=history, clock=clock)
             tls = tls_files(config, clock)
             server = ConsoleServer(app, host="127.0.0.1", port=0, tls=tls)
             async with asyncio.TaskGroup() as tasks:
@@ -202,12 +204,13 @@ async def running_site(folder, **sections):
                 await until(lambda: ledger.version > 0)
                 yield Site(
                     config=config, clock=clock, disk=disk, ledger=ledger, accounts=accounts, app=app, tls=tls,
-                    server=server, stream=app.state.console.stream, reader=reader,
+                    server=server, stream=app.state.console.stream, reader=reader, history=history,
                 )  # fmt: skip
                 serving.cancel()
                 await asyncio.wait([serving])
                 disk.is_full = False
                 ledger.stop()
+            history.close()
     finally:
         accounts.close()
         disk.close()
