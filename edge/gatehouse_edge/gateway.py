@@ -44,6 +44,7 @@ from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
 from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.fleet_part import FleetPart
+from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
@@ -285,11 +286,15 @@ class Gateway:
                 contextlib.closing(await asyncio.to_thread(Accounts.open, console_directory(self._config)))
             )
             tls = tls_files(self._config, self._clock)
+            past = stack.enter_context(Reader.open(directory))
+            history = await asyncio.to_thread(History, console_directory(self._config) / HISTORY_FILE, past)
+            stack.callback(history.close)
             self._app = app = create_app(
                 self._ledger,
                 stack.enter_context(Reader.open(directory)),
                 self._config,
                 accounts,
+                history=history,
                 clock=self._clock,
                 registry=registry_of(self._ledger, self._drivers, self._fleet.link),
                 link=self._fleet.link.view,

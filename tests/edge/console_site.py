@@ -23,6 +23,7 @@ from gatehouse_edge.console.cameras import CameraDesk, NoStillError
 from gatehouse_edge.console.roles import Role
 from gatehouse_edge.desk import restore
 from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.ledger import Ledger
 from gatehouse_edge.reading import (
     ButtonEvent,
@@ -207,7 +208,8 @@ async def running_site(folder, **sections):
     )
     accounts = Accounts.open(console_directory(config), argon2=CHEAP)
     try:
-        with Reader.open(directory) as reader:
+        with Reader.open(directory) as reader, Reader.open(directory) as past:
+            history = History(console_directory(config) / HISTORY_FILE, past)
             evidence = EvidenceDesk(
                 ledger, directory / "evidence", clock=clock, days=lambda: config.storage.evidence_days
             )
@@ -217,6 +219,7 @@ async def running_site(folder, **sections):
                 reader,
                 config,
                 accounts,
+                history=history,
                 clock=clock,
                 evidence=evidence,
                 cameras=cameras_of(config, directory, stills),
@@ -230,12 +233,14 @@ async def running_site(folder, **sections):
                 await until(lambda: ledger.version > 0)
                 yield Site(
                     config=config, clock=clock, disk=disk, ledger=ledger, accounts=accounts, app=app, tls=tls,
-                    server=server, stream=app.state.console.stream, reader=reader, evidence=evidence, stills=stills, directory=directory,
+                    server=server, stream=app.state.console.stream, reader=reader, history=history, evidence=evidence,
+                    stills=stills, directory=directory,
                 )  # fmt: skip
                 serving.cancel()
                 await asyncio.wait([serving])
                 disk.is_full = False
                 ledger.stop()
+            history.close()
     finally:
         accounts.close()
         disk.close()

@@ -17,10 +17,19 @@ from starlette.staticfiles import StaticFiles
 from gatehouse_config.devices import ButtonDevice, Resident
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.console import accounts_api, calibration_api, commands_api, evidence_api, reading_api
+from gatehouse_edge.console import (
+    accounts_api,
+    calibration_api,
+    commands_api,
+    drills_api,
+    evidence_api,
+    history_api,
+    reading_api,
+)
 from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.drills import Drills
 from gatehouse_edge.console.measures import measure
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, on_http, on_invalid, on_problem
@@ -28,6 +37,7 @@ from gatehouse_edge.console.shell import Shell
 from gatehouse_edge.console.state import ConsoleState, SharedReader
 from gatehouse_edge.console.stream import Stream
 from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.history import History
 from gatehouse_edge.uplink.link import Link, LinkView
 from gatehouse_journal import Reader
 
@@ -41,6 +51,7 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
     config: GatewayConfig,
     accounts: Accounts,
     *,
+    history: History,
     clock: Clock,
     registry: CollectorRegistry | None = None,
     link: Callable[[], LinkView] | None = None,
@@ -54,6 +65,7 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
         reader: the console's own journal reader; used from one thread at a time.
         config: for the names of things and the residents; `reconfigure` takes a new one over.
         accounts: users and sessions.
+        history: the index over what happened.
         clock: the gateway's clock.
         registry: where the gateway keeps its metrics; the console adds its own.
         link: how the way to the fleet is; None: there is none.
@@ -68,6 +80,8 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
         desk=desk,
         reader=shared,
         accounts=accounts,
+        history=history,
+        drills=Drills(desk, clock, seen, shared.confirmed),
         stream=stream,
         attendance=Attendance(desk, clock, lambda: stream.screens),
         clock=clock,
@@ -87,7 +101,15 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for part in (accounts_api, reading_api, commands_api, evidence_api, calibration_api):
+    for part in (
+        accounts_api,
+        reading_api,
+        commands_api,
+        history_api,
+        drills_api,
+        evidence_api,
+        calibration_api,
+    ):
         app.include_router(part.router)
     app.mount("/ui", StaticFiles(directory=UI), name="ui")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
