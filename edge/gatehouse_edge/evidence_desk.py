@@ -389,7 +389,10 @@ class EvidenceDesk:
                     why=why,
                 )
                 await self._enter(entry, structs.replace(stored, is_going=True), ())
-            await asyncio.to_thread(drawer.remove, self.folder, stored.files)
+            # Two throws of one moment may share a clip.
+            shared = {name for other in self.stored() for name in other.files}
+            names = [name for name in stored.files if name not in shared]
+            await asyncio.to_thread(drawer.remove, self.folder, names)
             await self._register.enter((), state={key: None})
 
     # --- parts
