@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from gatehouse_config.devices import ButtonDevice, Resident
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.console import accounts_api, commands_api, drills_api, history_api, reading_api
+from gatehouse_edge.console import accounts_api, commands_api, drills_api, history_api, pages, reading_api
 from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.drills import Drills
@@ -85,7 +85,7 @@ def create_app(
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for part in (accounts_api, reading_api, commands_api, history_api, drills_api):
+    for part in (accounts_api, reading_api, commands_api, history_api, drills_api, pages):
         app.include_router(part.router)
     app.mount("/ui", StaticFiles(directory=UI), name="ui")
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
