@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.console.accounts import Accounts
+from gatehouse_edge.console.buildings import BuildingView
+from gatehouse_edge.console.history import Day
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
 from gatehouse_edge.console.stream import Position, Stream
@@ -85,6 +87,11 @@ class ConsoleState:
     gateway_id: str
     estate: str
     link: Callable[[], LinkView]
+    buildings: list[BuildingView]
+    build: str
+    """Names the pages handed out; another one means that a page is older than its gateway."""
+    day: tuple[float, Day] | None = None
+    """The last day in figures, and when they were counted."""
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""
