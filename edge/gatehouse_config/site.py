@@ -87,6 +87,12 @@ class Storage(Part):
     ballast_mib: int = Field(
         default=8, ge=1, le=1024, description="space given up when the disk is full, in MiB"
     )
+    evidence_days: int = Field(
+        default=30,
+        ge=1,
+        le=90,
+        description="days clips are kept, then deleted for good unless held; the law says 30 (row 9)",
+    )
     alarm_retention_days: int = Field(
         default=200,
         ge=200,
@@ -112,7 +118,7 @@ class Console(Part):
     site_networks: tuple[Network, ...] = Field(
         default=(),
         max_length=16,
-        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve; loopback may",
+        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve, and only their screens tell an alarm; loopback counts",
     )
     session_hours: float = Field(default=12, gt=0, le=72, description="hours until a login ends")
 

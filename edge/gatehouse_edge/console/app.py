@@ -17,15 +17,29 @@ from starlette.responses import Response
 from gatehouse_config.devices import ButtonDevice, Resident
 from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.console import accounts_api, commands_api, desk_api, reading_api
+from gatehouse_edge.console import (
+    accounts_api,
+    calibration_api,
+    commands_api,
+    desk_api,
+    drills_api,
+    evidence_api,
+    history_api,
+    reading_api,
+)
 from gatehouse_edge.console.accounts import Accounts
+from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.buildings import buildings
+from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.drills import Drills
 from gatehouse_edge.console.measures import measure
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, on_http, on_invalid, on_problem
 from gatehouse_edge.console.shell import Shell
 from gatehouse_edge.console.state import ConsoleState, SharedReader
 from gatehouse_edge.console.stream import Stream
+from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.history import History
 from gatehouse_edge.uplink.link import Link, LinkView
 from gatehouse_journal import Reader
 from gatehouse_ui import STATIC as UI
@@ -36,15 +50,18 @@ PAGES: Final = {"/": "index.html"}
 """Path of each page and the file that is it."""
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
     desk: DeskPort,
     reader: Reader,
     config: GatewayConfig,
     accounts: Accounts,
     *,
+    history: History,
     clock: Clock,
     registry: CollectorRegistry | None = None,
     link: Callable[[], LinkView] | None = None,
+    evidence: EvidenceDesk | None = None,
+    cameras: CameraDesk | None = None,
 ) -> FastAPI:
     """Return the console; `app.state.console.stream.run()` must run beside it (`ConsoleServer` sees to that).
 
@@ -53,9 +70,12 @@ def create_app(
         reader: the console's own journal reader; used from one thread at a time.
         config: for the names of things and the residents; `reconfigure` takes a new one over.
         accounts: users and sessions.
+        history: the index over what happened.
         clock: the gateway's clock.
         registry: where the gateway keeps its metrics; the console adds its own.
         link: how the way to the fleet is; None: there is none.
+        evidence: what is kept of alarms; None: nothing is.
+        cameras: stills and calibrations; None: there are none.
     """
     shared = SharedReader(reader)
     ui, own = Assets(UI), Assets(STATIC)
@@ -66,7 +86,10 @@ def create_app(
         desk=desk,
         reader=shared,
         accounts=accounts,
+        history=history,
+        drills=Drills(desk, clock, seen, shared.confirmed),
         stream=stream,
+        attendance=Attendance(desk, clock, lambda: stream.screens),
         clock=clock,
         registry=registry,
         site_networks=tuple(ip_network(text) for text in config.console.site_networks),
@@ -77,6 +100,8 @@ def create_app(
         link=seen,
         buildings=buildings(config),
         build=f"{ui.build}{own.build}",
+        evidence=evidence,
+        cameras=cameras,
     )
     stream.build = state.build
     measure(registry, state)
@@ -85,7 +110,16 @@ def create_app(
     app.add_exception_handler(ProblemError, on_problem)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    for part in (accounts_api, reading_api, desk_api, commands_api):
+    for part in (
+        accounts_api,
+        reading_api,
+        desk_api,
+        commands_api,
+        history_api,
+        drills_api,
+        evidence_api,
+        calibration_api,
+    ):
         app.include_router(part.router)
     app.mount("/ui", ui, name="ui")
     app.mount("/static", own, name="static")

@@ -15,7 +15,7 @@ import msgspec
 from gatehouse_config.devices import Resident
 from gatehouse_edge.alarms.plan import Place, Plan
 from gatehouse_edge.clock import Now
-from gatehouse_edge.ledger import DeviceView
+from gatehouse_edge.ledger import DeviceView, OutputView
 from gatehouse_edge.outputs import Valve
 from gatehouse_edge.reading import (
     AnyObservation,
@@ -176,6 +176,23 @@ def label(code: str) -> Row:
 def valve(output_id: str, state: Valve) -> Row:
     """Return one gas valve."""
     return {"id": output_id, **msgspec.to_builtins(state)}
+
+
+def output(view: OutputView) -> Row:
+    """Return one output; `read_s` is when its relay was last judged, on the service scale."""
+    last = view.last
+    return {
+        "id": view.output_id,
+        "kind": view.kind.value,
+        "place": place(view.place),
+        "is_quiet": view.is_quiet,
+        "is_wanted": view.is_wanted,
+        "is_tested": view.is_tested,
+        "is_on": None if last is None else last.is_on,
+        "is_ok": None if last is None else last.is_ok and not view.failed,
+        "read_s": None if last is None else last.at.service_s,
+        "failed": view.failed,
+    }
 
 
 def beat(now: Now, *, is_storage_failing: bool, link: LinkView) -> Row:

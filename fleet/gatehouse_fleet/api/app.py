@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from gatehouse_fleet.api import (
+    alarm_statistics,
     alarms,
     audit,
     cases_api,
@@ -22,6 +23,7 @@ from gatehouse_fleet.api import (
     metrics_api,
     oidc,
     org,
+    overview,
     people,
     stream,
     users,
@@ -48,6 +50,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     oidc.router,
     users.router,
     org.router,
+    overview.router,
     enrolment.router,
     orders_api.router,
     cases_api.router,
@@ -56,6 +59,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     health.router,
     alarms.router,
+    alarm_statistics.router,
     stream.router,
     city_api.router,
     evidence_api.router,
