@@ -7,6 +7,7 @@ import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -19,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from console_site import PASSWORD, running_site
 
 from gatehouse_edge.console.pages import _css_text, _target
+from gatehouse_edge.console.phrases import PHRASES, explain
 from gatehouse_edge.console.roles import Role
 from gatehouse_edge.console.sheet import people_of, shift_at
 from gatehouse_edge.history import Revision
+from gatehouse_ui import words
 
 RLO = "\u202e"
 
@@ -189,6 +192,25 @@ async def test_the_margins_of_the_paper_say_whose_it_is_and_cannot_be_escaped_fr
             r"@page \{\n(@[\w-]+ \{ content: (\"(\\[0-9a-f]{6}|[0-9A-Za-z])*\"|counter\(pages?\)| )+; \}\n){4}\}\n",
             answer.text,
         )
+
+
+def test_paper_and_pages_read_the_same_phrases():
+    script = (Path(str(files("gatehouse_edge.console"))) / "static" / "say.js").read_text(encoding="utf-8")
+    on_pages = re.findall(r"^  \[/(.+)/, \"(\w+)\"\],$", script, re.MULTILINE)
+    assert [(one.pattern.replace("?P<", "?<").replace("/", r"\/"), key) for one, key in PHRASES] == on_pages
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("floors 17-20", "约 17 至 20 层"),
+        ("no_answer: no answer; put aside after 2 failures", "无应答 · 连续 2 次无应答，已降频轮询"),
+        ("{x} <b>", "{x} <b>"),
+        ("", ""),
+    ],
+)
+def test_the_gateways_tokens_are_said_in_words(text, said):
+    assert explain(text, words("zh", "common", "field")) == said
 
 
 def test_shifts_begin_at_0_8_and_16_in_the_guards_own_zone():

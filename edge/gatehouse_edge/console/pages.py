@@ -15,18 +15,18 @@ from urllib.parse import parse_qs, quote
 from fastapi import APIRouter, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from gatehouse_edge.console import accounts_api, views
+from gatehouse_edge.console import accounts_api, phrases, views
 from gatehouse_edge.console import sheet as sheets
 from gatehouse_edge.console.accounts import MAX_PASSWORD
 from gatehouse_edge.console.history_api import ask, past
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import MAX_NAME
 from gatehouse_edge.console.roles import Right, may
-from gatehouse_edge.console.session import Caller, caller, clear_cookie, set_cookie
+from gatehouse_edge.console.session import Caller, clear_cookie, holder, set_cookie
 from gatehouse_edge.console.sheet import Sheet, Shift
 from gatehouse_edge.console.state import ConsoleState, console_of
 from gatehouse_edge.history import Deed, PastAlarm, Revision, Wanted
-from gatehouse_events.alarm import Alarm
+from gatehouse_events.alarm import GATEWAY, Alarm
 from gatehouse_events.states import Label, Priority
 from gatehouse_ui import words
 
@@ -222,6 +222,16 @@ class _Words:
         self._now: Final = now
         self._words: Final = words(language, "common", "field", "local")
 
+    def where(self, row: dict[str, Any]) -> str:
+        """Return where an alarm or device is; what has no place by its name."""
+        place = self.pick(row.get("place"))
+        name = str(row.get("device_id") or row.get("id"))
+        return place or (self._words["token_gateway"] if name == GATEWAY else name)
+
+    def explain(self, text: str) -> str:
+        """Return the text of an alarm in words."""
+        return phrases.explain(text, self._words)
+
     def pick(self, pair: dict[str, str] | None) -> str:
         """Return the half of a pair that is being read."""
         return "" if pair is None else pair.get(self._language) or pair.get("zh", "")
@@ -254,8 +264,8 @@ class _Words:
             ("span_m", {"m": minutes, "s": s}),
         ):
             if next(iter(values.values())):
-                return self._words[key].format(**values)
-        return self._words["span_s"].format(s=s)
+                return self(key, **values)
+        return self("span_s", s=s)
 
     def token(self, prefix: str, text: str) -> str:
         """Return a token in words, an unknown one as it is."""
@@ -263,7 +273,7 @@ class _Words:
 
     def __call__(self, key: str, **values: object) -> str:
         """Return the words for a key."""
-        return self._words[key].format(**values)
+        return phrases.fill(self._words[key], values)
 
 
 def _login_page(request: Request, *, then: str, language: Language, said: str, status: int) -> Response:
@@ -296,7 +306,7 @@ def _page(template: str, language: Language, *, status: int = 200, **values: Any
 
 def _known(request: Request) -> Caller | None:
     try:
-        return caller(request)
+        return holder(request)
     except ProblemError:
         return None
 

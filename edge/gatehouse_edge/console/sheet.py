@@ -23,7 +23,7 @@ MAX_ROWS: Final = 300
 """Alarms, and other events, of one shift on paper; a busier one is looked back at on the screen."""
 TOLD: Final = ("outcome", "output", "drill", "start", "stop", "epoch", "config")
 """Kinds of entries that belong on paper: no logins, no receipts."""
-_ODD: Final = ("silent", "fault", "unknown", "inhibited")
+_ODD: Final = ("silent", "fault", "inhibited", "unknown")
 """States of a device that the next shift must know of, worst first. One in alarm stands among the alarms."""
 
 
