@@ -36,6 +36,7 @@ from gatehouse_edge.reading import (
     Unit,
 )  # fmt: skip
 from gatehouse_events.chain import Stamp
+from gatehouse_events.clock import ClockQuality, ClockSource
 from gatehouse_journal import Journal, Limits, Reader, Signer, StorageFullError
 
 CHEAP = Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -88,6 +89,7 @@ class ShiftedClock:
 
     def __init__(self):
         self._real = SystemClock()
+        self._real.quality = ClockQuality(synced=True, offset_ms=3.0, source=ClockSource.NTP)
         self.shift_s = 0.0
         self.clock_quality = None
         """None: as the real one says."""
@@ -192,7 +194,7 @@ def write_config(folder, **sections):
 
 
 @asynccontextmanager
-async def running_site(folder, **sections):
+async def running_site(folder, *, port=0, **sections):
     config, clock = write_config(folder, **sections), ShiftedClock()
     now, directory = clock.now(), config.resolve(config.storage.directory)
     stamp = Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
@@ -230,7 +232,7 @@ async def running_site(folder, **sections):
                 cameras=cameras_of(config, directory, stills),
             )
             tls = tls_files(config, clock)
-            server = ConsoleServer(app, host="127.0.0.1", port=0, tls=tls)
+            server = ConsoleServer(app, host="127.0.0.1", port=port, tls=tls)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ledger.run(), name="ledger")
                 serving = tasks.create_task(server.run(), name="console")

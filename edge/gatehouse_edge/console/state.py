@@ -16,8 +16,10 @@ from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
+from gatehouse_edge.console.buildings import BuildingView
 from gatehouse_edge.console.cameras import CameraDesk
 from gatehouse_edge.console.drills import Drills
+from gatehouse_edge.console.history import Day
 from gatehouse_edge.console.links import ViewLinks
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
@@ -99,10 +101,15 @@ class ConsoleState:
     gateway_id: str
     estate: str
     link: Callable[[], LinkView]
+    buildings: list[BuildingView]
+    build: str
+    """Names the pages handed out; another one means that a page is older than its gateway."""
     evidence: EvidenceDesk | None
     """None: this gateway keeps none (a test's)."""
     cameras: CameraDesk | None
     links: ViewLinks = field(default_factory=ViewLinks)
+    day: tuple[float, Day] | None = None
+    """The last day in figures, and when they were counted."""
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""

@@ -203,7 +203,12 @@ def beat(now: Now, *, is_storage_failing: bool, link: LinkView) -> Row:
         "service_s": now.service_s,
         "clock": msgspec.to_builtins(now.clock),
         "is_storage_failing": is_storage_failing,
-        "fleet": {"state": link.state, "label": msgspec.to_builtins(link.label), "queued": link.queued_alarm},
+        "fleet": {
+            "state": link.state,
+            "label": msgspec.to_builtins(link.label),
+            "since_s": link.since_s,
+            "queued": link.queued_alarm,
+        },
     }
 
 
