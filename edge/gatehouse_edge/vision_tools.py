@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from gatehouse_edge import calibration_tools
+
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
@@ -110,7 +112,7 @@ def watch_maker(
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add `vision` with its verbs; the parsed arguments go to `run`."""
-    parser = subparsers.add_parser("vision", help="throw detection: replay a clip")
+    parser = subparsers.add_parser("vision", help="throw detection: replay a clip, calibrate a camera")
     verbs = parser.add_subparsers(dest="verb", required=True)
     replay = verbs.add_parser(
         "replay", help="run clips through the whole chain; one JSON object for each event with --json"
@@ -134,10 +136,13 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         help="what was drawn on a still of this camera (JSON): adds the floor interval",
     )
     replay.add_argument("--json", action="store_true", help="print JSON lines")
+    calibration_tools.add_parser(verbs)
 
 
 def run(args: Namespace) -> int:
-    """Replay; 0 done, 1 a clip, the models or the calibration could not be used."""
+    """Do what `args` ask; 0 done, 1 a clip, the models or the calibration could not be used, 2 misuse."""
+    if args.verb == "calibrate":
+        return calibration_tools.run(args)
     from gatehouse_edge.drivers.clip import ClipError
     from gatehouse_edge.vision.detector import ModelError
     from gatehouse_edge.vision.origin import CalibrationError, decode
