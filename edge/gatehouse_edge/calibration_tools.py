@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _DONE: Final = 0
 _FAILED: Final = 1
 _MISUSE: Final = 2
-_BLUE, _GREEN, _RED, _YELLOW, _WHITE = (
-    (255, 160, 0),
-    (80, 220, 80),
-    (60, 60, 255),
-    (0, 220, 255),
-    (255, 255, 255),
-)
-"""Colours as OpenCV orders them: blue, green, red."""
+_Colour = tuple[int, int, int]
+"""As OpenCV orders them: blue, green, red."""
+_BLUE: Final[_Colour] = (255, 160, 0)
+_GREEN: Final[_Colour] = (80, 220, 80)
+_RED: Final[_Colour] = (60, 60, 255)
+_YELLOW: Final[_Colour] = (0, 220, 255)
+_WHITE: Final[_Colour] = (255, 255, 255)
+_DARK: Final[_Colour] = (20, 20, 20)
 _RULER_STEPS: Final = (10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -173,22 +173,12 @@ def ruler(still: Picture) -> Picture:
 
     drawn, (height, width) = still.copy(), still.shape[:2]
     step = next((one for one in _RULER_STEPS if height / one <= 20), _RULER_STEPS[-1])  # noqa: PLR2004  # lines that still can be told apart
-    scale = max(0.35, height / 1600)
     for x in range(0, width, step):
         cv2.line(drawn, (x, 0), (x, height), _YELLOW, 1)
-        cv2.putText(
-            drawn,
-            str(x),
-            (x + 2, round(14 * scale / 0.35)),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            scale,
-            _YELLOW,
-            1,
-            cv2.LINE_AA,
-        )
+        _label(drawn, str(x), (x + 2, 14 + height // 80), _YELLOW)
     for y in range(step, height, step):
         cv2.line(drawn, (0, y), (width, y), _YELLOW, 1)
-        cv2.putText(drawn, str(y), (2, y - 3), cv2.FONT_HERSHEY_SIMPLEX, scale, _YELLOW, 1, cv2.LINE_AA)
+        _label(drawn, str(y), (2, y - 3), _YELLOW)
     return drawn
 
 
@@ -199,7 +189,7 @@ def seen(still: Picture, calibration: Calibration, points: list[tuple[float, flo
     from gatehouse_edge.vision.origin import line_of
 
     drawn, height = still.copy(), still.shape[0]
-    scale, thick = max(0.35, height / 1600), max(1, height // 540)
+    thick = max(1, height // 540)
     for zones, colour in (
         (calibration.detect, _GREEN),
         (calibration.shield, _RED),
@@ -217,17 +207,23 @@ def seen(still: Picture, calibration: Calibration, points: list[tuple[float, flo
         cv2.line(drawn, a, b, colour, thick)
         name = calibration.name_of(floor)
         words = name if name.isascii() else f"{floor}F"  # OpenCV's letters are Latin only
-        cv2.putText(
-            drawn, words, (a[0] + 3, a[1] - 3), cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thick, cv2.LINE_AA
-        )
+        _label(drawn, words, (a[0] + 3, a[1] - 3), colour)
     for x, y in points:
         cv2.drawMarker(drawn, _pixel((x, y)), _RED, cv2.MARKER_CROSS, 12 * thick, thick * 2)
     return drawn
 
 
-def _tint(
-    drawn: Picture, zones: tuple[tuple[tuple[float, float], ...], ...], colour: tuple[int, int, int]
-) -> None:
+def _label(drawn: Picture, words: str, at: tuple[int, int], colour: _Colour) -> None:
+    """Write on any background: letters with a dark edge."""
+    import cv2
+
+    scale = max(0.4, drawn.shape[0] / 1500)
+    thick = max(1, round(scale))
+    for shade, width in ((_DARK, thick + 3), (colour, thick)):
+        cv2.putText(drawn, words, at, cv2.FONT_HERSHEY_SIMPLEX, scale, shade, width, cv2.LINE_AA)
+
+
+def _tint(drawn: Picture, zones: tuple[tuple[tuple[float, float], ...], ...], colour: _Colour) -> None:
     import cv2
     import numpy as np
 
