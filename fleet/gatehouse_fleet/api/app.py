@@ -43,6 +43,7 @@ from gatehouse_fleet.services import Services
 from gatehouse_fleet.web.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.web.rates import Rates
 from gatehouse_fleet.web.session import cookie_name
+from gatehouse_ui import STATIC, Assets
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
@@ -117,6 +118,7 @@ def create_app(
     for router in PAGES:
         app.include_router(router)
     app.include_router(metrics_api.router)
+    app.mount("/ui", Assets(STATIC), name="ui")
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)
