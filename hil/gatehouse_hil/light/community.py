@@ -16,6 +16,14 @@ DISTRICTS: Final = (
     ("371083", "371083001"),
 )
 """District (GB/T 2260, domain notes 1.1) and an invented street below it."""
+DISTRICT_NAMES: Final = {"371002": "东港区", "371003": "南屏区", "371082": "海丰市", "371083": "银滩市"}
+"""Invented names: the codes are real, the places are not."""
+STREET_NAMES: Final = {
+    "371002002": "望海街道",
+    "371003001": "龙泉街道",
+    "371082001": "港湾街道",
+    "371083001": "白沙街道",
+}
 _MIDDLES: Final = {
     "371002": (122.10, 37.46),
     "371003": (121.99, 37.16),

@@ -23,17 +23,21 @@ export function AlarmCard({ alarm, isOn = false }) {
     <div class="edge"></div>
     <div class="sign"><${Mark} p=${alarm.priority} size=${24} look=${isNew && !isOld ? "full" : "hollow"} blinks=${isNew && !isOld && alarm.priority < "P3" && !isStale.value} /><small>${t(p)}</small></div>
     <button class="what plain" onClick=${() => go(link("alarms", "", { one: alarm.alarm_id }))} aria-label=${`${t(p)} ${pick(alarm.words)} ${alarm.node_name}`}>
-      <span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("doubtful")}</i>`}<span class="space"></span><span class="state">${isOld ? t("last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
+      <span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("fleet_doubtful")}</i>`}<span class="space"></span><span class="state">${isOld ? t("fleet_last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
       <span class="where"><bdi>${alarm.node_name}</bdi>${whereIn(alarm) && html` · <bdi>${whereIn(alarm)}</bdi>`}</span>
       <span class="line times"><span>${when(alarm.raised_at)}</span><span class="space"></span>${isOld ? html`<span>${t("as_of", { at: when(mark.last_contact_at) })}</span>` : html`<${Elapsed} since=${alarm.raised_at} />`}</span>
       ${!isOld && html`<${Limit} alarm=${alarm} />`}</button>
     ${isUnattended(alarm) && may("act_on_alarms") && html`<${Take} alarm=${alarm} isOld=${isOld} />`}</li>`;
 }
 
-/** Building, unit, floor and room as far as they are told; the device for what has none. @param {{building: string | null, unit: string | null, floor: string | null, room: string | null, device_id: string}} one */
-export function whereIn(one) {
-  const parts = [[one.building, "in_building"], [one.unit, "in_unit"], [one.floor, "in_floor"], [one.room, "in_room"]].filter(([value]) => value);
-  return parts.map(([value, key]) => t(/** @type {string} */ (key), { v: value })).join(" ") || one.device_id;
+/**
+ * Building, unit, floor and room as far as they are told; `none` (the device) for what has none of them.
+ * @param {{building: string | null, unit: string | null, floor: string | null, room: string | null, device_id?: string}} one
+ * @param {string} [none]
+ */
+export function whereIn(one, none = one.device_id ?? "") {
+  const parts = [[one.building, "fleet_in_building"], [one.unit, "fleet_in_unit"], [one.floor, "fleet_in_floor"], [one.room, "fleet_in_room"]].filter(([value]) => value);
+  return parts.map(([value, key]) => t(/** @type {string} */ (key), { v: value })).join(" ") || none;
 }
 
 /** Order the gateway to take note that somebody has it; it answers through its journal. @param {{alarm: Alarm, isOld: boolean}} props */
@@ -43,14 +47,14 @@ function Take({ alarm, isOld }) {
     setSent(alarm.revision);
     try {
       await ask("POST", `/alarms/${alarm.alarm_id}/acknowledge`, { seq: alarm.revision });
-      toast(t(isOld ? "ordered_silent" : "ordered"));
+      toast(t(isOld ? "fleet_ordered_silent" : "fleet_ordered"));
     } catch (error) {
       setSent(0);
       refusal(error);
     }
   };
   const isWaiting = isSent === alarm.revision;
-  return html`<button class=${alarm.priority < "P3" && !isOld ? "act strong" : "act"} disabled=${isStale.value || isWaiting} onClick=${take} aria-label=${`${t("ack")} ${pick(alarm.words)} ${alarm.node_name}`}>${t(isWaiting ? "ack_sent" : "ack")}</button>`;
+  return html`<button class=${alarm.priority < "P3" && !isOld ? "act strong" : "act"} disabled=${isStale.value || isWaiting} onClick=${take} aria-label=${`${t("ack")} ${pick(alarm.words)} ${alarm.node_name}`}>${t(isWaiting ? "fleet_ack_sent" : "ack")}</button>`;
 }
 
 /** @param {{since: string}} props */

@@ -1,8 +1,8 @@
 // Charts as SVG in the page: grey; colour is for what is over its limit. Numbers stand in a table beside them for who does not see them.
 import { html } from "/ui/vendor/preact.js";
 
-const W = 720;
-const H = 150;
+const W = 1200;
+const H = 180;
 const PAD = { l: 34, r: 8, t: 8, b: 22 };
 
 /**

@@ -18,7 +18,7 @@ import { CityPage } from "./city.js";
 import { GatewayPage } from "./gateway.js";
 import { GatewaysPage } from "./gateways.js";
 import { HandOverPage } from "./handover.js";
-import { ageS, isKnown, isStale, heardMs, isUnattended, lights, may, me, PRIORITIES, shown, silent, watch } from "./known.js";
+import { ageS, isKnown, isLoaded, isStale, heardMs, isUnattended, lights, may, me, PRIORITIES, shown, silent, watch } from "./known.js";
 import { OverviewPage } from "./overview.js";
 import { PeoplePage } from "./people.js";
 import { ReleasesPage } from "./releases.js";
@@ -73,7 +73,7 @@ export function Frame() {
     silent.subscribe((now) => {
       const fresh = now.filter((one) => one.presence === "silent" && !quiet.has(one.id));
       quiet = new Set(now.map((one) => one.id));
-      if (isKnown.peek() && fresh.length) { announce(t("went_silent", { n: fresh.length, names: fresh.slice(0, 3).map((one) => one.id).join("、") })); sound(null); sound("chime"); }
+      if (isKnown.peek() && fresh.length) { announce(t("fleet_went_silent", { n: fresh.length, names: fresh.slice(0, 3).map((one) => one.id).join("、") })); sound(null); sound("chime"); }
     });
     effect(() => {
       tick.value;
@@ -82,10 +82,10 @@ export function Frame() {
       return worst ? sound(worst.priority) : undefined;
     });
     listen([
-      ...PLACES.map((place) => ({ key: place.key, words: t(`page_${place.name}`), does: () => { if (mine.value.includes(place)) go(link(place.name)); } })),
+      ...PLACES.map((place) => ({ key: place.key, words: t(`fleet_page_${place.name}`), does: () => { if (mine.value.includes(place)) go(link(place.name)); } })),
       { key: "m", words: t("silence"), does: () => mute() },
-      { key: "/", words: t("search"), does: () => /** @type {HTMLElement | null} */ (document.querySelector("main input[type=search]"))?.focus() },
-      { key: "?", words: t("help"), does: help },
+      { key: "/", words: t("fleet_search"), does: () => /** @type {HTMLElement | null} */ (document.querySelector("main input[type=search]"))?.focus() },
+      { key: "?", words: t("fleet_help"), does: help },
     ]);
   }, []);
   return html`<div class="frame"><${Top} /><${Banners} /><div class="below"><${Rail} /><${Content} /></div><${Toasts} /></div>`;
@@ -95,9 +95,9 @@ function Content() {
   const { page, id } = route.value;
   const place = PLACES.find((one) => one.name === page);
   const right = place ? place.right : OTHERS[page]?.right;
-  if (!place && !OTHERS[page]) return html`<main class="empty"><b>${t("no_page")}</b><a class="button" href=${link(mine.value[0]?.name ?? "overview")}>${t(`page_${mine.value[0]?.name ?? "overview"}`)}</a></main>`;
+  if (!place && !OTHERS[page]) return html`<main class="empty"><b>${t("fleet_no_page")}</b><a class="button" href=${link(mine.value[0]?.name ?? "overview")}>${t(`fleet_page_${mine.value[0]?.name ?? "overview"}`)}</a></main>`;
   // What the server would refuse is not asked for.
-  if (right && !may(right)) return html`<main class="empty"><b>${t("not_allowed")}</b>${mine.value[0] && html`<a class="button" href=${link(mine.value[0].name)}>${t(`page_${mine.value[0].name}`)}</a>`}</main>`;
+  if (right && !may(right)) return html`<main class="empty"><b>${t("fleet_not_allowed")}</b>${mine.value[0] && html`<a class="button" href=${link(mine.value[0].name)}>${t(`fleet_page_${mine.value[0].name}`)}</a>`}</main>`;
   const Page = place ? (id && place.one) || place.content : OTHERS[page].content;
   return html`<${Page} key=${`${page}/${id}`} id=${id} />`;
 }
@@ -109,7 +109,7 @@ function Top() {
     ${may("read_alarms") && html`<nav class="chips" aria-label=${t("fleet_counts")}>${PRIORITIES.map((p) => html`<${Chip} p=${p} />`)}</nav>`}
     <${States} /><span class="space"></span>
     <span class=${isStale.value ? "live bad" : "live"}><i></i>${t(isStale.value ? (isKnown.value ? "lost" : "connecting_short") : "live")}</span>
-    ${may("read_alarms") && html`<button class="sounding" onClick=${() => (isAudible.value ? mute() : allow())} title="M" aria-label=${t("silence")}><${Icon} name=${isAudible.value && !mutedS.value ? "sound" : "mute"} /><span>${isAudible.value ? (mutedS.value ? t("muted", { s: mutedS.value }) : t("silence")) : t("sound_off")}</span></button>`}
+    ${may("read_alarms") && html`<button class="sounding" onClick=${() => (isAudible.value ? mute() : allow())} title="M" aria-label=${t("silence")}><${Icon} name=${isAudible.value && !mutedS.value ? "sound" : "mute"} /><span>${isAudible.value ? (mutedS.value ? t("muted", { s: mutedS.value }) : t("silence")) : t("fleet_sound_off")}</span></button>`}
     <div class="clock"><b>${clock}</b><span>${date}</span></div><${Menu} /></header>`;
 }
 
@@ -126,34 +126,34 @@ function States() {
   const n = silent.value.filter((one) => one.presence === "silent").length;
   const red = lights.value?.red ?? 0;
   return html`<nav class="chips states" aria-label=${t("fleet_states")}>
-    <a class=${`button chip ${n ? "has silent" : ""}`} href=${link("gateways", "", { presence: "silent" })}><${Ring} isOff=${!n} /><span>${t("silent_gateways")}</span><b>${isKnown.value ? n : "–"}</b></a>
-    ${may("read_cases") && html`<a class=${`button chip ${red ? "has overdue" : ""}`} href=${link("cases", "", { light: "red" })}><i class=${`lamp ${red ? "red" : "off"}`}></i><span>${t("overdue_cases")}</span><b>${lights.value ? red : "–"}</b></a>`}</nav>`;
+    <a class=${`button chip ${n ? "has silent" : ""}`} href=${link("gateways", "", { presence: "silent" })}><${Ring} isOff=${!n} /><span>${t("fleet_silent_gateways")}</span><b>${isKnown.value ? n : "–"}</b></a>
+    ${may("read_cases") && html`<a class=${`button chip ${red ? "has overdue" : ""}`} href=${link("cases", "", { light: "red" })}><i class=${`lamp ${red ? "red" : "off"}`}></i><span>${t("fleet_overdue_cases")}</span><b>${lights.value ? red : "–"}</b></a>`}</nav>`;
 }
 
 function Rail() {
   const { page } = route.value;
   const here = OTHERS[page]?.in ?? page;
   return html`<nav class="rail" aria-label=${t("pages")}>${mine.value.map((place) => html`<a href=${link(place.name)} aria-current=${place.name === here ? "page" : undefined} title=${place.key}>
-    <svg class="icon" width="22" height="22" viewBox="0 0 24 24" aria-hidden="true"><path d=${place.icon} /></svg><span>${t(`page_${place.name}`)}</span></a>`)}</nav>`;
+    <svg class="icon" width="22" height="22" viewBox="0 0 24 24" aria-hidden="true"><path d=${place.icon} /></svg><span>${t(`fleet_page_${place.name}`)}</span></a>`)}</nav>`;
 }
 
 function Menu() {
   if (isKiosk) return null;
   return html`<details class="menu"><summary class="button" aria-label=${t("more")}><${Icon} name="more" /></summary><div class="card">
-    <a class="button" href=${link("handover")}>${t("page_handover")}</a><button onClick=${help}>${t("help")} <kbd>?</kbd></button>
+    <a class="button" href=${link("handover")}>${t("fleet_page_handover")}</a><button onClick=${help}>${t("fleet_help")} <kbd>?</kbd></button>
     <button onClick=${otherTheme}>${t("other_theme")}</button><button onClick=${otherLanguage} lang=${t("other_lang")}>${t("lang")}</button>
     <button onClick=${() => ask("POST", "/logout").catch(() => null).then(() => location.reload())}>${t("logout")}</button></div></details>`;
 }
 
 function help() {
-  const rows = [...mine.value.map((place) => [place.key, t(`page_${place.name}`)]), ["/", t("search")], ["J K", t("key_move")], ["Enter", t("key_open")], ["H", t("halt")], ["M", t("silence")], ["Esc", t("key_close")]];
-  openDialog(t("help"), html`<dl class="facts keys">${rows.map(([key, words]) => html`<dt><kbd>${key}</kbd></dt><dd>${words}</dd>`)}</dl><form method="dialog" class="buttons"><button class="strong">${t("done")}</button></form>`);
+  const rows = [...mine.value.map((place) => [place.key, t(`fleet_page_${place.name}`)]), ["/", t("fleet_search")], ["J K", t("fleet_key_move")], ["Enter", t("fleet_key_open")], ["H", t("fleet_halt")], ["M", t("silence")], ["Esc", t("fleet_key_close")]];
+  openDialog(t("fleet_help"), html`<dl class="facts keys">${rows.map(([key, words]) => html`<dt><kbd>${key}</kbd></dt><dd>${words}</dd>`)}</dl><form method="dialog" class="buttons"><button class="strong">${t("done")}</button></form>`);
 }
 
 function Banners() {
   return html`<div class="banners">
     ${isStale.value && isKnown.value && html`<div class="banner stale" role="alert"><b>${t("fleet_stale", { s: Math.round(ageS.value) })}</b><span>${t("fleet_stale_more", { at: hms(heardMs.value) })}</span></div>`}
-    ${isStale.value && !isKnown.value && html`<div class="banner stale" role="alert"><b>${t("fleet_connecting")}</b></div>`}
+    ${isStale.value && !isKnown.value && html`<div class="banner stale" role="alert"><b>${t(isLoaded.value ? "fleet_connecting_live" : "fleet_connecting")}</b></div>`}
     ${Math.abs(skewS.value) > WRONG_CLOCK_S && html`<div class="banner">${t("fleet_skew", { s: span(Math.abs(skewS.value)) })}</div>`}
     ${!["overview", "alarms"].includes(route.value.page) && may("read_alarms") && html`<${Urgent} />`}</div>`;
 }

@@ -335,13 +335,17 @@ export const open = computed(() => [...alarms.value.values()].sort(compare));
 /** Those that are neither hidden nor a drill. */
 export const shown = computed(() => open.value.filter((one) => !isHidden(one) && one.kind !== "test"));
 /** Open alarms of each gateway, the last known ones of a silent gateway too. */
-export const ofGateway = computed(() => Map.groupBy?.(shown.value, (one) => one.gateway_id) ?? group(shown.value));
+export const ofGateway = computed(() => group(shown.value));
 
 /** @param {Alarm[]} all */
 function group(all) {
   /** @type {Map<string, Alarm[]>} */
   const found = new Map();
-  for (const one of all) found.set(one.gateway_id, [...(found.get(one.gateway_id) ?? []), one]);
+  for (const one of all) {
+    const mine = found.get(one.gateway_id);
+    if (mine) mine.push(one);
+    else found.set(one.gateway_id, [one]);
+  }
   return found;
 }
 
@@ -375,6 +379,9 @@ export function worseFirst(a, b) {
   const at = left.findIndex((n, i) => n !== right[i]);
   return at < 0 ? 0 : right[at] - left[at];
 }
+
+/** Somebody has to do something there: silence, an alarm, a case that is late. A device fault alone is upkeep. @param {Standing} one */
+export const isBad = (one) => one.silent > 0 || one.open.P1 > 0 || one.open.P2 > 0 || one.open.P3 > 0 || (one.lights?.red ?? 0) > 0;
 
 /** The worst priority that is open; null for none. @param {Standing} one @returns {Priority | null} */
 export const worst = (one) => PRIORITIES.find((p) => one.open[p]) ?? null;

@@ -93,9 +93,9 @@ export function useRows(keys, open, first = null) {
 /** What stands under or instead of a list. @param {{list: List<any>, none: string}} props */
 export function ListFoot({ list, none }) {
   if (list.problem && !list.rows.length) return html`<div class="empty"><b>${list.problem}</b></div>`;
-  if (!list.isRead) return html`<p class="quiet pad">${t("reading")}</p>`;
+  if (!list.isRead) return html`<p class="quiet pad">${t("fleet_reading")}</p>`;
   if (!list.rows.length) return html`<div class="empty"><b>${none}</b></div>`;
-  return html`<div class="listfoot">${list.problem && html`<span class="problem">${list.problem}</span>`}${list.isAll ? html`<span class="quiet">${t("n_rows", { n: list.rows.length })}</span>` : html`<button onClick=${list.more} disabled=${list.isReading}>${t("read_more")}</button>`}</div>`;
+  return html`<div class="listfoot">${list.problem && html`<span class="problem">${list.problem}</span>`}${list.isAll ? html`<span class="quiet">${t("fleet_n_rows", { n: list.rows.length })}</span>` : html`<button onClick=${list.more} disabled=${list.isReading}>${t("fleet_read_more")}</button>`}</div>`;
 }
 
 /** @param {{label: string, value: string, choices: [string, string][], onChange: (value: string) => void}} props */

@@ -32,11 +32,11 @@ function Login({ setup, onDone }) {
     <h1>${t("fleet_title")}<small>${t("fleet_subtitle")}</small></h1>
     ${isFirst && html`<p>${t("first_user")} ${t("fleet_first_hint")}</p>
       <label>${t("code")}<input name="code" required autocomplete="one-time-code" maxlength="40" /></label>
-      <label>${t("city_name")}<input name="city_name" required maxlength="64" /></label>
-      <label>${t("city_code")}<input name="city_code" required pattern="[a-z0-9][a-z0-9\\-]*" maxlength="40" /></label>
-      <label>${t("full_name")}<input name="full_name" required autocomplete="name" maxlength="64" /></label>
-      <label>${t("unit_name")}<input name="unit" required autocomplete="organization" maxlength="64" /></label>`}
-    <label>${t("login_name")}<input name="name" required autocomplete="username" maxlength="64" /></label>
+      <label>${t("fleet_city_name")}<input name="city_name" required maxlength="64" /></label>
+      <label>${t("fleet_city_code")}<input name="city_code" required pattern="[a-z0-9][a-z0-9\\-]*" maxlength="40" /></label>
+      <label>${t("fleet_full_name")}<input name="full_name" required autocomplete="name" maxlength="64" /></label>
+      <label>${t("fleet_unit_name")}<input name="unit" required autocomplete="organization" maxlength="64" /></label>`}
+    <label>${t("fleet_login_name")}<input name="name" required autocomplete="username" maxlength="64" /></label>
     <label>${t("password")}<input name="password" type="password" required minlength=${isFirst ? 10 : 1} autocomplete=${isFirst ? "new-password" : "current-password"} maxlength="128" /></label>
     <p class="problem" role="alert">${said}</p>
     <div class="buttons"><button type="button" lang=${current() === "zh" ? "en" : "zh-CN"} onClick=${otherLanguage}>${t("lang")}</button>

@@ -3,7 +3,7 @@ import { ask, problemText } from "/ui/api.js";
 import { SHAPES } from "/ui/shapes.js";
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
-import { communities, districts, isKnown, isStale, nameOf, standings, worst, worseFirst } from "./known.js";
+import { communities, districts, isBad, isKnown, isStale, nameOf, standings, worst, worseFirst } from "./known.js";
 
 /**
  * @typedef {import("./known.js").Community} Community
@@ -44,13 +44,14 @@ export function FleetMap({ district, community, onChoose }) {
   const areas = fits(outline.value, placed);
   const drawn = size.w > 40 && size.h > 40 && (placed.length || areas.length) ? draw(size, placed, areas) : null;
   return html`<div class="map" ref=${box}>
-    ${drawn && html`<svg width=${size.w} height=${size.h} viewBox=${`0 0 ${size.w} ${size.h}`} role="group" aria-label=${t("map")}>
+    ${drawn && html`<svg width=${size.w} height=${size.h} viewBox=${`0 0 ${size.w} ${size.h}`} role="group" aria-label=${t("fleet_map")}>
       <defs><pattern id="veil" width="12" height="12" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><path d="M0 0V12" class="veil" /></pattern></defs>
       ${areas.map((area) => html`<${Border} area=${area} at=${drawn.at} isOn=${districts.value.some((one) => one.id === district && one.code === area.code)} />`)}
+      ${areas.map((area) => html`<${AreaName} area=${area} at=${drawn.at} />`)}
       <${Dots} dots=${drawn.dots} size=${size} district=${district} community=${community} onChoose=${onChoose} />
       ${isStale.value && html`<rect width=${size.w} height=${size.h} fill="url(#veil)" />`}</svg>`}
-    <p class="mapnote">${refused.value || (outline.value && outline.value.is_invented && areas.length ? t("invented_outline") : outline.value && !areas.length ? t("no_outline") : "")}
-      ${isKnown.value && placed.length < all.length ? ` ${t("without_place", { n: all.length - placed.length })}` : ""}</p></div>`;
+    <p class="mapnote">${refused.value || (outline.value && outline.value.is_invented && areas.length ? t("fleet_invented_outline") : outline.value && !areas.length ? t("fleet_no_outline") : "")}
+      ${isKnown.value && placed.length < all.length ? ` ${t("fleet_without_place", { n: all.length - placed.length })}` : ""}</p></div>`;
 }
 
 /** The outline is drawn only where the communities lie in it: an invented one must not pass for a real city's. @param {{is_invented: boolean, areas: Area[]} | null} known @param {Community[]} placed */
@@ -90,14 +91,16 @@ function draw(size, placed, areas) {
 /** @param {{area: Area, at: (lon: number, lat: number) => [number, number], isOn: boolean}} props */
 function Border({ area, at, isOn }) {
   const path = area.rings.map((ring) => `M${ring.map(([lon, lat]) => at(lon, lat).map((v) => v.toFixed(1)).join(",")).join("L")}Z`).join("");
-  const [w, s, e, n] = bounds(area.rings[0]);
-  const [x, y] = at((w + e) / 2, (s + n) / 2);
-  const district = districts.value.find((one) => one.code === area.code);
-  return html`<g class=${`area ${isOn ? "on" : ""}`}><path d=${path} fill-rule="evenodd" /><text x=${x} y=${y} text-anchor="middle">${district ? nameOf(district) : area.name}</text></g>`;
+  return html`<path class=${`area ${isOn ? "on" : ""}`} d=${path} fill-rule="evenodd" />`;
 }
 
-/** @param {Standing} one */
-const isBad = (one) => one.silent > 0 || one.open.P1 > 0 || one.open.P2 > 0 || one.open.P3 > 0;
+/** Above every border, or the next area would cover it. @param {{area: Area, at: (lon: number, lat: number) => [number, number]}} props */
+function AreaName({ area, at }) {
+  const ring = area.rings[0];
+  const [x, y] = at(mean(ring.map(([lon]) => lon)), mean(ring.map(([, lat]) => lat)));
+  const district = districts.value.find((one) => one.code === area.code);
+  return html`<text class="areaname" x=${x} y=${y} text-anchor="middle">${short(district ? nameOf(district) : area.name)}</text>`;
+}
 
 /** @param {{dots: Dot[], size: {w: number, h: number}, district: number | null, community: number | null, onChoose: (id: number | null) => void}} props */
 function Dots({ dots, size, district, community, onChoose }) {
@@ -110,7 +113,7 @@ function Dots({ dots, size, district, community, onChoose }) {
       : rest.map((dot) => html`<circle key=${dot.place.id} class=${`dot ${dot.one.open.P4 ? "fault" : ""} ${dot.one.never === dot.one.gateways ? "unheard" : ""} ${dim(dot)}`} cx=${dot.x} cy=${dot.y} r=${dot.one.open.P4 ? 5 : 4} onClick=${() => onChoose(dot.place.id)}><title>${nameOf(dot.place)}</title></circle>`)}</g>
     ${[...signs].reverse().map((dot) => html`<${Sign} key=${dot.place.id} dot=${dot} look=${dim(dot)} />`)}
     ${labels(signs.slice(0, MOST_LABELS), size).map((label) => html`<${Label} key=${label.dot.place.id} label=${label} isOn=${label.dot.place.id === community} onChoose=${onChoose} />`)}
-    ${bad.length > MOST_LABELS && html`<text class="more" x=${size.w - 14} y=${22} text-anchor="end">${t("more_on_map", { n: bad.length - MOST_LABELS })}</text>`}`;
+    ${bad.length > MOST_LABELS && html`<text class="more" x=${size.w - 14} y=${22} text-anchor="end">${t("fleet_more_on_map", { n: bad.length - MOST_LABELS })}</text>`}`;
 }
 
 /** Dots that lie close together, as one circle with their number. @param {Dot[]} dots */
@@ -119,7 +122,9 @@ function cells(dots) {
   const found = new Map();
   for (const dot of dots) {
     const key = `${Math.floor(dot.x / CELL)},${Math.floor(dot.y / CELL)}`;
-    found.set(key, [...(found.get(key) ?? []), dot]);
+    const mine = found.get(key);
+    if (mine) mine.push(dot);
+    else found.set(key, [dot]);
   }
   return [...found.entries()].map(([key, inside]) => ({ key, inside, x: mean(inside.map((dot) => dot.x)), y: mean(inside.map((dot) => dot.y)) }));
 }
@@ -146,22 +151,26 @@ function Sign({ dot, look }) {
     ${(!p || p === "P4") && html`<circle class="dot" r="4" />`}</g>`;
 }
 
-/** Where names go: beside their dot, pushed down until none lies on another. @param {Dot[]} dots @param {{w: number, h: number}} size */
+/**
+ * Where names go: beside their sign, where they cover no other name and as few signs as may be.
+ * @param {Dot[]} dots @param {{w: number, h: number}} size
+ * @returns {{dot: Dot, x: number, y: number, w: number, isLeft: boolean, text: string}[]}
+ */
 function labels(dots, size) {
   /** @type {{dot: Dot, x: number, y: number, w: number, isLeft: boolean, text: string}[]} */
   const taken = [];
-  for (const dot of [...dots].sort((a, b) => a.y - b.y)) {
+  for (const dot of dots) {
     const text = short(nameOf(dot.place));
     const w = [...text].reduce((sum, letter) => sum + (letter.charCodeAt(0) > 0x2e7f ? CJK : LATIN), 0) + 18;
-    const isLeft = dot.x + 24 + w > size.w - 6;
-    const x = isLeft ? dot.x - 24 - w : dot.x + 24;
-    let y = Math.max(4, dot.y - LABEL_H);
-    for (let pass = 0; pass < taken.length; pass += 1) {
-      const other = taken.find((one) => one.x < x + w + 4 && x < one.x + one.w + 4 && Math.abs(one.y - y) < LABEL_H + 3);
-      if (!other) break;
-      y = other.y + LABEL_H + 3;
-    }
-    if (y < size.h - LABEL_H - 4) taken.push({ dot, x, y, w, isLeft, text });
+    const tries = [false, true].flatMap((isLeft) => [-12, -30, 8, -52, 32, -76, 58].map((dy) => ({ dot, text, w, isLeft, x: isLeft ? dot.x - 22 - w : dot.x + 22, y: dot.y + dy })));
+    const cost = (/** @type {typeof tries[0]} */ one) => {
+      const isOut = one.x < 4 || one.x + w > size.w - 4 || one.y < 4 || one.y + LABEL_H > size.h - 4;
+      const onNames = taken.filter((other) => other.x < one.x + w + 5 && one.x < other.x + other.w + 5 && Math.abs(other.y - one.y) < LABEL_H + 4).length;
+      const onSigns = dots.filter((other) => other !== dot && other.x > one.x - 11 && other.x < one.x + w + 11 && other.y > one.y - 11 && other.y < one.y + LABEL_H + 11).length;
+      return (isOut ? 1000 : 0) + onNames * 100 + onSigns * 10 + Math.abs(one.y + 12 - dot.y) / 10 + (one.isLeft ? 1 : 0);
+    };
+    const best = tries.reduce((a, b) => (cost(b) < cost(a) ? b : a));
+    if (cost(best) < 100) taken.push(best);
   }
   return taken;
 }

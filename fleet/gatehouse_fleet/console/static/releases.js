@@ -18,13 +18,13 @@ export const STANDINGS = ["confirmed", "ordered", "waiting", "failed", "to_retur
 
 /** Halt: one click, or H. Nothing asks whether one is sure: what is halted goes on with another click. @param {Rollout} one @param {() => void} again */
 export function halt(one, again) {
-  return ask("POST", `/config-rollouts/${one.id}/pause`, {}).then(() => { toast(t("halted", { n: one.id })); again(); }, refusal);
+  return ask("POST", `/config-rollouts/${one.id}/pause`, {}).then(() => { toast(t("fleet_halted", { n: one.id })); again(); }, refusal);
 }
 
 /** @param {{one: Rollout, again: () => void}} props */
 export function Halt({ one, again }) {
   if (one.phase !== "running" || !may("manage_configs")) return null;
-  return html`<button class="strong danger halt" disabled=${isStale.value} onClick=${(/** @type {Event} */ event) => { event.preventDefault(); halt(one, again); }}>${t("halt")} <kbd>H</kbd></button>`;
+  return html`<button class="strong danger halt" disabled=${isStale.value} onClick=${(/** @type {Event} */ event) => { event.preventDefault(); halt(one, again); }}>${t("fleet_halt")} <kbd>H</kbd></button>`;
 }
 
 /** @param {Rollout} one @param {string} standing */
@@ -34,20 +34,20 @@ export function ReleasesPage() {
   const list = useList("/config-rollouts", { on: useCalm(news.value.rollout), limit: 50 });
   const rows = /** @type {Rollout[]} */ (list.rows);
   const running = rows.filter((one) => one.phase === "running");
-  useEffect(() => listen([{ key: "h", words: t("halt"), does: () => { if (running[0] && may("manage_configs")) halt(running[0], list.again); } }]), [running[0]?.id, running[0]?.phase]);
-  return html`<main class="page releases"><header class="pagehead"><h1>${t("page_releases")}</h1><span class="quiet">${t("releases_hint")}</span><span class="space"></span>${may("manage_configs") && html`<a class="button" href=${link("gateways")}>${t("choose_gateways")}</a>`}</header>
+  useEffect(() => listen([{ key: "h", words: t("fleet_halt"), does: () => { if (running[0] && may("manage_configs")) halt(running[0], list.again); } }]), [running[0]?.id, running[0]?.phase]);
+  return html`<main class="page releases"><header class="pagehead"><h1>${t("fleet_page_releases")}</h1><span class="quiet">${t("fleet_releases_hint")}</span><span class="space"></span>${may("manage_configs") && html`<a class="button" href=${link("gateways")}>${t("fleet_choose_gateways")}</a>`}</header>
     <ul class="rollouts">${rows.map((one) => html`<li key=${one.id} class=${`card rolloutcard ${one.phase}`}><a href=${link("releases", one.id)}><span class="line"><b>#${one.id} <bdi>${one.reason}</bdi></b><span class="space"></span><${Phase} phase=${one.phase} /></span>
-        <span class="quiet">${when(one.made_at)} · <bdi>${one.author.name}</bdi> · ${t("n_gateways", { n: one.stages.reduce((a, b) => a + b, 0) })}</span><${Progress} one=${one} /></a><${Halt} one=${one} again=${list.again} /></li>`)}</ul><${ListFoot} list=${list} none=${t("no_rollouts")} /></main>`;
+        <span class="quiet">${when(one.made_at)} · <bdi>${one.author.name}</bdi> · ${t("fleet_n_gateways", { n: one.stages.reduce((a, b) => a + b, 0) })}</span><${Progress} one=${one} /></a><${Halt} one=${one} again=${list.again} /></li>`)}</ul><${ListFoot} list=${list} none=${t("fleet_no_rollouts")} /></main>`;
 }
 
 /** @param {{phase: string}} props */
 export function Phase({ phase }) {
-  return html`<span class=${`phase ${phase}`}>${t(`phase_${phase}`)}</span>`;
+  return html`<span class=${`phase ${phase}`}>${t(`fleet_phase_${phase}`)}</span>`;
 }
 
 /** How many stand where, as one bar with words. @param {{one: Rollout}} props */
 export function Progress({ one }) {
   const whole = one.stages.reduce((a, b) => a + b, 0);
   const parts = STANDINGS.map((standing) => ({ standing, n: countOf(one, standing) })).filter((part) => part.n);
-  return html`<span class="progress"><span class="strip" aria-hidden="true">${parts.map((part) => html`<i class=${part.standing} style=${{ width: `${(100 * part.n) / whole}%` }}></i>`)}</span><span class="legend">${parts.map((part) => html`<span><i class=${`swatch ${part.standing}`}></i>${t(`standing_${part.standing}`)} ${part.n}</span>`)}</span></span>`;
+  return html`<span class="progress"><span class="strip" aria-hidden="true">${parts.map((part) => html`<i class=${part.standing} style=${{ width: `${(100 * part.n) / whole}%` }}></i>`)}</span><span class="legend">${parts.map((part) => html`<span><i class=${`swatch ${part.standing}`}></i>${t(`fleet_standing_${part.standing}`)} ${part.n}</span>`)}</span></span>`;
 }

@@ -9,12 +9,12 @@ export function Ring({ isOff = false, size = 20 }) {
 
 /** A case's light with its word. @param {{light: "green" | "yellow" | "red" | null}} props */
 export function Lamp({ light }) {
-  return html`<span class="lamped"><i class=${`lamp ${light === "green" || !light ? "off" : light}`}></i>${t(`light_${light ?? "none"}`)}</span>`;
+  return html`<span class="lamped"><i class=${`lamp ${light === "green" || !light ? "off" : light}`}></i>${t(`fleet_light_${light ?? "none"}`)}</span>`;
 }
 
 /** How a gateway stands towards the server. @param {{presence: string}} props */
 export function PresenceWord({ presence }) {
-  return html`<span class=${`presence ${presence}`}>${presence === "silent" && html`<${Ring} size=${16} />`}${t(`presence_${presence}`)}</span>`;
+  return html`<span class=${`presence ${presence}`}>${presence === "silent" && html`<${Ring} size=${16} />`}${t(`fleet_presence_${presence}`)}</span>`;
 }
 
 /** Part of a whole, 0 to 1: a bar with its number; abnormal where it is over `bad`. @param {{part: number, bad?: number}} props */

@@ -10,27 +10,27 @@ import { open } from "./known.js";
 export function TracePage({ id }) {
   const live = open.value.find((one) => one.alarm_id === id);
   const { value, problem } = useOne(`/alarms/${id}/trace`, live?.revision ?? 0);
-  return html`<main class="page trace"><header class="pagehead"><h1>${t("page_trace")}</h1><code>${id}</code><span class="space"></span>
-      <a class="button" href=${link("alarms", "", { which: "all", one: id })}>${t("to_alarm")}</a><a class="button" href=${`/trace/${id}`}>${t("plain_page")}</a><button onClick=${() => print()}>${t("print")}</button></header>
+  return html`<main class="page trace"><header class="pagehead"><h1>${t("fleet_page_trace")}</h1><code>${id}</code><span class="space"></span>
+      <a class="button" href=${link("alarms", "", { which: "all", one: id })}>${t("fleet_to_alarm")}</a><a class="button" href=${`/trace/${id}`}>${t("fleet_plain_page")}</a><button onClick=${() => print()}>${t("fleet_print")}</button></header>
     ${problem && !value && html`<div class="empty"><b>${problem}</b></div>`}
     ${value && html`<${Legend} value=${value} /><ol class="hops">${value.revisions.map((/** @type {any} */ one) => html`<${Revision} one=${one} offset=${value.clock_offset_ms} />`)}</ol>
-      ${!value.revisions.length && html`<div class="empty"><b>${t("no_trace")}</b></div>`}`}</main>`;
+      ${!value.revisions.length && html`<div class="empty"><b>${t("fleet_no_trace")}</b></div>`}`}</main>`;
 }
 
 /** @param {{value: any}} props */
 function Legend({ value }) {
   const targets = new Set(value.revisions.flatMap((/** @type {any} */ one) => one.targets.map((/** @type {any} */ leg) => leg.title)));
-  return html`<p class="quiet">${t("trace_hint")} ${value.clock_offset_ms !== null ? t("trace_clock", { ms: Math.round(value.clock_offset_ms) }) : ""} ${targets.size === 0 ? t("trace_no_targets") : ""}</p>`;
+  return html`<p class="quiet">${t("fleet_trace_hint")} ${value.clock_offset_ms !== null ? t("fleet_trace_clock", { ms: Math.round(value.clock_offset_ms) }) : ""} ${targets.size === 0 ? t("fleet_trace_no_targets") : ""}</p>`;
 }
 
 /** @param {{one: any, offset: number | null}} props */
 function Revision({ one, offset }) {
   const written = Date.parse(one.written_at);
   const taken = Date.parse(one.committed_at) - written;
-  return html`<li class="hoprow"><div class="hop first"><b>${one.revision ?? "–"}</b><span>${one.what ? t(`what_${one.what}`) : t("unreadable")}</span></div>
-    <div class="hop"><h2>${t("hop_gateway")}</h2><time>${stamp(one.written_at)}</time><span>${one.gateway} · #${one.seq}</span><code title=${one.body_hash}>${t("hash_body")} ${one.body_hash.slice(0, 12)}…</code><code title=${one.prev_hash}>${t("hash_prev")} ${one.prev_hash.slice(0, 12)}…</code></div>
+  return html`<li class="hoprow"><div class="hop first"><b>${one.revision ?? "–"}</b><span>${one.what ? t(`fleet_what_${one.what}`) : t("fleet_unreadable")}</span></div>
+    <div class="hop"><h2>${t("fleet_hop_gateway")}</h2><time>${stamp(one.written_at)}</time><span>${one.gateway} · #${one.seq}</span><code title=${one.body_hash}>${t("fleet_hash_body")} ${one.body_hash.slice(0, 12)}…</code><code title=${one.prev_hash}>${t("fleet_hash_prev")} ${one.prev_hash.slice(0, 12)}…</code></div>
     <${Arrow} ms=${taken + (offset ?? 0)} />
-    <div class=${`hop ${one.is_verified ? "" : "bad"}`}><h2>${t("hop_fleet")}</h2><time>${stamp(one.committed_at)}</time><span>${one.is_verified ? t("verified") : t("doubt_is", { doubt: one.doubt ?? "" })}</span></div>
+    <div class=${`hop ${one.is_verified ? "" : "bad"}`}><h2>${t("fleet_hop_fleet")}</h2><time>${stamp(one.committed_at)}</time><span>${one.is_verified ? t("fleet_verified") : t("fleet_doubt_is", { doubt: one.doubt ?? "" })}</span></div>
     <div class="legs">${one.targets.map((/** @type {any} */ leg) => html`<${Leg} leg=${leg} from=${one.committed_at} />`)}</div></li>`;
 }
 
@@ -39,8 +39,8 @@ function Leg({ leg, from }) {
   const isBad = leg.leg === "parked";
   const at = leg.receipt_at ?? leg.parked_at;
   return html`<div class="leg"><${Arrow} ms=${at ? Date.parse(at) - Date.parse(from) : null} /><div class=${`hop ${isBad ? "bad" : leg.leg}`}><h2><bdi>${leg.title}</bdi></h2>
-    <time>${at ? stamp(at) : "—"}</time><span>${t(`leg_${leg.leg}`)}${leg.tries > 1 ? ` · ${t("tries", { n: leg.tries })}` : ""}</span>
-    ${leg.receipt_sha256 && html`<code title=${leg.receipt ?? ""}>${t("hash_receipt")} ${leg.receipt_sha256.slice(0, 12)}…</code>`}
+    <time>${at ? stamp(at) : "—"}</time><span>${t(`fleet_leg_${leg.leg}`)}${leg.tries > 1 ? ` · ${t("fleet_tries", { n: leg.tries })}` : ""}</span>
+    ${leg.receipt_sha256 && html`<code title=${leg.receipt ?? ""}>${t("fleet_hash_receipt")} ${leg.receipt_sha256.slice(0, 12)}…</code>`}
     ${isBad && html`<span>${leg.parked_reason}: <bdi>${leg.parked_detail}</bdi></span>`}</div></div>`;
 }
 
