@@ -29,7 +29,16 @@ from gatehouse_edge.alarms.plan import Place, Plan
 from gatehouse_edge.clock import Clock, LastSeen, Now
 from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
 from gatehouse_edge.outputs import OutputState, Valve
-from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
+from gatehouse_edge.reading import (
+    AnyObservation,
+    BeaconReading,
+    ButtonReading,
+    EvidenceReading,
+    LiftReading,
+    Refusal,
+    Silence,
+    ThrowReading,
+)
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Lane, Position, Stamp, canonical
@@ -589,7 +598,8 @@ class Ledger:
         if isinstance(observation, Silence):
             self._silences[device_id] = observation
         elif not isinstance(observation, Refusal) and self._plan.knows(device_id):
-            self._last[device_id] = observation
+            if not isinstance(observation, ThrowReading | EvidenceReading):  # moments, not how the camera is
+                self._last[device_id] = observation
             self._silences.pop(device_id, None)
             found = sample(observation, self._kept.get(device_id))
             if found is not None:
