@@ -86,7 +86,7 @@ class Console(Part):
     site_networks: tuple[Network, ...] = Field(
         default=(),
         max_length=16,
-        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve; loopback may",
+        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve, and only their screens tell an alarm; loopback counts",
     )
     session_hours: float = Field(default=12, gt=0, le=72, description="hours until a login ends")
 

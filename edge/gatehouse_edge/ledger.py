@@ -25,16 +25,18 @@ from gatehouse_edge.alarms import flood
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, Command, CommandResult
 from gatehouse_edge.alarms.incidents import Incident
-from gatehouse_edge.alarms.plan import Place, Plan
+from gatehouse_edge.alarms.plan import OutputKind, Place, Plan
+from gatehouse_edge.alarms.shelving import Inhibition
 from gatehouse_edge.clock import Clock, LastSeen, Now
 from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
-from gatehouse_edge.outputs import OutputState, Valve
+from gatehouse_edge.outputs import OutputState, Valve, is_tested
 from gatehouse_edge.reading import (
     AnyObservation,
     BeaconReading,
     ButtonReading,
     EvidenceReading,
     LiftReading,
+    OutputReading,
     Refusal,
     Silence,
     ThrowReading,
@@ -110,6 +112,22 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     codes: tuple[str, ...]
     """All that is true of it now."""
     is_inhibited: bool
+
+
+class OutputView(Struct, frozen=True, kw_only=True):
+    """One output as the console shows it."""
+
+    output_id: str
+    kind: OutputKind
+    place: Place
+    is_quiet: bool
+    is_wanted: bool
+    """What is demanded of it now."""
+    last: OutputReading | None
+    """The last verdict of its board; None: none since the start."""
+    failed: str
+    """Why it does not obey; empty: nothing is known against it."""
+    is_tested: bool
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -424,6 +442,30 @@ class Ledger:
     def demands(self) -> dict[str, OutputState]:
         """Return what every output should do now. Follows what was seen also while the disk refuses."""
         return demands(self.desk, self._plan, self._clock.now())
+
+    def inhibitions(self) -> dict[str, Inhibition]:
+        """Return the devices that a person has put out of service, by id."""
+        return dict(self.desk.board.inhibited)
+
+    def outputs(self) -> list[OutputView]:
+        """Return all outputs: what is demanded of each and what its board last said of it."""
+        now, desk, wanted = self._clock.now(), self.desk, self.demands()
+        views = []
+        for output in self._plan.outputs.values():
+            last = self._last.get(output.output_id)
+            views.append(
+                OutputView(
+                    output_id=output.output_id,
+                    kind=output.kind,
+                    place=output.place,
+                    is_quiet=output.is_quiet,
+                    is_wanted=wanted[output.output_id].is_on,
+                    last=last if isinstance(last, OutputReading) else None,
+                    failed=desk.failed_outputs.get(output.output_id, ""),
+                    is_tested=is_tested(desk.tested, output.output_id, now),
+                )
+            )
+        return views
 
     def devices(self) -> list[DeviceView]:
         """Return all devices with their last data and its age."""

@@ -331,7 +331,7 @@ async def test_a_drill_is_started_and_ended(site):
 async def test_a_receipt_says_that_an_alarm_was_painted_and_heard(site):
     await site.press()
     alarm = await site.alarm("sos.pressed")
-    async with site.person("viewer") as browser:
+    async with site.person("operator") as browser:
         receipts = [{"alarm_id": alarm.alarm_id, "seq": alarm.seq, "visible": True, "audible": True}]
         answer = await browser.post("/api/v1/annunciated", json={"receipts": receipts})
         assert answer.json() == {"taken": 1}

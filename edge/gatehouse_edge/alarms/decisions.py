@@ -79,6 +79,14 @@ def receive(draft: Draft, command: Annunciated) -> bool:
     return told is not None
 
 
+def leave(draft: Draft) -> None:
+    """Count as untold what was told at a desk where no screen is open any more."""
+    for alarm in tuple(draft.alarms.values()):
+        left = annunciation.leave(alarm)
+        if left is not None:
+            draft.keep(left)
+
+
 def decide_device(draft: Draft, command: DeviceCommand) -> CommandResult:
     """Carry out a command about one device on `draft`."""
     if not draft.plan.knows(command.device_id):
@@ -227,6 +235,14 @@ def _start_test(draft: Draft, command: StartTest) -> CommandResult:
     ):
         return refuse(
             command, Refused(reason="test_running", text=Label("演练进行中", "this drill is running already"))
+        )
+    if draft.has_real_alarm:
+        return refuse(
+            command,
+            Refused(
+                reason="real_alarm",
+                text=Label("有真实报警未确认，不能演练", "a real alarm wants a person; no drill now"),
+            ),
         )
     ends_s = draft.now.service_s + command.duration_s
     alarm = draft.raise_alarm(

@@ -348,6 +348,7 @@ def _wanted(alarm: Alarm, now: Now) -> dict[str, object]:
         "is_overdue": False,
         "escalation_step": 0,
         "heard_s": None,
+        "is_mute": False,
         "acked_by": None,
         "acked_at": None,
     }

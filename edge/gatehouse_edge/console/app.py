@@ -19,6 +19,7 @@ from gatehouse_config.model import GatewayConfig
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.console import accounts_api, commands_api, reading_api
 from gatehouse_edge.console.accounts import Accounts
+from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.measures import measure
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, on_http, on_invalid, on_problem
@@ -62,6 +63,7 @@ def create_app(
         reader=shared,
         accounts=accounts,
         stream=stream,
+        attendance=Attendance(desk, clock, lambda: stream.screens),
         clock=clock,
         registry=registry,
         site_networks=tuple(ip_network(text) for text in config.console.site_networks),

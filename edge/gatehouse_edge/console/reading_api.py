@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response, StreamingResponse
 
+from gatehouse_edge.alarms.annunciation import is_desk
+from gatehouse_edge.alarms.commands import LOCAL
 from gatehouse_edge.console import views
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import LaneName
@@ -16,7 +18,6 @@ from gatehouse_edge.console.roles import RIGHTS, Right
 from gatehouse_edge.console.session import Caller, caller, entitled, station
 from gatehouse_edge.console.state import console_of
 from gatehouse_edge.console.stream import MAX_CLIENTS, Client
-from gatehouse_edge.outputs import LOCAL
 from gatehouse_events.chain import Entry, Lane
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import STATE_LABELS, Label
@@ -101,6 +102,7 @@ async def events(
         raise ProblemError(503, "too_many_pages", text, retry_after_s=10)
     client = Client(
         is_clear=who.is_clear,
+        is_desk=is_desk(who.actor),
         is_live=lambda: state.accounts.session(who.token, now_s=state.clock.now().service_s) is not None,
     )
     return StreamingResponse(

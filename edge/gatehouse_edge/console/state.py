@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.console.accounts import Accounts
+from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
 from gatehouse_edge.console.stream import Position, Stream
@@ -77,6 +78,7 @@ class ConsoleState:
     reader: SharedReader
     accounts: Accounts
     stream: Stream
+    attendance: Attendance
     clock: Clock
     registry: CollectorRegistry
     site_networks: tuple[IPv4Network | IPv6Network, ...]

@@ -68,8 +68,10 @@ class _Change(Struct, frozen=True):
 class Client:
     """One open page."""
 
-    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool]) -> None:
+    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool], is_desk: bool = False) -> None:
         self.is_clear: Final = is_clear
+        self.is_desk: Final = is_desk
+        """It stands at the desk, before a person who may take alarms."""
         self.is_live: Final = is_live
         """False once the session behind it has ended."""
         self.queue: Final[asyncio.Queue[bytes | None]] = asyncio.Queue(QUEUE)
@@ -121,6 +123,11 @@ class Stream:
     def clients(self) -> int:
         """How many pages are open."""
         return len(self._clients)
+
+    @property
+    def screens(self) -> int:
+        """How many of them stand at the desk."""
+        return sum(client.is_desk for client in self._clients)
 
     @property
     def position(self) -> str:

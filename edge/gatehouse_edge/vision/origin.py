@@ -28,8 +28,8 @@ _SHRINK: Final = 1.12
 """Floors look smaller the higher they are: beyond the last line each is taken to be a little smaller than the one before."""
 _THROWN_UP_SHARE: Final = 0.3
 _FEWEST_TO_FIT: Final = 3
-_Pixel = tuple[float, float]
-_Polygon = Annotated[tuple[_Pixel, ...], Meta(min_length=3, max_length=32)]
+Pixel = tuple[float, float]
+Polygon = Annotated[tuple[Pixel, ...], Meta(min_length=3, max_length=32)]
 
 
 class CalibrationError(ValueError):
@@ -40,8 +40,10 @@ class FloorLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The lower edge of one floor, as drawn."""
 
     floor: Annotated[int, Meta(ge=-3, le=_MAX_FLOOR)]
-    left: _Pixel
-    right: _Pixel
+    left: Pixel
+    right: Pixel
+    name: Annotated[str, Meta(max_length=16)] = ""
+    """What people call it (`B1`, `设备层`); empty: its number."""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +51,7 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     width_px: Annotated[int, Meta(ge=64, le=8192)]
     height_px: Annotated[int, Meta(ge=64, le=8192)]
-    facade: tuple[_Pixel, _Pixel, _Pixel, _Pixel]
+    facade: tuple[Pixel, Pixel, Pixel, Pixel]
     """Corners of the front: top left, top right, bottom right, bottom left."""
     floors: Annotated[tuple[FloorLine, ...], Meta(min_length=2, max_length=_MAX_FLOOR)]
     columns: Annotated[int, Meta(ge=1, le=200)] = 1
@@ -57,10 +59,16 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     floor_m: Annotated[float, Meta(ge=2.2, le=6.0)] = 2.9
     distance_m: Annotated[float, Meta(ge=2.0, le=500.0)] | None = None
     """From the camera to the wall; None: not measured."""
-    detect: Annotated[tuple[_Polygon, ...], Meta(max_length=16)] = ()
+    detect: Annotated[tuple[Polygon, ...], Meta(max_length=16)] = ()
     """Where a throw may be; empty: everywhere."""
-    shield: Annotated[tuple[_Polygon, ...], Meta(max_length=16)] = ()
+    shield: Annotated[tuple[Polygon, ...], Meta(max_length=16)] = ()
     """Where nothing may be seen or kept (windows of others below the limit)."""
+    landing: Annotated[tuple[Polygon, ...], Meta(max_length=4)] = ()
+    """Where things come down: stays clear in a masked viewing copy."""
+
+    def name_of(self, floor: int) -> str:
+        """Return what people call a floor."""
+        return next((line.name for line in self.floors if line.floor == floor and line.name), f"{floor}F")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -72,7 +80,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     """That the true floor is one of them."""
     column: int | None
     """Window column from the left, 1 the first; None: outside the front."""
-    landing_px: _Pixel
+    landing_px: Pixel
     fall_s: float
     """From release to where it was last seen, estimated."""
     speed_m_s: float
@@ -123,7 +131,7 @@ def scaled(calibration: Calibration, width_px: int, height_px: int) -> Calibrati
     """Return what was drawn as it lies on the same view at another picture size."""
     across, down = width_px / calibration.width_px, height_px / calibration.height_px
 
-    def at(point: _Pixel) -> _Pixel:
+    def at(point: Pixel) -> Pixel:
         return (point[0] * across, point[1] * down)
 
     return structs.replace(
@@ -136,6 +144,7 @@ def scaled(calibration: Calibration, width_px: int, height_px: int) -> Calibrati
         ),
         detect=tuple(tuple(map(at, polygon)) for polygon in calibration.detect),
         shield=tuple(tuple(map(at, polygon)) for polygon in calibration.shield),
+        landing=tuple(tuple(map(at, polygon)) for polygon in calibration.landing),
     )
 
 
@@ -204,12 +213,12 @@ def column_of(calibration: Calibration, x: float, y: float) -> int | None:
     return int(share * calibration.columns) + 1 if 0 <= share < 1 else None
 
 
-def contains(polygons: Sequence[Sequence[_Pixel]], x: float, y: float) -> bool:
+def contains(polygons: Sequence[Sequence[Pixel]], x: float, y: float) -> bool:
     """Return whether a point lies inside one of the polygons (even-odd rule)."""
     return any(_inside(polygon, x, y) for polygon in polygons)
 
 
-def _inside(polygon: Sequence[_Pixel], x: float, y: float) -> bool:
+def _inside(polygon: Sequence[Pixel], x: float, y: float) -> bool:
     is_in = False
     for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
         if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):
