@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gatehouse_edge.clock import Now
+from gatehouse_events.evidence import ClockBasis
 
 
 class Unit(StrEnum):
@@ -207,15 +208,6 @@ class Flaw(StrEnum):
     """The throw models cannot be used: the camera is seen, nothing is detected."""
 
 
-class CaptureSource(StrEnum):
-    """Which clock a capture time rests on."""
-
-    CAMERA = "camera"
-    """The camera's own, by its RTCP sender reports."""
-    ARRIVAL = "arrival"
-    """The gateway's, when the picture came: late by network and encoder, usually 0.1 to 0.5 s."""
-
-
 class CameraFigures(Struct, frozen=True, kw_only=True):
     """What one camera costs and loses, since its process began."""
 
@@ -238,7 +230,8 @@ class CameraFigures(Struct, frozen=True, kw_only=True):
     lag_s: float = 0.0
     """How far the newest decoded picture is behind the quickest one."""
     size_px: tuple[int, int] | None = None
-    source: CaptureSource = CaptureSource.ARRIVAL
+    clock: ClockBasis = ClockBasis.ARRIVAL
+    """What capture times rest on."""
     clock_offset_s: float | None = None
     """The camera's clock minus the gateway's; None: it does not tell."""
     detect: str = "off"
@@ -285,7 +278,7 @@ class ThrowReading(Observation, frozen=True, kw_only=True):
     began_at: datetime | None = None
     """When it was first and last seen."""
     ended_at: datetime | None = None
-    source: CaptureSource = CaptureSource.ARRIVAL
+    clock: ClockBasis = ClockBasis.ARRIVAL
     is_alarm: bool = True
     """False: shown, not raised; the models are not marked as fit for alarms and nobody has said otherwise."""
     awaits_evidence: bool = False

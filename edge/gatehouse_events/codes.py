@@ -113,7 +113,12 @@ _ROWS: Final = (
     _fault("throw.camera_clock", "摄像机时钟不准", "camera clock wrong"),
     _fault("throw.camera_unstable", "摄像机反复断线", "camera stream breaks again and again"),
     _fault("throw.detector_failed", "抛物检测失效", "throw detection does not work", priority=_P3),
-    _fault("throw.evidence_missing", "抛物录像未能保存", "clip of a throw not kept", priority=_P3),
+    _fault(
+        "throw.evidence_missing",
+        "抛物录像缺失或不完整",
+        "clip of a throw missing or incomplete",
+        priority=_P3,
+    ),
     # the gateway itself 网关
     _alarm("gateway.mains_lost", _P2, "市电中断", "mains lost"),
     _alarm("gateway.ups_low", _P2, "备用电源电量低", "UPS battery low"),

@@ -30,7 +30,8 @@ from gatehouse_edge.drivers.camera_time import BELIEVED_S, CaptureClock
 from gatehouse_edge.drivers.camera_view import ViewJudge
 from gatehouse_edge.drivers.camera_wire import CameraSettings
 from gatehouse_edge.drivers.clip_file import StreamShape
-from gatehouse_edge.reading import CaptureSource, Flaw, PictureState
+from gatehouse_edge.reading import Flaw, PictureState
+from gatehouse_events.evidence import ClockBasis
 
 OPEN_TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 2.0
@@ -68,7 +69,7 @@ class Pulse(Struct, frozen=True, kw_only=True):
     """Packets the decoder refused, and pictures it gave up."""
     openings: int = 0
     size_px: tuple[int, int] | None = None
-    source: CaptureSource = CaptureSource.ARRIVAL
+    clock: ClockBasis = ClockBasis.ARRIVAL
     clock_offset_s: float | None = None
     lag_s: float = 0.0
 
@@ -103,7 +104,7 @@ class CameraStream:
         self.shape: StreamShape | None = None
         """What a clip has to know of the stream; None before the first opening."""
         self.drawn_size_px: tuple[int, int] | None = None
-        """Picture size that was drawn on; None: nothing was. Set by whoever knows."""
+        """Size of the still that was drawn on; None: nothing was. Set by whoever knows."""
         self.view = view
         self.bug: Exception | None = None
         """What ended the thread though it should never happen; the listener raises it."""
@@ -211,7 +212,7 @@ class CameraStream:
                         frozen_after_s=self.settings.frozen_after_s, black_after_s=self.settings.black_after_s
                     )
                 ),
-                capture=CaptureClock(),
+                capture=CaptureClock(is_file=source.is_file),
                 began_s=self._clock.now().service_s,
             )
             for packet in container.demux(video):
@@ -312,7 +313,7 @@ class CameraStream:
             verdict=verdict,
             fault="",
             size_px=size_px,
-            source=stamp.source,
+            clock=stamp.clock,
             clock_offset_s=reading.capture.clock_offset_s,
             lag_s=reading.capture.lag_s,
             frames_per_s=self._flow.frames_per_s,

@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct
 
 from gatehouse_edge.clock import Now
-from gatehouse_edge.reading import CaptureSource
+from gatehouse_events.evidence import ClockBasis
 
 JUMP_S: Final = 5.0
 """Time stamps that leap by more were set anew (reboot, loop, summer time); what was followed ends there."""
@@ -33,8 +33,8 @@ class Stamp(Struct, frozen=True, kw_only=True):
     """Service scale; only grows; differences are those of the camera."""
     at: datetime
     """Wall clock, UTC."""
-    source: CaptureSource
-    """Which clock `at` rests on."""
+    clock: ClockBasis
+    """What `at` rests on."""
     is_timed: bool
     """False: no usable time stamp, `capture_s` is the arrival."""
     is_new_run: bool
@@ -44,7 +44,8 @@ class Stamp(Struct, frozen=True, kw_only=True):
 class CaptureClock:
     """The time of one opened stream. `tell` what a packet says of the camera's clock, `stamp` every picture in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_file: bool = False) -> None:
+        self._fallback: Final = ClockBasis.FILE if is_file else ClockBasis.ARRIVAL
         self.clock_offset_s: float | None = None
         """The camera's clock minus the gateway's, delay included; None: it does not tell."""
         self.lag_s = 0.0
@@ -67,7 +68,9 @@ class CaptureClock:
         """Return the time of one picture whose packet arrived `now`."""
         grows = pts_s is not None and (self._pts_s is None or pts_s > self._pts_s)
         self._standing = 0 if grows else self._standing + 1
-        leapt = pts_s is not None and self._pts_s is not None and not -_BACK_S <= pts_s - self._pts_s <= JUMP_S
+        leapt = (
+            pts_s is not None and self._pts_s is not None and not -_BACK_S <= pts_s - self._pts_s <= JUMP_S
+        )
         if pts_s is None or (not grows and not leapt and self._standing > _STANDING_FRAMES):
             return self._arrival(now)
         is_new_run = leapt or self._anchor_s is None
@@ -86,25 +89,25 @@ class CaptureClock:
         delay_s = now.service_s - pts_s
         self._quickest_s = min(delay_s, self._quickest_s if self._quickest_s is not None else delay_s)
         self.lag_s = delay_s - self._quickest_s
-        at, source = self._wall(pts_s, now)
+        at, clock = self._wall(pts_s, now)
         return Stamp(
             capture_s=self._capture_s,
             at=at,
-            source=source,
+            clock=clock,
             is_timed=True,
             is_new_run=is_new_run and not is_first,
         )
 
-    def _wall(self, pts_s: float, now: Now) -> tuple[datetime, CaptureSource]:
+    def _wall(self, pts_s: float, now: Now) -> tuple[datetime, ClockBasis]:
         quickest_s = self._quickest_s if self._quickest_s is not None else now.service_s - pts_s
         arrived = now.wall - timedelta(seconds=now.service_s - (pts_s + quickest_s))
         if self._wall_from_pts_s is None:
-            return arrived, CaptureSource.ARRIVAL
+            return arrived, self._fallback
         camera_s = pts_s + self._wall_from_pts_s
         self.clock_offset_s = round(camera_s - arrived.timestamp(), 3)
         if abs(self.clock_offset_s) > BELIEVED_S:
-            return arrived, CaptureSource.ARRIVAL
-        return datetime.fromtimestamp(camera_s, UTC), CaptureSource.CAMERA
+            return arrived, self._fallback
+        return datetime.fromtimestamp(camera_s, UTC), ClockBasis.CAMERA
 
     def _arrival(self, now: Now) -> Stamp:
         """No usable time stamp: the arrival has to do; a run that had some ends here."""
@@ -116,7 +119,7 @@ class CaptureClock:
         return Stamp(
             capture_s=self._capture_s,
             at=now.wall,
-            source=CaptureSource.ARRIVAL,
+            clock=self._fallback,
             is_timed=False,
             is_new_run=is_new_run,
         )

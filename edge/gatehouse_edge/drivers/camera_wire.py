@@ -6,12 +6,11 @@ decoder: the gateway's side must run where no camera library is installed.
 | from | message | when |
 |---|---|---|
 | gateway | `Begin` | once, first |
-| gateway | `Draw` | somebody has drawn on the camera's still, or wiped it |
-| gateway | `Keep` | a throw raised an alarm: its clip is wanted |
+| gateway | `Told` | somebody has drawn on the camera's still, or the gateway's clock is another |
 | gateway | `End` | the camera is no longer wanted, or the gateway stops |
 | process | `Health` | on change, and once a second: the sign of life |
 | process | `Fall` | a throw was found |
-| process | `Kept` | the answer to `Keep`, some seconds later |
+| process | `Kept` | the files of a throw, some seconds later; or that there are none |
 | process | `LastWords` | it ends because something happened that should never happen |
 """
 
@@ -29,7 +28,9 @@ import msgspec
 from msgspec import Struct
 
 from gatehouse_edge.clock import Now
-from gatehouse_edge.reading import CameraFigures, CaptureSource, Flaw, PictureState
+from gatehouse_edge.reading import CameraFigures, Flaw, PictureState
+from gatehouse_events.clock import ClockQuality
+from gatehouse_events.evidence import ClockBasis, Manifest
 
 MAX_BYTES: Final = 1 << 20
 """A calibration with every floor drawn is 20 KiB; the rest is smaller."""
@@ -64,8 +65,8 @@ class CameraSettings(Struct, frozen=True, kw_only=True):
     """Rates and losses are judged over this."""
     view_after_s: float = 8.0
     """A picture that is blurred or looks elsewhere for this long has that flaw."""
-    view_file: str = ""
-    """Where the reference view is kept (a small edge picture); empty: only until the process ends."""
+    view_directory: str = ""
+    """Where reference views are kept (small edge pictures); empty: only until the process ends."""
     detect: str | None = "off"
     """`off`, `watch`, `alarm`; None: as the release of the models is marked."""
     models: str = ""
@@ -74,8 +75,6 @@ class CameraSettings(Struct, frozen=True, kw_only=True):
     """None: the release's own."""
     evidence_directory: str = ""
     """Where clips go; empty: none are kept."""
-    pre_s: float = 10.0
-    post_s: float = 5.0
     memory_limit_mib: float = 512.0
     """Beyond this the process is ended and started anew."""
 
@@ -85,22 +84,18 @@ class Begin(Struct, frozen=True, kw_only=True, tag=True):
 
     settings: CameraSettings
     now: Now
-    calibration: bytes = b""
-    """JSON of `vision.origin.Calibration`; empty: nothing is drawn."""
+    gateway_id: str
+    config_sha256: str
+    """Of the gateway.yaml in force; goes into the manifest of evidence."""
+    drawn: bytes = b""
+    """JSON of `evidence.promise.Drawn`; empty: nothing is drawn."""
 
 
-class Draw(Struct, frozen=True, kw_only=True, tag=True):
-    """What is drawn has changed."""
+class Told(Struct, frozen=True, kw_only=True, tag=True):
+    """What is drawn, or how far the gateway's clock is believed, has changed."""
 
-    calibration: bytes
-
-
-class Keep(Struct, frozen=True, kw_only=True, tag=True):
-    """Keep the clip around a throw. Times are on the service scale."""
-
-    throw_id: str
-    first_s: float
-    last_s: float
+    drawn: bytes
+    clock: ClockQuality
 
 
 class End(Struct, frozen=True, kw_only=True, tag=True):
@@ -119,19 +114,16 @@ class Health(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Fall(Struct, frozen=True, kw_only=True, tag=True):
-    """One throw; fields as in `ThrowReading`, times also on the service scale."""
+    """One throw; fields as in `ThrowReading`."""
 
     throw_id: str
     confidence: float
     track_points: int
-    first_s: float
-    last_s: float
     began_at: datetime
     ended_at: datetime
-    source: CaptureSource
+    clock: ClockBasis
     is_alarm: bool
-    boxes: dict[int, tuple[float, float, float, float]]
-    """Frame from the first seen -> x, y, width, height in pixels."""
+    awaits_evidence: bool = False
     floor_low: int | None = None
     floor_high: int | None = None
     floor_probability: float | None = None
@@ -143,11 +135,14 @@ class Fall(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Kept(Struct, frozen=True, kw_only=True, tag=True):
-    """What became of a `Keep`."""
+    """What became of the evidence of a throw."""
 
     throw_id: str
-    evidence: tuple[dict[str, object], ...] = ()
+    manifest_sha256: str = ""
+    manifest: Manifest | None = None
+    """None: there is none, or not yet."""
     missing: str = ""
+    """What is not there and why."""
 
 
 class LastWords(Struct, frozen=True, kw_only=True, tag=True):
@@ -156,7 +151,7 @@ class LastWords(Struct, frozen=True, kw_only=True, tag=True):
     why: str
 
 
-FromGateway = Begin | Draw | Keep | End
+FromGateway = Begin | Told | End
 FromCamera = Health | Fall | Kept | LastWords
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -143,6 +143,6 @@ def _fall(reading: ThrowReading) -> dict[str, object]:
         "speed_m_s": finite(reading.speed_m_s),
         "began_at": None if reading.began_at is None else reading.began_at.isoformat(),
         "ended_at": None if reading.ended_at is None else reading.ended_at.isoformat(),
-        "clock": reading.source.value,
+        "clock": reading.clock.value,
     }
     return {name: value for name, value in told.items() if value is not None}
