@@ -47,6 +47,8 @@ __all__ = ["CameraDriver", "CameraProcessError", "CameraSettings"]
 
 _log = logging.getLogger(__name__)
 
+START_S: Final = 60.0
+"""A process that has not spoken by then does not start: reading its libraries takes a slow card some ten seconds."""
 SILENT_S: Final = 25.0
 """A process that has said nothing for so long hangs. It ends itself a little earlier if it can (`camera_worker.HANG_S`)."""
 _LOOK_S: Final = 2.0
@@ -160,16 +162,18 @@ class CameraDriver:
             self.process_id = None
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        limit_s = START_S
         told, looked_s = (self._drawn(), self._clock.now().clock), self._clock.now().service_s
         while True:
             try:
-                async with asyncio.timeout(SILENT_S):
+                async with asyncio.timeout(limit_s):
                     message = await read(reader)
             except TimeoutError:
                 raise CameraProcessError(
-                    f"无响应，已重启 the process hung: silent for {SILENT_S:.0f} s"
+                    f"无响应，已重启 the process hung: silent for {limit_s:.0f} s"
                 ) from None
             self._take(message)
+            limit_s = SILENT_S
             now = self._clock.now()
             if now.service_s - looked_s >= _LOOK_S:
                 looked_s, news = now.service_s, (self._drawn(), now.clock)

@@ -33,11 +33,6 @@ from gatehouse_edge.drivers.clip_file import StreamShape
 from gatehouse_edge.reading import Flaw, PictureState
 from gatehouse_events.evidence import ClockBasis
 
-OPEN_TIMEOUT_S: Final = 5.0
-READ_TIMEOUT_S: Final = 2.0
-"""The longest a stalled camera keeps the thread from noticing that it should stop or reconnect."""
-FIRST_RETRY_S: Final = 0.5
-LAST_RETRY_S: Final = 5.0
 _PLANAR_LUMA: Final = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray"}
 )
@@ -131,7 +126,7 @@ class CameraStream:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ask the thread to end, without waiting: it does within `READ_TIMEOUT_S` and reports nothing more."""
+        """Ask the thread to end, without waiting: it does within `read_limit_s` and reports nothing more."""
         self._stop.set()
 
     def join(self, timeout_s: float) -> bool:
@@ -148,7 +143,7 @@ class CameraStream:
                 self._on_change()
 
     def _run(self) -> None:
-        retry_s = FIRST_RETRY_S
+        retry_s = self.settings.first_retry_s
         while not self._stop.is_set():
             frames_before = self.pulse.frames
             try:
@@ -160,7 +155,7 @@ class CameraStream:
                 return
             has_played = self.pulse.frames > frames_before
             if has_played:
-                retry_s = FIRST_RETRY_S
+                retry_s = self.settings.first_retry_s
                 self._on_break(fault)
             if self._source.is_file and has_played:
                 if self.settings.repeat_file:
@@ -171,7 +166,7 @@ class CameraStream:
             wait_s = retry_s * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
             is_over = self._source.is_file and has_played
             self._rest(wait_s if not is_over else float("inf"))
-            retry_s = min(retry_s * 2, LAST_RETRY_S)
+            retry_s = min(retry_s * 2, self.settings.last_retry_s)
 
     def _rest(self, wait_s: float) -> None:
         """Wait, and show that it is a wait and not a hang."""
@@ -190,7 +185,7 @@ class CameraStream:
             ValueError: it has no usable video.
         """
         self.stepped_s = self._clock.now().service_s
-        limits = (OPEN_TIMEOUT_S, READ_TIMEOUT_S)
+        limits = (self.settings.open_limit_s, self.settings.read_limit_s)
         source = self._source
         with av.open(
             source.address,

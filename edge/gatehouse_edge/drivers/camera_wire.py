@@ -56,6 +56,11 @@ class CameraSettings(Struct, frozen=True, kw_only=True):
     lost_after_s: float = 5.0
     """No decoded frame for so long is a lost camera (`max_silence_s` of the configuration)."""
     report_every_s: float = 5.0
+    open_limit_s: float = 5.0
+    read_limit_s: float = 2.0
+    """The longest a stalled camera keeps the reader from noticing that it should stop or reconnect."""
+    first_retry_s: float = 0.5
+    last_retry_s: float = 5.0
     ring_s: float = 30.0
     """Evidence reaches 10 s before an event and is cut a little after it ended."""
     ring_bytes: int = 32 * 1024 * 1024
