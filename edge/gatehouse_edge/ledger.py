@@ -179,6 +179,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     """Carried out in this order; `answer` sees the result of the first."""
     answer: Callable[[CommandResult | None], OrderOutcome] | None = None
     """Makes the `outcome` entry; None: it is told later (`is_late`)."""
+    records: tuple[NewRecord, ...] = ()
+    """Entries of somebody else that belong to it."""
     state: Mapping[str, bytes | None] = {}
     """State keys of whoever goes on with it; None removes one."""
     is_late: bool = False
@@ -336,6 +338,38 @@ class Ledger:
             LedgerClosedError: the gateway is stopping.
         """
         await self._enqueue(Settlement(place=OrderPlace(), state=state, is_late=True))
+
+    async def enter(
+        self,
+        records: tuple[NewRecord, ...],
+        *,
+        state: Mapping[str, bytes | None],
+        commands: tuple[AnyCommand, ...] = (),
+    ) -> None:
+        """Write entries, state keys and what commands lead to in one commit; return when it is on disk.
+
+        Raises:
+            LedgerError: a body is too large for an entry.
+            LedgerClosedError: the gateway is stopping.
+        """
+        if any(len(canonical(record.body)) > MAX_BODY_BYTES for record in records):
+            raise LedgerError(f"an entry holds at most {MAX_BODY_BYTES} bytes")
+        await self._enqueue(
+            Settlement(place=OrderPlace(), commands=commands, records=records, state=state, is_late=True)
+        )
+
+    async def sign(self) -> None:
+        """Sign the heads of both lanes now, not at the end of the hour.
+
+        Raises:
+            LedgerError: no room, the disk refuses, or the gateway is stopping.
+        """
+        now = self._clock.now()
+        await self._in_journal(lambda: self._journal.checkpoint(_stamp(now)))
+
+    def kept_under(self, prefix: str) -> dict[str, bytes]:
+        """Return all state keys of somebody else that begin so, on the disk or about to be."""
+        return {key: value for key, value in self._kept_state.items() if key.startswith(prefix)}
 
     def kept(self, key: str) -> bytes | None:
         """Return a state key of somebody else, on the disk or about to be; None: not set."""
@@ -605,6 +639,7 @@ class Ledger:
             entries += [_entry(record, now) for record in outcome.records]
             state |= outcome.state
             results.append(outcome.result)
+        entries += [_entry(record, now) for record in settlement.records]
         if settlement.answer is not None:
             told = settlement.answer(results[0] if results else None)
             entries.append(_entry(NewRecord(kind=EntryKind.OUTCOME, body=told), now))

@@ -161,6 +161,13 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return next((file for file in self.files if file.name == name), None)
 
 
+class KeptFiles(Struct, frozen=True, kw_only=True):
+    """What a camera's process has put on the disk; a message to the gateway, which writes it into the journal."""
+
+    manifest_sha256: Sha256
+    manifest: Manifest
+
+
 class Kept(Struct, frozen=True, kw_only=True, tag_field="what", tag="kept"):
     """Files and manifest lie on the disk."""
 

@@ -489,7 +489,13 @@ async def test_the_page_is_served_under_a_strict_policy_and_names_no_other_origi
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        for path in ("/static/main.js", "/static/console.css", "/ui/words.js", "/ui/tokens.css"):
+        for path in (
+            "/static/duty.js",
+            "/static/duty.css",
+            "/ui/words.js",
+            "/ui/words/zh/common.json",
+            "/ui/tokens.css",
+        ):
             answer = await browser.get(path)
             assert answer.status_code == 200
             assert answer.headers["x-content-type-options"] == "nosniff"

@@ -159,6 +159,14 @@ class Annunciated(Command, frozen=True, kw_only=True):
     audible: bool
 
 
+class AttachEvidence(Command, frozen=True, kw_only=True):
+    """Files of this alarm have come to lie on the disk, or what is to be known of them has changed. The gateway's own."""
+
+    alarm_id: str
+    evidence: tuple[dict[str, object], ...]
+    """Items of the event schema's `evidence`; one whose hash the alarm names already takes its place."""
+
+
 class DeskLeft(Command, frozen=True, kw_only=True):
     """No screen has been open at the desk for a while: what was told there counts as untold again."""
 
@@ -181,6 +189,7 @@ AnyCommand = (
     | EndTest
     | TestOutput
     | Annunciated
+    | AttachEvidence
     | DeskLeft
 )
 

@@ -15,6 +15,7 @@ from gatehouse_edge.alarms.commands import (
     Acknowledge,
     AddNote,
     Annunciated,
+    AttachEvidence,
     CloseAlarm,
     Command,
     CommandResult,
@@ -50,7 +51,9 @@ CLOSABLE_WHILE_ACTIVE: Final = frozenset(
 among them: gas that is measured is there."""
 TEST_LIMIT_S: Final = 900.0
 
-AlarmCommand = Acknowledge | Shelve | Unshelve | Reset | CloseAlarm | AddNote | RescueReport | EndTest
+AlarmCommand = (
+    Acknowledge | Shelve | Unshelve | Reset | CloseAlarm | AddNote | RescueReport | EndTest | AttachEvidence
+)
 DeviceCommand = Inhibit | Uninhibit | StartTest
 
 
@@ -120,7 +123,7 @@ def _stale(alarm: Alarm, command: Command) -> Refused | None:
     )
 
 
-def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refused:  # noqa: C901  # a flat table
+def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refused:  # noqa: C901, PLR0912  # a flat table
     now = draft.now
     match command:
         case Acknowledge():
@@ -151,6 +154,8 @@ def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refus
             if alarm.kind is not Kind.TEST:
                 return Refused(reason="no_test", text=Label("这不是演练", "this is not a drill"))
             return life_cycle.close(alarm, now, Disposition.TEST, "", command)
+        case AttachEvidence():
+            return life_cycle.attach(alarm, now, command, command.evidence)
 
 
 def _reset(draft: Draft, alarm: Alarm, command: Reset) -> Change | Refused:

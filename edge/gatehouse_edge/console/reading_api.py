@@ -94,8 +94,12 @@ async def events(
     request: Request,
     who: Annotated[Caller, Depends(caller)],
     last_event_id: Annotated[str | None, Header(max_length=128)] = None,
+    after: Annotated[str | None, Query(max_length=128)] = None,
 ) -> StreamingResponse:
-    """Stream what changes, as server-sent events; see `console/stream.py` for the table of events."""
+    """Stream what changes, as server-sent events; see `console/stream.py` for the table of events.
+
+    `Last-Event-ID` is what a browser sends that comes back by itself; `after` says the same for a page that begins anew.
+    """
     state = console_of(request)
     if state.stream.clients >= MAX_CLIENTS:
         text = Label("打开的页面过多", "too many pages are open")
@@ -106,7 +110,7 @@ async def events(
         is_live=lambda: state.accounts.session(who.token, now_s=state.clock.now().service_s) is not None,
     )
     return StreamingResponse(
-        state.stream.follow(client, last_event_id),
+        state.stream.follow(client, last_event_id or after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

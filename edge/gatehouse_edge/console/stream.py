@@ -104,6 +104,8 @@ class Stream:
     ) -> None:
         self.resyncs = 0
         """Pages that lagged and got a snapshot."""
+        self.build = ""
+        """Names the pages handed out."""
         self.pushes = 0
         """Changes told."""
         self._desk: Final = desk
@@ -278,9 +280,9 @@ class Stream:
         return _event("snapshot", self.snapshot(is_clear=client.is_clear), position)
 
     def _beat(self) -> Row:
-        return views.beat(
-            self._clock.now(), is_storage_failing=self._desk.is_storage_failing, link=self._link()
-        )
+        now = self._clock.now()
+        beat = views.beat(now, is_storage_failing=self._desk.is_storage_failing, link=self._link())
+        return {**beat, "build": self.build}
 
 
 def _event(name: str, data: Row, event_id: str | None = None) -> bytes:

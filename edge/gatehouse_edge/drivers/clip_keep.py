@@ -5,7 +5,7 @@
     recover(folder, camera_id)             when that process has ended and nobody will call `keep` any more
 
 All three may be called again at any time; a kill at any moment leaves either what was there before or something that
-`recover` finishes. The journal's part is the gateway's (`evidence_desk.py`): it is told what these return.
+`recover` finishes. The journal's part is the gateway's: what these return goes to `EvidenceInbox.adopt` (`ports.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from gatehouse_edge.evidence import drafts
 from gatehouse_edge.evidence.drafts import CLIP, PARTS, Draft, KeepError, promise
 from gatehouse_edge.evidence.overlay import encode_track, svg_of, track_of
 from gatehouse_edge.evidence.promise import POST_S, PRE_S, Cut, Promise, gaps_in
-from gatehouse_events.evidence import EvidenceClip, EvidenceError, EvidencePlace, Manifest
+from gatehouse_events.evidence import EvidenceClip, EvidenceError, EvidencePlace, KeptFiles, Manifest
 
 __all__ = ["KeepError", "KeptFiles", "cut_of", "keep", "promise", "recover"]
 
@@ -35,13 +35,6 @@ _log = logging.getLogger(__name__)
 _SLACK_S: Final = 0.5
 """A clip may be so much longer or shorter than asked for: packets come one by one."""
 _CLIP_OVERHEAD: Final = 1.1
-
-
-class KeptFiles(Struct, frozen=True, kw_only=True):
-    """What lies on the disk now; the gateway writes it into the journal."""
-
-    manifest_sha256: str
-    manifest: Manifest
 
 
 class _Moment(Struct, frozen=True):
@@ -90,20 +83,32 @@ def keep(
         raise drafts.refused(error) from error
 
 
-def recover(folder: Path, camera_id: str | None = None, *, made_at: datetime) -> list[KeptFiles]:
+def recover(
+    folder: Path,
+    camera_id: str | None = None,
+    *,
+    made_at: datetime,
+    among: frozenset[str] | None = None,
+) -> list[KeptFiles]:
     """Finish what an ended process left, with what there is; return what lies on the disk now, oldest first.
+
+    Args:
+        folder: of all evidence of the gateway.
+        camera_id: whose process has ended; None: everybody's.
+        made_at: the wall clock now.
+        among: names of drafts to look at (`drafts.left_in`); None: all.
 
     Raises:
         KeepError: the disk is full or refuses; what is left can be recovered later.
     """
     kept = []
     try:
-        for sealed in drafts.sealed_drafts(folder, camera_id):
+        for sealed in drafts.sealed_drafts(folder, camera_id=camera_id, among=among):
             sha, manifest = drafts.put_away(sealed)
             kept.append(KeptFiles(manifest_sha256=sha, manifest=manifest))
         kept += [
             _finish(draft, "the camera's process ended before the clip was written", made_at)
-            for draft in drafts.open_drafts(folder, camera_id)
+            for draft in drafts.open_drafts(folder, camera_id=camera_id, among=among)
         ]
     except OSError as error:
         raise drafts.refused(error) from error

@@ -142,13 +142,20 @@ def write_part(draft: Draft, name: str, content: bytes) -> None:
     write_file(draft.path(name), content, mode=_MODE)
 
 
-def open_drafts(folder: Path, camera_id: str | None = None) -> Iterator[Draft]:
+def left_in(folder: Path) -> frozenset[str]:
+    """Return the names of all drafts there are now; at the start of a gateway nobody is at work on them."""
+    return frozenset(path.name for path in folder.glob(f"{PREFIX}*"))
+
+
+def open_drafts(
+    folder: Path, *, camera_id: str | None = None, among: frozenset[str] | None = None
+) -> Iterator[Draft]:
     """Yield what was promised and not sealed, of one camera or of all; a folder without a promise is swept away.
 
-    Only where no process is at work on them: at the start, or when a camera's process has ended.
+    Only where no process is at work on them: `among` what was left at the start, or a camera whose process has ended.
     """
     for path in sorted(folder.glob(f"{PREFIX}*")):
-        if (path / MANIFEST).exists():
+        if (path / MANIFEST).exists() or (among is not None and path.name not in among):
             continue
         try:
             found = decode_promise((path / _PROMISE).read_bytes())
@@ -162,9 +169,13 @@ def open_drafts(folder: Path, camera_id: str | None = None) -> Iterator[Draft]:
             yield Draft(path, found)
 
 
-def sealed_drafts(folder: Path, camera_id: str | None = None) -> Iterator[Path]:
+def sealed_drafts(
+    folder: Path, *, camera_id: str | None = None, among: frozenset[str] | None = None
+) -> Iterator[Path]:
     """Yield the folders of drafts that have their manifest and only wait to be put away, of one camera or of all."""
     for path in sorted(folder.glob(f"{PREFIX}*/{MANIFEST}")):
+        if among is not None and path.parent.name not in among:
+            continue
         try:
             found = decode_manifest(path.read_bytes())
         except (OSError, EvidenceError):

@@ -69,6 +69,18 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
+def rename(source: Path, target: Path) -> None:
+    """Give a written file its place, durably.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(source, target)  # noqa: PTH105  # as below
+    sync_directory(target.parent)
+
+
 def remove(folder: Path, names: Iterable[str]) -> None:
     """Delete files for good and make that durable; what is gone already is no fault.
 
@@ -81,9 +93,3 @@ def remove(folder: Path, names: Iterable[str]) -> None:
         except FileNotFoundError:
             continue
     sync_directory(folder)
-
-
-def masked_path(folder: Path, clip_sha: str) -> Path | None:
-    """Return the masked viewing copy of a clip; None: none was made yet."""
-    found = sorted((folder / "masked").glob(f"{clip_sha}.*.{MASKED}"))
-    return found[0] if found else None

@@ -62,6 +62,8 @@ def coarse(picture: Picture, clear: Mask) -> Picture:
     """Return the picture in blocks wherever it is not `clear`. Blocks are means, so nothing finer can be won back."""
     height, width = picture.shape[:2]
     block = max(4, round(height / BLOCKS))
+    # A picture whose size nobody foresaw has nothing clear.
+    clear = clear if clear.shape == (height, width) else np.zeros((height, width), bool)
     small = cv2.resize(
         picture, (max(1, width // block), max(1, height // block)), interpolation=cv2.INTER_AREA
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from gatehouse_edge.evidence.promise import Cut, Promise
@@ -15,8 +16,13 @@ from gatehouse_edge.vision.origin import Calibration, Origin
 from gatehouse_events.chain import canonical
 
 FORMAT: Final = "gatehouse-track/1"
+_MAX_PIXELS: Final = 3840 * 2160 * 2
 _LINE: Final = "#ff2d2d"
 _GRID: Final = "#2dd4ff"
+
+
+class TrackError(ValueError):
+    """A file is not a track."""
 
 
 class TrackBox(Struct, frozen=True, kw_only=True):
@@ -76,6 +82,21 @@ def track_of(promise: Promise, cut: Cut | None) -> Track:
 def encode_track(track: Track) -> bytes:
     """Return the layer as a file."""
     return canonical(track)
+
+
+def decode_track(raw: bytes) -> Track:
+    """Return a layer from a file.
+
+    Raises:
+        TrackError: not one.
+    """
+    try:
+        track = msgspec.json.decode(raw, type=Track)
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
+        raise TrackError(f"not a track: {error}") from error
+    if track.format != FORMAT or not track.boxes or not 0 < track.width_px * track.height_px <= _MAX_PIXELS:
+        raise TrackError("not a track this program can read")
+    return track
 
 
 def svg_of(track: Track) -> bytes:
