@@ -21,6 +21,7 @@ from gatehouse_hil.bench.words import Lang, Words, lang_of
 
 if TYPE_CHECKING:
     from gatehouse_hil.bench import desk, runs
+    from gatehouse_hil.bench.progress import Told
     from gatehouse_hil.bench.workplace import Workplace
 
 _STEPS = {
@@ -92,20 +93,25 @@ def _failed(error: BenchError, words: Words, *, as_json: bool) -> int:
 
 def _bench(args: argparse.Namespace, words: Words) -> int:
     from gatehouse_hil.bench import desk, rig, runs, soaking
+    from gatehouse_hil.bench.backend_local import Technician, TechnicianAtPage
     from gatehouse_hil.bench.clock import SystemClock
+    from gatehouse_hil.bench.progress import Told
     from gatehouse_hil.bench.workplace import DEFAULT_RIG, Workplace
 
+    clock = SystemClock()
+    told = Told(clock.elapsed_s) if getattr(args, "progress", False) else None
     place = Workplace(
         directory=args.directory,
         rig=rig.load(args.rig or DEFAULT_RIG),
         words=words,
-        clock=SystemClock(),
+        clock=clock,
         operator=args.operator or getpass.getuser(),
         bench=platform.node() or "bench",
+        hands=Technician(words) if told is None else TechnicianAtPage(told),
     )
     match args.command:
         case "make" | "flash" | "provision" | "test" | "calibrate":
-            return _run(place, args)
+            return _run(place, args, told)
         case "soak":
             ended = asyncio.run(soaking.soak(place, _wish(args, ("identify", "test")), rounds=args.rounds))
             lines = [f"  {each.board:<12} {each.sentence}" for each in ended.failures]
@@ -127,8 +133,8 @@ def _bench(args: argparse.Namespace, words: Words) -> int:
             if sent.fault is not None:
                 return _failed(sent.fault, words, as_json=args.json)
             key = "out.sent" if place.rig.fleet else "out.kept"
-            told = {"ok": True, "sent": sent.sent, "kept": sent.kept}
-            return _say(args, told, ["  " + words(key, sent=sent.sent, kept=sent.kept)])
+            answer = {"ok": True, "sent": sent.sent, "kept": sent.kept}
+            return _say(args, answer, ["  " + words(key, sent=sent.sent, kept=sent.kept)])
         case _:
             return _record(place, args)
 
@@ -140,18 +146,21 @@ def _wish(args: argparse.Namespace, steps: tuple[str, ...]) -> runs.Wish:
     given = {
         name: value
         for name, value in vars(args).items()
-        if name in {"runtime", "app_only", "plan", "gas", "floors", "take_over", "unit_id", "is_printed"}
+        if name
+        in {"runtime", "app_only", "plan", "gas", "floors", "take_over", "unit_id", "is_printed", "room"}
     }
     return Wish(steps=tuple(StepName(step) for step in steps), boards=tuple(args.boards), **given)
 
 
-def _run(place: Workplace, args: argparse.Namespace) -> int:
+def _run(place: Workplace, args: argparse.Namespace, told: Told | None) -> int:
     from gatehouse_hil.bench import progress, runs
 
     words = place.words
     steps = _STEPS.get(args.command, tuple(runs.ALL))
     wish = _wish(args, steps)
-    shown = progress.shown(words, place.chosen(wish.boards), steps=len(steps), is_for_program=args.json)
+    shown = progress.shown(
+        words, place.chosen(wish.boards), steps=len(steps), is_for_program=args.json, told=told
+    )
     done = asyncio.run(runs.run(place, wish, shown))
     lines = []
     for board in done.boards:

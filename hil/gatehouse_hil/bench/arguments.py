@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
+from gatehouse_events.bench_record import ROOM_LENGTH
 from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.city_arguments import add_city_arguments
 
@@ -25,6 +26,9 @@ def parser(words: Words) -> argparse.ArgumentParser:
         verbs.choices[name].add_argument("--app-only", action="store_true", help=words("help.app_only"))
     for name in ("make", "flash", "provision"):
         verbs.choices[name].add_argument("--take-over", action="store_true", help=words("help.take_over"))
+    for name in ("make", "flash", "provision", "test", "calibrate"):
+        verbs.choices[name].add_argument("--room", type=_room, default="", help=words("help.room"))
+        verbs.choices[name].add_argument("--progress", action="store_true", help=words("help.progress"))
     for name in ("make", "provision"):
         verbs.choices[name].add_argument("--unit-id", type=_unit, default=1, help=words("help.unit"))
     for name in ("make", "test", "soak"):
@@ -126,6 +130,13 @@ def _unit(text: str) -> int:
     if not 1 <= number <= 65_535:
         raise argparse.ArgumentTypeError("1..65535")
     return number
+
+
+def _room(text: str) -> str:
+    room = " ".join(text.split())
+    if len(room) > ROOM_LENGTH or not room.isprintable():
+        raise argparse.ArgumentTypeError(f"1..{ROOM_LENGTH}")
+    return room
 
 
 def _rounds(text: str) -> int:

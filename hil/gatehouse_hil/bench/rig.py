@@ -165,6 +165,8 @@ class SimulatedRig(_Bench):
     """Boards that exist in this computer only."""
 
     backend: Literal["simulated"]
+    asks: bool = False
+    """true: for training. The technician is asked for gas and floors as on a real bench; false: they come by themselves."""
     boards: Annotated[tuple[SimulatedBoard, ...], Field(min_length=1, max_length=MAX_BOARDS)]
 
 

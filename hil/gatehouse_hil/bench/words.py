@@ -298,6 +298,11 @@ CATALOGUE: Final[dict[str, Text]] = {
     ),
     "help.runtime": Text("MicroPython 运行时文件", "MicroPython runtime file"),
     "help.app_only": Text("只写应用，不写运行时", "write the application only, not the runtime"),
+    "help.room": Text("房间，写入记录（扫房间二维码）", "room, for the record (scan the room's code)"),
+    "help.progress": Text(
+        "进度写到标准错误，每行一个 JSON；要动手时从标准输入等一行",
+        "write progress to standard error, a line of JSON each; where hands are wanted, wait for a line on standard input",
+    ),
     "help.plan": Text(
         "测试计划（默认：随附的该类型计划）", "test plan (default: the one that comes with the bench)"
     ),
