@@ -96,6 +96,16 @@ class Archive:
         check_history(records)
         return records
 
+    def readable(self, folder: str) -> tuple[tuple[SignedRecord, ...], tuple[BenchError, ...]]:
+        """Return the true records in a folder, oldest first, and what is wrong with the others."""
+        true, wrong = [], []
+        for file in self._files(folder):
+            try:
+                true.append(self._verified(file))
+            except BenchError as error:
+                wrong.append(error)
+        return tuple(true), tuple(wrong)
+
     def made_of(self, mac: str) -> tuple[str, ...]:
         """Return the serial numbers under which the board with this MAC has been given a key on this bench."""
         return tuple(
