@@ -296,8 +296,8 @@ def _watch(place: Workplace, args: argparse.Namespace) -> int:
 
 def _page(place: Workplace, args: argparse.Namespace) -> int:
     from gatehouse_hil.bench.arguments import BENCH_DIRECTORY
-    from gatehouse_hil.page.commands import Setup
-    from gatehouse_hil.page.server import serve
+    from gatehouse_hil.bench_page.commands import Setup
+    from gatehouse_hil.bench_page.server import serve
 
     setup = Setup(
         directory=args.directory,

@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse_hil.page.door import Door
-from gatehouse_hil.page.problems import problem
+from gatehouse_hil.bench_page.door import Door
+from gatehouse_hil.bench_page.problems import problem
 from gatehouse_ui import SECURITY_HEADERS
 
 GUARD: Final = "x-gatehouse"

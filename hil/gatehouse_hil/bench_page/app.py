@@ -20,11 +20,11 @@ from gatehouse_events.bench_record import MAX_FILE_BYTES, NAMELESS
 from gatehouse_hil.bench import export, overview
 from gatehouse_hil.bench.fault import BenchError
 from gatehouse_hil.bench.words import Lang, Words
-from gatehouse_hil.page.commands import Order
-from gatehouse_hil.page.door import Door
-from gatehouse_hil.page.gate import Gate
-from gatehouse_hil.page.problems import RefusedError, problem
-from gatehouse_hil.page.workshop import Workshop
+from gatehouse_hil.bench_page.commands import Order
+from gatehouse_hil.bench_page.door import Door
+from gatehouse_hil.bench_page.gate import Gate
+from gatehouse_hil.bench_page.problems import RefusedError, problem
+from gatehouse_hil.bench_page.workshop import Workshop
 from gatehouse_ui import STATIC as UI
 from gatehouse_ui import Assets
 
@@ -116,7 +116,7 @@ async def page(request: Request) -> Response:
 
 async def beat(_request: Request) -> Response:
     """Say that the page is there and the session good."""
-    return Response(status_code=204)
+    return _json({})
 
 
 async def state(request: Request) -> Response:
@@ -161,7 +161,8 @@ async def cancel(request: Request) -> Response:
 async def run_lines(request: Request) -> Response:
     """Return everything a run has told, to be played again."""
     run = _shop(request).run(request.path_params["name"])
-    return _json({"run": run.view(), "lines": await asyncio.to_thread(run.lines)})
+    lines = await asyncio.to_thread(run.lines)
+    return _json({"run": run.view(), "lines": lines, "answer": run.answer})
 
 
 async def watch_lines(request: Request) -> Response:

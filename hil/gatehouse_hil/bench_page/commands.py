@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 
 from gatehouse_events.bench_record import ROOM_LENGTH
-from gatehouse_hil.page.problems import RefusedError
+from gatehouse_hil.bench_page.problems import RefusedError
 
 BOARD_VERBS: Final = frozenset({"make", "flash", "provision", "test", "calibrate"})
 """Change or measure a board and end in a record."""

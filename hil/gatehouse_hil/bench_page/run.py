@@ -221,6 +221,11 @@ class Run:
             content = file.read(MAX_OUTPUT_BYTES)
         return [_line(raw) for raw in content.splitlines()[-20_000:] if raw]
 
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """What it answered; None while it has not."""
+        return _answer(self.folder / "answer.json")
+
     def answer_hands(self, number: int) -> bool:
         """Say that the task asked for as `number` is done; False when that is not what it waits for."""
         if self.asked is None or self.asked.number != number or self.is_over:

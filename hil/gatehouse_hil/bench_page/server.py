@@ -15,10 +15,10 @@ from typing_extensions import override
 
 from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.workplace import Workplace
-from gatehouse_hil.page.app import create_app
-from gatehouse_hil.page.commands import Setup
-from gatehouse_hil.page.door import Door
-from gatehouse_hil.page.workshop import Workshop
+from gatehouse_hil.bench_page.app import create_app
+from gatehouse_hil.bench_page.commands import Setup
+from gatehouse_hil.bench_page.door import Door
+from gatehouse_hil.bench_page.workshop import Workshop
 
 LOOPBACK: Final = "127.0.0.1"
 

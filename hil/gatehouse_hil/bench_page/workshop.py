@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections import OrderedDict
 from collections.abc import Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
@@ -15,11 +15,11 @@ from msgspec import Struct
 from gatehouse_hil.bench import desk
 from gatehouse_hil.bench.fault import BenchError
 from gatehouse_hil.bench.workplace import Workplace
-from gatehouse_hil.page import commands
-from gatehouse_hil.page.commands import BOARD_VERBS, WATCHING_VERBS, Order, Setup
-from gatehouse_hil.page.problems import RefusedError
-from gatehouse_hil.page.run import Begun, Run, RunView
-from gatehouse_hil.page.watch import Watch, WatchView
+from gatehouse_hil.bench_page import commands
+from gatehouse_hil.bench_page.commands import BOARD_VERBS, WATCHING_VERBS, Order, Setup
+from gatehouse_hil.bench_page.problems import RefusedError
+from gatehouse_hil.bench_page.run import Begun, Run, RunView
+from gatehouse_hil.bench_page.watch import Watch, WatchView
 
 _log: Final = logging.getLogger(__name__)
 RUNS_KEPT: Final = 300
@@ -34,6 +34,7 @@ class BenchView(Struct, frozen=True, kw_only=True):
     """Everything the page shows, at one moment. `at` is this computer's clock."""
 
     at: datetime
+    utc_offset_s: int
     bench: str
     rig: str
     backend: str
@@ -120,10 +121,12 @@ class Workshop:
     def view(self) -> BenchView:
         """Return what there is to show."""
         listing, place = self._listing, self.place
+        now = place.clock.now()
         last: dict[str, Run] = {run.begun.board: run for run in self._runs.values() if run.steps}
         newest = list(reversed(self._runs.values()))[:COMMANDS_SHOWN]
         return BenchView(
-            at=place.clock.now(),
+            at=now,
+            utc_offset_s=round((now.astimezone().utcoffset() or timedelta()).total_seconds()),
             bench=place.bench,
             rig=listing.rig,
             backend=listing.backend,
