@@ -25,11 +25,20 @@ from gatehouse_edge.alarms import flood
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, Command, CommandResult
 from gatehouse_edge.alarms.incidents import Incident
-from gatehouse_edge.alarms.plan import Place, Plan
+from gatehouse_edge.alarms.plan import OutputKind, Place, Plan
+from gatehouse_edge.alarms.shelving import Inhibition
 from gatehouse_edge.clock import Clock, LastSeen, Now
 from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
-from gatehouse_edge.outputs import OutputState, Valve
-from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
+from gatehouse_edge.outputs import OutputState, Valve, is_tested
+from gatehouse_edge.reading import (
+    AnyObservation,
+    BeaconReading,
+    ButtonReading,
+    LiftReading,
+    OutputReading,
+    Refusal,
+    Silence,
+)
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Lane, Position, Stamp, canonical
@@ -103,6 +112,22 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     is_inhibited: bool
 
 
+class OutputView(Struct, frozen=True, kw_only=True):
+    """One output as the console shows it."""
+
+    output_id: str
+    kind: OutputKind
+    place: Place
+    is_quiet: bool
+    is_wanted: bool
+    """What is demanded of it now."""
+    last: OutputReading | None
+    """The last verdict of its board; None: none since the start."""
+    failed: str
+    """Why it does not obey; empty: nothing is known against it."""
+    is_tested: bool
+
+
 class Started(Struct, frozen=True, kw_only=True):
     """Body of a journal entry of kind `start`."""
 
@@ -152,6 +177,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     """Carried out in this order; `answer` sees the result of the first."""
     answer: Callable[[CommandResult | None], OrderOutcome] | None = None
     """Makes the `outcome` entry; None: it is told later (`is_late`)."""
+    records: tuple[NewRecord, ...] = ()
+    """Entries of somebody else that belong to it."""
     state: Mapping[str, bytes | None] = {}
     """State keys of whoever goes on with it; None removes one."""
     is_late: bool = False
@@ -310,6 +337,38 @@ class Ledger:
         """
         await self._enqueue(Settlement(place=OrderPlace(), state=state, is_late=True))
 
+    async def enter(
+        self,
+        records: tuple[NewRecord, ...],
+        *,
+        state: Mapping[str, bytes | None],
+        commands: tuple[AnyCommand, ...] = (),
+    ) -> None:
+        """Write entries, state keys and what commands lead to in one commit; return when it is on disk.
+
+        Raises:
+            LedgerError: a body is too large for an entry.
+            LedgerClosedError: the gateway is stopping.
+        """
+        if any(len(canonical(record.body)) > MAX_BODY_BYTES for record in records):
+            raise LedgerError(f"an entry holds at most {MAX_BODY_BYTES} bytes")
+        await self._enqueue(
+            Settlement(place=OrderPlace(), commands=commands, records=records, state=state, is_late=True)
+        )
+
+    async def sign(self) -> None:
+        """Sign the heads of both lanes now, not at the end of the hour.
+
+        Raises:
+            LedgerError: no room, the disk refuses, or the gateway is stopping.
+        """
+        now = self._clock.now()
+        await self._in_journal(lambda: self._journal.checkpoint(_stamp(now)))
+
+    def kept_under(self, prefix: str) -> dict[str, bytes]:
+        """Return all state keys of somebody else that begin so, on the disk or about to be."""
+        return {key: value for key, value in self._kept_state.items() if key.startswith(prefix)}
+
     def kept(self, key: str) -> bytes | None:
         """Return a state key of somebody else, on the disk or about to be; None: not set."""
         return self._kept_state.get(key)
@@ -415,6 +474,30 @@ class Ledger:
     def demands(self) -> dict[str, OutputState]:
         """Return what every output should do now. Follows what was seen also while the disk refuses."""
         return demands(self.desk, self._plan, self._clock.now())
+
+    def inhibitions(self) -> dict[str, Inhibition]:
+        """Return the devices that a person has put out of service, by id."""
+        return dict(self.desk.board.inhibited)
+
+    def outputs(self) -> list[OutputView]:
+        """Return all outputs: what is demanded of each and what its board last said of it."""
+        now, desk, wanted = self._clock.now(), self.desk, self.demands()
+        views = []
+        for output in self._plan.outputs.values():
+            last = self._last.get(output.output_id)
+            views.append(
+                OutputView(
+                    output_id=output.output_id,
+                    kind=output.kind,
+                    place=output.place,
+                    is_quiet=output.is_quiet,
+                    is_wanted=wanted[output.output_id].is_on,
+                    last=last if isinstance(last, OutputReading) else None,
+                    failed=desk.failed_outputs.get(output.output_id, ""),
+                    is_tested=is_tested(desk.tested, output.output_id, now),
+                )
+            )
+        return views
 
     def devices(self) -> list[DeviceView]:
         """Return all devices with their last data and its age."""
@@ -554,6 +637,7 @@ class Ledger:
             entries += [_entry(record, now) for record in outcome.records]
             state |= outcome.state
             results.append(outcome.result)
+        entries += [_entry(record, now) for record in settlement.records]
         if settlement.answer is not None:
             told = settlement.answer(results[0] if results else None)
             entries.append(_entry(NewRecord(kind=EntryKind.OUTCOME, body=told), now))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from gatehouse_edge.reading import AnyObservation
+from gatehouse_events.evidence import KeptFiles
 
 
 class Inbox(Protocol):
@@ -16,6 +17,26 @@ class Inbox(Protocol):
         A wire acknowledgement (to a lift node, to a button) may be sent after this returns and not before.
         Bounded: waits while the gateway is busy. An observation without consequence returns at once.
         """
+        ...
+
+
+class EvidenceInbox(Protocol):
+    """Where the drivers of cameras hand over what their processes have put on the disk (`evidence_desk.py` is it)."""
+
+    def alarm_of(self, camera_id: str) -> str:
+        """Return the open throw alarm of a camera, for its promise; empty: there is none."""
+        ...
+
+    async def adopt(self, kept: KeptFiles) -> None:
+        """Enter it into the journal, signed, and name its files in its alarm; again: nothing happens."""
+        ...
+
+    async def missed(self, *, camera_id: str, event_id: str, alarm_id: str, why: str) -> None:
+        """Write down that promised evidence could not be kept, and raise the fault."""
+        ...
+
+    async def recover(self, camera_id: str) -> None:
+        """Finish what a camera's ended process left; before the next one begins."""
         ...
 
 

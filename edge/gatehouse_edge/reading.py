@@ -167,7 +167,7 @@ class InputReading(Observation, frozen=True, kw_only=True):
 
 
 class OutputReading(Observation, frozen=True, kw_only=True):
-    """An output began to fail to do what it was told, or obeys again; `device_id` is the output id."""
+    """An output began to fail to do what it was told, obeys again, or was read back as newly demanded; `device_id` is its id."""
 
     is_ok: bool
     wanted: bool

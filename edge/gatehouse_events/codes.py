@@ -118,6 +118,7 @@ _ROWS: Final = (
     _fault("gateway.storage_filling", "报警存储超过80%", "alarm storage above 80 %", priority=_P3),
     _fault("gateway.storage_full", "存储已满，已启用预留空间", "disk full, ballast given up", priority=_P2),
     _fault("gateway.clock_unsynced", "时钟未同步", "clock not synchronised"),
+    _fault("gateway.evidence_failed", "证据未能保存", "evidence cannot be kept", priority=_P3),
     _fault("gateway.integrity", "记录完整性异常", "record integrity fault", priority=_P3),
     _fault("gateway.part_failed", "网关部件异常", "a part of the gateway fails", priority=_P2),
     _fault("gateway.notifier_failed", "通知发送失败", "notification failed", priority=_P3),

@@ -331,7 +331,7 @@ async def test_a_drill_is_started_and_ended(site):
 async def test_a_receipt_says_that_an_alarm_was_painted_and_heard(site):
     await site.press()
     alarm = await site.alarm("sos.pressed")
-    async with site.person("viewer") as browser:
+    async with site.person("operator") as browser:
         receipts = [{"alarm_id": alarm.alarm_id, "seq": alarm.seq, "visible": True, "audible": True}]
         answer = await browser.post("/api/v1/annunciated", json={"receipts": receipts})
         assert answer.json() == {"taken": 1}
@@ -489,7 +489,13 @@ async def test_the_page_is_served_under_a_strict_policy_and_names_no_other_origi
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        for path in ("/static/main.js", "/static/console.css", "/ui/words.js", "/ui/tokens.css"):
+        for path in (
+            "/static/duty.js",
+            "/static/duty.css",
+            "/ui/words.js",
+            "/ui/words/zh/common.json",
+            "/ui/tokens.css",
+        ):
             answer = await browser.get(path)
             assert answer.status_code == 200
             assert answer.headers["x-content-type-options"] == "nosniff"

@@ -11,11 +11,11 @@ from fastapi import Depends, Request
 from msgspec import Struct
 from starlette.responses import Response
 
+from gatehouse_edge.alarms.commands import LOCAL
 from gatehouse_edge.console.accounts import Session
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.roles import Right, Role, may
 from gatehouse_edge.console.state import ConsoleState, console_of
-from gatehouse_edge.outputs import LOCAL
 from gatehouse_events.alarm import Actor
 from gatehouse_events.states import Label
 

@@ -68,8 +68,10 @@ class _Change(Struct, frozen=True):
 class Client:
     """One open page."""
 
-    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool]) -> None:
+    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool], is_desk: bool = False) -> None:
         self.is_clear: Final = is_clear
+        self.is_desk: Final = is_desk
+        """It stands at the desk, before a person who may take alarms."""
         self.is_live: Final = is_live
         """False once the session behind it has ended."""
         self.queue: Final[asyncio.Queue[bytes | None]] = asyncio.Queue(QUEUE)
@@ -102,6 +104,8 @@ class Stream:
     ) -> None:
         self.resyncs = 0
         """Pages that lagged and got a snapshot."""
+        self.build = ""
+        """Names the pages handed out."""
         self.pushes = 0
         """Changes told."""
         self._desk: Final = desk
@@ -121,6 +125,11 @@ class Stream:
     def clients(self) -> int:
         """How many pages are open."""
         return len(self._clients)
+
+    @property
+    def screens(self) -> int:
+        """How many of them stand at the desk."""
+        return sum(client.is_desk for client in self._clients)
 
     @property
     def position(self) -> str:
@@ -271,9 +280,9 @@ class Stream:
         return _event("snapshot", self.snapshot(is_clear=client.is_clear), position)
 
     def _beat(self) -> Row:
-        return views.beat(
-            self._clock.now(), is_storage_failing=self._desk.is_storage_failing, link=self._link()
-        )
+        now = self._clock.now()
+        beat = views.beat(now, is_storage_failing=self._desk.is_storage_failing, link=self._link())
+        return {**beat, "build": self.build}
 
 
 def _event(name: str, data: Row, event_id: str | None = None) -> bytes:

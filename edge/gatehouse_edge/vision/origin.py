@@ -8,7 +8,7 @@ things are thrown upwards. None of that is known, so a few hundred guesses are m
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Final
 
@@ -28,8 +28,11 @@ _SHRINK: Final = 1.12
 """Floors look smaller the higher they are: beyond the last line each is taken to be a little smaller than the one before."""
 _THROWN_UP_SHARE: Final = 0.3
 _FEWEST_TO_FIT: Final = 3
-_Pixel = tuple[float, float]
-_Polygon = Annotated[tuple[_Pixel, ...], Meta(min_length=3, max_length=32)]
+_SILL: Final = 0.08
+"""A thing that lies on a line by so little below it was on the floor above."""
+_SMALLEST_ZONE_PX: Final = 16.0
+Pixel = tuple[float, float]
+Polygon = Annotated[tuple[Pixel, ...], Meta(min_length=3, max_length=32)]
 
 
 class CalibrationError(ValueError):
@@ -40,8 +43,10 @@ class FloorLine(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The lower edge of one floor, as drawn."""
 
     floor: Annotated[int, Meta(ge=-3, le=_MAX_FLOOR)]
-    left: _Pixel
-    right: _Pixel
+    left: Pixel
+    right: Pixel
+    name: Annotated[str, Meta(max_length=16)] = ""
+    """What people call it (`B1`, `设备层`); empty: its number."""
 
 
 class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,7 +54,7 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     width_px: Annotated[int, Meta(ge=64, le=8192)]
     height_px: Annotated[int, Meta(ge=64, le=8192)]
-    facade: tuple[_Pixel, _Pixel, _Pixel, _Pixel]
+    facade: tuple[Pixel, Pixel, Pixel, Pixel]
     """Corners of the front: top left, top right, bottom right, bottom left."""
     floors: Annotated[tuple[FloorLine, ...], Meta(min_length=2, max_length=_MAX_FLOOR)]
     columns: Annotated[int, Meta(ge=1, le=200)] = 1
@@ -57,10 +62,16 @@ class Calibration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     floor_m: Annotated[float, Meta(ge=2.2, le=6.0)] = 2.9
     distance_m: Annotated[float, Meta(ge=2.0, le=500.0)] | None = None
     """From the camera to the wall; None: not measured."""
-    detect: Annotated[tuple[_Polygon, ...], Meta(max_length=16)] = ()
+    detect: Annotated[tuple[Polygon, ...], Meta(max_length=16)] = ()
     """Where a throw may be; empty: everywhere."""
-    shield: Annotated[tuple[_Polygon, ...], Meta(max_length=16)] = ()
+    shield: Annotated[tuple[Polygon, ...], Meta(max_length=16)] = ()
     """Where nothing may be seen or kept (windows of others below the limit)."""
+    landing: Annotated[tuple[Polygon, ...], Meta(max_length=4)] = ()
+    """Where things come down: stays clear in a masked viewing copy."""
+
+    def name_of(self, floor: int) -> str:
+        """Return what people call a floor."""
+        return next((line.name for line in self.floors if line.floor == floor and line.name), f"{floor}F")
 
 
 class Origin(Struct, frozen=True, kw_only=True):
@@ -72,39 +83,85 @@ class Origin(Struct, frozen=True, kw_only=True):
     """That the true floor is one of them."""
     column: int | None
     """Window column from the left, 1 the first; None: outside the front."""
-    landing_px: _Pixel
+    landing_px: Pixel
     fall_s: float
     """From release to where it was last seen, estimated."""
     speed_m_s: float
     """When last seen, estimated."""
 
 
+def faults_of(calibration: Calibration) -> list[tuple[str, str]]:
+    """Return everything that cannot be a façade: (field, sentence); empty: it can be one."""
+    return [*_line_faults(calibration), *_corner_faults(calibration), *_zone_faults(calibration)]
+
+
 def checked(calibration: Calibration) -> Calibration:
     """Return `calibration` if it can be a façade.
 
     Raises:
-        CalibrationError: lines cross or are out of order, or the quadrilateral is not convex; the text names which.
+        CalibrationError: it cannot; the text says all that is wrong.
     """
+    faults = faults_of(calibration)
+    if faults:
+        raise CalibrationError("; ".join(sentence for _, sentence in faults))
+    return calibration
+
+
+def _line_faults(calibration: Calibration) -> Iterator[tuple[str, str]]:
     lines = sorted(calibration.floors, key=lambda line: line.floor)
+    crooked = [line.floor for line in lines if line.left[0] >= line.right[0]]
+    for floor in crooked:
+        yield "floors", f"floor line {floor}: its left end must be left of its right end"
+    if crooked:
+        return
     for line in lines:
-        if line.left[0] >= line.right[0]:
-            raise CalibrationError(f"floor line {line.floor}: its left end must be left of its right end")
+        if not all(_is_near(calibration, point) for point in (line.left, line.right)):
+            yield "floors", f"floor line {line.floor} lies far outside the picture"
     for lower, upper in pairwise(lines):
         if lower.floor == upper.floor:
-            raise CalibrationError(f"floor {lower.floor} has two lines")
-        for x in (min(lower.left[0], upper.left[0]), max(lower.right[0], upper.right[0])):
-            if _height_at(upper, x) >= _height_at(lower, x):
-                raise CalibrationError(
-                    f"the line of floor {upper.floor} must lie above that of floor {lower.floor} over the whole front"
-                )
+            yield "floors", f"floor {lower.floor} has two lines"
+            continue
+        ends = (min(lower.left[0], upper.left[0]), max(lower.right[0], upper.right[0]))
+        if any(_height_at(upper, x) >= _height_at(lower, x) for x in ends):
+            yield (
+                "floors",
+                f"the line of floor {upper.floor} must lie above that of floor {lower.floor} over the whole front",
+            )
+
+
+def _corner_faults(calibration: Calibration) -> Iterator[tuple[str, str]]:
     corners = np.array(calibration.facade)
     sides = np.roll(corners, -1, axis=0) - corners
     turns = sides[:, 0] * np.roll(sides[:, 1], -1) - sides[:, 1] * np.roll(sides[:, 0], -1)
     if not ((turns > 0).all() or (turns < 0).all()):
-        raise CalibrationError(
-            "the front's four corners must go around it: top left, top right, bottom right, bottom left"
+        yield (
+            "facade",
+            "the front's four corners must go around it: top left, top right, bottom right, bottom left",
         )
-    return calibration
+    if not all(_is_near(calibration, corner) for corner in calibration.facade):
+        yield "facade", "a corner of the front lies far outside the picture"
+
+
+def _zone_faults(calibration: Calibration) -> Iterator[tuple[str, str]]:
+    for name in ("detect", "shield", "landing"):
+        for number, polygon in enumerate(getattr(calibration, name), start=1):
+            if not all(
+                0 <= x <= calibration.width_px and 0 <= y <= calibration.height_px for x, y in polygon
+            ):
+                yield name, f"{name} zone {number} leaves the picture"
+            elif abs(_area(polygon)) < _SMALLEST_ZONE_PX:
+                yield name, f"{name} zone {number} has no area"
+
+
+def _area(polygon: Sequence[Pixel]) -> float:
+    return sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in pairwise((*polygon, polygon[0]))) / 2
+
+
+def _is_near(calibration: Calibration, point: Pixel) -> bool:
+    """A corner of a tall house may lie outside the picture, but not by more than a picture."""
+    x, y = point
+    width, height = calibration.width_px, calibration.height_px
+    return -width <= x <= 2 * width and -height <= y <= 2 * height
 
 
 def decode(raw: bytes) -> Calibration:
@@ -132,6 +189,39 @@ def floor_of(calibration: Calibration, x: float, y: float) -> float:
     return lines[-1].floor + step * (ys[-1] - y) / (ys[-2] - ys[-1]) * _SHRINK
 
 
+def line_of(calibration: Calibration, floor: float) -> tuple[Pixel, Pixel]:
+    """Return left and right end of the lower edge of a floor, between and beyond what was drawn; undoes `floor_of`."""
+    lines = sorted(calibration.floors, key=lambda line: line.floor)
+    pairs = list(pairwise(lines))
+    lower, upper = next((pair for pair in pairs if floor <= pair[1].floor), pairs[-1])
+    share = (floor - lower.floor) / (upper.floor - lower.floor)
+    if share < 0:
+        share *= _SHRINK
+    elif share > 1:
+        share = 1 + (share - 1) / _SHRINK
+
+    def between(a: Pixel, b: Pixel) -> Pixel:
+        return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+
+    return between(lower.left, upper.left), between(lower.right, upper.right)
+
+
+def floors_at(calibration: Calibration, x: float, y: float, *, seed: int = 0) -> tuple[int, int]:
+    """Return the floors a thing may be let go from that is first seen here at rest: how sure one point of the wall is."""
+    near = _nearness(calibration, np.random.default_rng(seed))
+    base = min(line.floor for line in calibration.floors)
+    real = base + (floor_of(calibration, x, y) - base) * (1 - near)
+    low, high, _ = _interval(np.floor(real + _SILL).astype(int))
+    return low, high
+
+
+def _nearness(calibration: Calibration, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Guess how far in front of the wall a thing falls, as a share of the way to the camera."""
+    if calibration.distance_m is not None:
+        return rng.uniform(0.15, 1.6, _GUESSES) / calibration.distance_m
+    return rng.uniform(0.005, 0.06, _GUESSES)
+
+
 def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) -> Origin:
     """Return where a fall came from, from the points of its path (at least 3)."""
     rng = np.random.default_rng(seed)
@@ -139,10 +229,7 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     t = t - t[0]
     heights = np.array([floor_of(calibration, p.spot.x, p.spot.y) for p in points])
     floor_m = np.clip(rng.normal(calibration.floor_m, 0.08, _GUESSES), 2.2, 6.0)
-    if calibration.distance_m is not None:
-        near = rng.uniform(0.15, 1.6, _GUESSES) / calibration.distance_m
-    else:
-        near = rng.uniform(0.005, 0.06, _GUESSES)
+    near = _nearness(calibration, rng)
     base = min(line.floor for line in calibration.floors)
     # A thing that is `near` of the way in front of the wall is seen against a point of the wall that is higher by that share.
     real = base + (heights[None, :] - base) * (1 - near[:, None])
@@ -154,7 +241,7 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     dropped_m = np.minimum(down_m_s**2 / (2 * G_M_S2), 40.0) - up_m
     released = at_first + dropped_m / floor_m
     # The sill or the rail it left is at any height of its floor: what counts is which floor that is.
-    low, high, probability = _interval(np.floor(released + 0.08).astype(int))
+    low, high, probability = _interval(np.floor(released + _SILL).astype(int))
     last = points[-1]
     total_s = float(t[-1] + np.median(down_m_s) / G_M_S2)
     late = slice(-min(4, len(t)), None)
@@ -184,12 +271,12 @@ def column_of(calibration: Calibration, x: float, y: float) -> int | None:
     return int(share * calibration.columns) + 1 if 0 <= share < 1 else None
 
 
-def contains(polygons: Sequence[Sequence[_Pixel]], x: float, y: float) -> bool:
+def contains(polygons: Sequence[Sequence[Pixel]], x: float, y: float) -> bool:
     """Return whether a point lies inside one of the polygons (even-odd rule)."""
     return any(_inside(polygon, x, y) for polygon in polygons)
 
 
-def _inside(polygon: Sequence[_Pixel], x: float, y: float) -> bool:
+def _inside(polygon: Sequence[Pixel], x: float, y: float) -> bool:
     is_in = False
     for (x0, y0), (x1, y1) in zip(polygon, [*polygon[1:], polygon[0]], strict=True):
         if (y0 > y) != (y1 > y) and x < x0 + (y - y0) / (y1 - y0) * (x1 - x0):

@@ -53,7 +53,7 @@ class Community:
         """Return the site card as its gateway writes it into the journal."""
         assets = {
             "gas-1-101": AssetCard(
-                asset=Asset(id="gas-1-101", kind="gas_detector"),
+                asset=Asset(id="gas-1-101", kind="household_gas_detector"),
                 building="1",
                 unit="1",
                 floor="1",
@@ -61,7 +61,7 @@ class Community:
                 is_personal=True,
             ),
             "gas-2-503": AssetCard(
-                asset=Asset(id="gas-2-503", kind="gas_detector"),
+                asset=Asset(id="gas-2-503", kind="household_gas_detector"),
                 building="2",
                 unit="1",
                 floor="5",
@@ -71,7 +71,7 @@ class Community:
             "lift-1": AssetCard(asset=Asset(id="lift-1", kind="lift", name="客梯"), building="1", unit="1"),
             "lift-2": AssetCard(asset=Asset(id="lift-2", kind="lift", name="客梯"), building="2", unit="1"),
             "btn-1-302": AssetCard(
-                asset=Asset(id="btn-1-302", kind="panic_button"),
+                asset=Asset(id="btn-1-302", kind="ble_button"),
                 building="1",
                 unit="1",
                 floor="3",
