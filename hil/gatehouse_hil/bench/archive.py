@@ -96,12 +96,13 @@ class Archive:
         check_history(records)
         return records
 
-    def readable(self, folder: str) -> tuple[tuple[SignedRecord, ...], tuple[BenchError, ...]]:
+    def readable(self, folder: str) -> tuple[tuple[Filed, ...], tuple[BenchError, ...]]:
         """Return the true records in a folder, oldest first, and what is wrong with the others."""
         true, wrong = [], []
-        for file in self._files(folder):
+        for path in self._files(folder):
             try:
-                true.append(self._verified(file))
+                content = read_file(path)
+                true.append(Filed(path=path, content=content, signed=verify(content, self.known_keys)))
             except BenchError as error:
                 wrong.append(error)
         return tuple(true), tuple(wrong)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gatehouse_events.bench_record import SignedRecord, StepName, Verdict, fingerprint_of
+from gatehouse_hil.bench.archive import Filed
 from gatehouse_hil.bench.disk_file import replace_file
 from gatehouse_hil.bench.measuring import figure, limits
 from gatehouse_hil.bench.words import Lang, Words
@@ -51,33 +52,36 @@ def write(place: Workplace, since: datetime | None = None) -> Exported:
         BenchError: an archive that cannot be read.
     """
     archive = place.archive
-    records = [
-        signed
+    found = [
+        filed
         for serial in archive.serials()
-        for signed in archive.readable(serial)[0]
-        if since is None or signed.record.began_at >= since
+        for filed in archive.readable(serial)[0]
+        if since is None or filed.signed.record.began_at >= since
     ]
-    records.sort(key=lambda signed: signed.record.began_at, reverse=True)
+    found.sort(key=lambda filed: filed.signed.record.began_at, reverse=True)
     now = place.clock.now()
     base = place.directory / "reports" / f"gatehouse-bench-{now:%Y%m%dT%H%M%SZ}"
+    # Octet for octet as they were signed: written anew, a figure may read otherwise and the signature is gone.
+    records = [msgspec.Raw(filed.content) for filed in found]
     originals = msgspec.json.encode(
         {"schema": SCHEMA, "bench": place.bench, "made_at": now, "records": records}
     )
     replace_file(base.with_suffix(".json"), originals)
-    replace_file(base.with_suffix(".html"), page(records, bench=place.bench, made_at=now).encode())
+    replace_file(base.with_suffix(".html"), page(found, bench=place.bench, made_at=now).encode())
     return Exported(
         ok=True,
-        records=len(records),
+        records=len(found),
         html=str(base.with_suffix(".html")),
         json=str(base.with_suffix(".json")),
     )
 
 
-def page(records: list[SignedRecord], *, bench: str, made_at: datetime) -> str:
+def page(found: list[Filed], *, bench: str, made_at: datetime) -> str:
     """Return the page: sums, the matrix, then every run; the signed originals at its end."""
+    records = [filed.signed for filed in found]
     passed = sum(signed.record.verdict is Verdict.PASSED for signed in records)
     simulated = any(signed.record.where.is_simulated for signed in records)
-    originals = msgspec.json.encode(records).decode().replace("<", "\\u003c")
+    originals = b",".join(filed.content for filed in found).decode().replace("<", "\\u003c")
     return (
         '<!doctype html><html lang="zh-CN"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>调试台报告 {escape(bench)} {made_at:%Y-%m-%d}</title><style>{_STYLE}</style>"
@@ -89,7 +93,7 @@ def page(records: list[SignedRecord], *, bench: str, made_at: datetime) -> str:
         + _table(records)
         + "<h2>每次运行 Each run</h2>"
         + "".join(_details(signed) for signed in records)
-        + f'<script type="application/json" id="records">{originals}</script></html>'
+        + f'<script type="application/json" id="records">[{originals}]</script></html>'
     )
 
 

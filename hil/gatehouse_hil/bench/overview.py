@@ -71,7 +71,8 @@ def _last(device: DeviceSeen) -> str:
 
 
 def _device(archive: Archive, serial: str) -> DeviceSeen:
-    whole, damaged = archive.readable(serial)
+    found, damaged = archive.readable(serial)
+    whole = tuple(filed.signed for filed in found)
     history: Literal["whole", "broken", "damaged"] = "whole"
     why: dict[str, str] = {}
     try:

@@ -79,6 +79,7 @@ def _listen(port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((LOOPBACK, port))
+        listener.listen()  # a browser that is quicker than the server waits
     except OSError as error:
         listener.close()
         raise BenchError(Fault.PORT_BUSY, port=f"{LOOPBACK}:{port}") from error

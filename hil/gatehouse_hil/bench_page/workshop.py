@@ -140,7 +140,8 @@ class Workshop:
             ),
             ports=listing.ports,
             broken=listing.broken,
-            cameras=tuple(camera.name for camera in place.rig.cameras) or (("facade",) if listing.backend == "simulated" else ()),
+            cameras=tuple(camera.name for camera in place.rig.cameras)
+            or (("facade",) if listing.backend == "simulated" else ()),
             kept=len(place.outbox.pending()),
             has_fleet=place.rig.fleet is not None,
             commands=[_command(run) for run in newest],

@@ -40,9 +40,9 @@ function Senders({ watch }) {
   const wanted = search.value.toLowerCase();
   const rows = [...senders.value.values()].filter((one) => `${one.address} ${one.name}`.toLowerCase().includes(wanted)).sort((a, b) => b.best - a.best);
   return html`${watch.fault && html`<p class="card fault" role="alert">${watch.fault.sentence}</p>`}
-    <div class="tools second"><label class="find">${t("search")}<input type="search" value=${search.value} onInput=${(/** @type {InputEvent} */ event) => { search.value = /** @type {HTMLInputElement} */ (event.target).value; }} /></label>
+    <div class="tools second"><label class="find">${t("find_text")}<input type="search" value=${search.value} onInput=${(/** @type {InputEvent} */ event) => { search.value = /** @type {HTMLInputElement} */ (event.target).value; }} /></label>
       <p aria-live="off">${t("senders", { n: rows.length })}</p></div>
-    <div class="wide"><table class="air"><thead><tr><th>${t("address")}</th><th>${t("strength")}</th><th class="trend">${t("trend")}</th><th>${t("says")}</th><th>${t("heard")}</th></tr></thead>
+    <div class="wide"><table class="air"><thead><tr><th>${t("address")}</th><th>${t("strength")}</th><th class="trend">${t("course")}</th><th>${t("says")}</th><th>${t("heard")}</th></tr></thead>
       <tbody>${rows.map((one) => html`<${Row} key=${one.address} one=${one} />`)}</tbody></table>
       ${rows.length === 0 && html`<p class="quiet none">${t(watch.is_running ? "air_silent" : "air_stopped")}</p>`}</div>
     <${Line} line=${watch.command} />`;

@@ -46,10 +46,10 @@ function Log({ watch }) {
   useEffect(() => { if (upTo === null && list.current) list.current.scrollTop = list.current.scrollHeight; }, [last, upTo]);
   const newer = upTo === null ? 0 : (said.value.at(-1)?.n ?? upTo) - upTo;
   return html`<div class="tools second">
-      <label class="find">${t("search")}<input type="search" value=${search.value} onInput=${(/** @type {InputEvent} */ event) => { search.value = /** @type {HTMLInputElement} */ (event.target).value; }} /></label>
+      <label class="find">${t("find_text")}<input type="search" value=${search.value} onInput=${(/** @type {InputEvent} */ event) => { search.value = /** @type {HTMLInputElement} */ (event.target).value; }} /></label>
       <p aria-live="polite">${wanted ? t("lines_found", { n: found.length, all: all.length }) : t("lines_all", { n: all.length })}${dropped.value ? ` · ${t("lines_dropped", { n: dropped.value })}` : ""}</p>
       <span class="space"></span>
-      <button aria-pressed=${upTo !== null} onClick=${() => { held.value = upTo === null ? (said.value.at(-1)?.n ?? 0) : null; }}>${upTo === null ? t("hold") : t("held", { n: newer })}</button>
+      <button aria-pressed=${upTo !== null} onClick=${() => { held.value = upTo === null ? (said.value.at(-1)?.n ?? 0) : null; }}>${upTo === null ? t("hold") : t("held_new", { n: newer })}</button>
       ${watch.file && html`<a class="button" href=${`/api/watches/${watch.id}/log`} download>${t("save_log")}</a>`}</div>
     ${watch.fault && html`<p class="card fault" role="alert">${watch.fault.sentence}</p>`}
     <ol class="log mono" ref=${list} tabindex="0" aria-label=${t("tab_console")}>${found.slice(-SHOWN).map((line) => html`<li key=${line.n} class=${line.look}><time>${hms(line.at)}</time><span>${marked(line.text, wanted)}</span></li>`)}

@@ -40,7 +40,7 @@ export function Record({ serial, number, run }) {
       <th scope="row">${pick(one)}</th><td class="number">${round(one.value)} ${one.unit}</td><td><${Limits} one=${one} /></td></tr>`)}</tbody></table></div>`}
     ${record.calibration && html`<h3>${t("step_calibrate")}</h3><dl class="facts">${record.calibration.points.map((point) => html`<dt key=${point.name}>${t(`point_${point.name}`)}</dt><dd>${round(point.applied)} ${point.unit} → ${round(point.shown)} ${point.shown_unit}</dd>`)}
       ${record.calibration.gas && html`<dt>${t("bottle")}</dt><dd>${record.calibration.gas.bottle} · ${record.calibration.gas.gas} · ${record.calibration.gas.expires}</dd>`}</dl>`}
-    <dl class="facts who"><dt>${t("bench_operator")}</dt><dd>${record.where.operator}</dd><dt>${t("place")}</dt><dd>${record.where.bench} · ${record.where.rig} · ${record.where.station}</dd>
+    <dl class="facts who"><dt>${t("bench_operator")}</dt><dd>${record.where.operator}</dd><dt>${t("work_place")}</dt><dd>${record.where.bench} · ${record.where.rig} · ${record.where.station}</dd>
       ${record.room && html`<dt>${t("room")}</dt><dd>${record.room}</dd>`}<dt>MAC</dt><dd class="mono">${record.mac || "–"}</dd>
       <dt>${t("firmware")}</dt><dd>${[record.firmware.application, record.firmware.slot, record.firmware.runtime].filter(Boolean).join(" · ") || "–"}</dd>
       <dt>SHA-256</dt><dd class="mono hash">${found.hash}</dd></dl></div>`;

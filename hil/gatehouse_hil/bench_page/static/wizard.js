@@ -2,7 +2,7 @@
 import { listen } from "/ui/keys.js";
 import { html, useEffect } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
-import { Empty, Line } from "./command.js";
+import { Line } from "./command.js";
 import { bench, isStale, run } from "./shop.js";
 import { Slot, canBegin, primary, roomOf, selected } from "./slot.js";
 
@@ -37,10 +37,6 @@ function Ports() {
   return html`<section class="ports" aria-label=${t("ports_free")}><h2>${t("ports_free")}</h2>
     ${free.length === 0 ? html`<p class="quiet">${t("ports_none")}</p>` : html`<ul>${free.map((port) => html`<li key=${port.path}><code>${port.path}</code> <span class="quiet">${port.says}</span></li>`)}</ul><p class="quiet">${t("ports_do")}</p>`}
     <${Line} line="gatehouse-bench list" /></section>`;
-}
-
-export function NoBoards() {
-  return html`<${Empty} icon="search" title=${t("no_boards")} />`;
 }
 
 /** @param {number} at */
