@@ -154,7 +154,7 @@ class EvidenceDesk:
             entry = Kept(alarm_id=alarm_id, manifest_sha256=sha, manifest=manifest)
             attach = self._attach(stored, self._items(stored, manifest), f"evidence/{sha[:32]}")
             await self._enter(entry, stored, attach)
-        await self._sign()
+        await self.sign()
         await self._register.report(FAILED, is_true=False)
         _log.info("evidence %s of %s is kept", sha[:12], manifest.camera_id)
 
@@ -389,7 +389,10 @@ class EvidenceDesk:
                     why=why,
                 )
                 await self._enter(entry, structs.replace(stored, is_going=True), ())
-            await asyncio.to_thread(drawer.remove, self.folder, stored.files)
+            # Two throws of one moment may share a clip.
+            shared = {name for other in self.stored() for name in other.files}
+            names = [name for name in stored.files if name not in shared]
+            await asyncio.to_thread(drawer.remove, self.folder, names)
             await self._register.enter((), state={key: None})
 
     # --- parts
@@ -405,7 +408,8 @@ class EvidenceDesk:
         state: dict[str, bytes | None] = {f"{KEY}{stored.manifest_sha256}": msgspec.json.encode(stored)}
         await self._register.enter((_record(entry),), state=state, commands=commands)
 
-    async def _sign(self) -> None:
+    async def sign(self) -> None:
+        """Have the journal signed now, so that a proof taken in the next moment is whole."""
         try:
             await self._register.sign()
         except LedgerError as error:  # the hourly signature covers it

@@ -43,6 +43,7 @@ from gatehouse_edge.drivers.camera_port import GivesStills, StillError
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
 from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.evidence_orders import EvidenceOrders
 from gatehouse_edge.fleet_part import FleetPart
 from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.keeper import FAILED, Keeper
@@ -187,6 +188,7 @@ class Gateway:
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
                 "evidence": self._evidence.run,
+                "evidence orders": EvidenceOrders(self._evidence, directory).run,
                 "node updates": self._node_updates().run,
                 "reload": self._reload,
                 "configuration trial": self._fleet.try_configs,

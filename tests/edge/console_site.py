@@ -91,11 +91,16 @@ class ShiftedClock:
         self._real = SystemClock()
         self._real.quality = ClockQuality(synced=True, offset_ms=3.0, source=ClockSource.NTP)
         self.shift_s = 0.0
+        self.clock_quality = None
+        """None: as the real one says."""
 
     def now(self):
         now = self._real.now()
         return structs.replace(
-            now, service_s=now.service_s + self.shift_s, wall=now.wall + timedelta(seconds=self.shift_s)
+            now,
+            service_s=now.service_s + self.shift_s,
+            wall=now.wall + timedelta(seconds=self.shift_s),
+            clock=self.clock_quality or now.clock,
         )
 
 

@@ -25,6 +25,7 @@ from gatehouse_edge.console import (
     drills_api,
     evidence_api,
     history_api,
+    pages,
     reading_api,
 )
 from gatehouse_edge.console.accounts import Accounts
@@ -119,6 +120,7 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
         drills_api,
         evidence_api,
         calibration_api,
+        pages,
     ):
         app.include_router(part.router)
     app.mount("/ui", ui, name="ui")

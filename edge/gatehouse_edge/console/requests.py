@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -120,7 +120,8 @@ class Receipts(Body):
 
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PASSWORD)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MAX_NAME: Final = 40
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
 
 
 class Login(Body):

@@ -89,8 +89,17 @@ def caller(request: Request) -> Caller:
     Raises:
         ProblemError: 401 without a live session, 403 for a forged request.
     """
-    state = console_of(request)
     check_origin(request)
+    return holder(request)
+
+
+def holder(request: Request) -> Caller:
+    """Return whose session a request carries; for a form, whose own token has been checked.
+
+    Raises:
+        ProblemError: 401 without a live session.
+    """
+    state = console_of(request)
     token = request.cookies.get(cookie_name(state), "")
     session = state.accounts.session(token, now_s=state.clock.now().service_s)
     if session is None:

@@ -81,7 +81,7 @@ def is_due(stored: Stored, now: Now, *, days: int, steady_s: float | None) -> bo
     """
     if stored.is_going:
         return True
-    if stored.hold is not None or steady_s is None:
+    if stored.hold is not None or steady_s is None or now.wall < _PLAUSIBLE_FROM:
         return False
     by_service = now.service_s - stored.kept_s >= days * _DAY_S
     if not _PLAUSIBLE_FROM <= stored.captured_at <= now.wall + _AHEAD:

@@ -35,6 +35,7 @@ from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
+from gatehouse_fleet.console import pages as console
 from gatehouse_fleet.evidence import api as evidence_api
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
@@ -118,6 +119,7 @@ def create_app(
     for router in PAGES:
         app.include_router(router)
     app.include_router(metrics_api.router)
+    console.serve(app)
     app.mount("/ui", Assets(STATIC), name="ui")
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)

@@ -5,6 +5,7 @@ Counts come from one read of the database and carry the feed's position, so that
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,15 +14,26 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
-from sqlalchemy import func, literal, select
+from sqlalchemy import func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.codes import CODES
-from gatehouse_events.states import ACK_LIMIT_S, STATE_LABELS, UNATTENDED_STATES, AlarmState, Kind, Priority
+from gatehouse_events.states import (
+    ACK_LIMIT_S,
+    STATE_LABELS,
+    UNATTENDED_STATES,
+    AlarmState,
+    Kind,
+    Label,
+    Priority,
+)
+from gatehouse_fleet.api.stream import offset_s
 from gatehouse_fleet.cases import steps
 from gatehouse_fleet.cases.lights import Light
 from gatehouse_fleet.cases.listing import lights_of
+from gatehouse_fleet.life import SHUT_OUT
 from gatehouse_fleet.people.roles import Caller, Right
+from gatehouse_fleet.registry import outline
 from gatehouse_fleet.registry.org import NodeKind
 from gatehouse_fleet.registry.presence import SILENT_AFTER, Presence, presence
 from gatehouse_fleet.services import services_of
@@ -30,11 +42,14 @@ from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import caller, entitled, within
 from gatehouse_fleet.web.fields import Answer
+from gatehouse_fleet.web.problems import ProblemError
 
 router: Final = APIRouter(tags=["console"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_GATEWAYS))]
 HIDDEN_STATES: Final = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED})
 """Open, but hidden by a person or by design: counted apart, never part of the worst."""
+
+_GONE: Final = tuple(state.value for state in SHUT_OUT)
 
 
 class CodeRow(Answer):
@@ -66,6 +81,8 @@ class ConsoleFacts(Answer):
     """What a screen must know once."""
 
     at: datetime
+    utc_offset_s: int
+    """Of `time_zone`, now."""
     time_zone: str
     """Every time on the screen is of this zone, whatever the browser's is."""
     version: str
@@ -136,6 +153,30 @@ class DistrictMark(Answer):
     code: str
 
 
+class PresenceList(Answer):
+    """Every gateway that is not online; who is not in it is."""
+
+    at: datetime
+    gateways: list[GatewayMark]
+
+
+class Area(Answer):
+    """One district's border."""
+
+    code: str
+    name: str
+    rings: list[list[tuple[float, float]]]
+    """Longitude and latitude, degrees WGS-84."""
+
+
+class Outline(Answer):
+    """What the map draws below its dots."""
+
+    is_invented: bool
+    """It ships for the simulated district and shows no real border."""
+    areas: list[Area]
+
+
 class WholeOverview(Answer):
     """Everything of one's subtree, as it stood at `at`."""
 
@@ -150,8 +191,10 @@ class WholeOverview(Answer):
 async def console_facts(request: Request, who: Annotated[Caller, Depends(caller)]) -> ConsoleFacts:  # noqa: ARG001  # asks for a session
     """Return the server's zone, the words of codes, states and steps, and the limits that screens count down."""
     services = services_of(request)
+    now = services.clock.now()
     return ConsoleFacts(
-        at=services.clock.now(),
+        at=now,
+        utc_offset_s=offset_s(now, services.settings.time_zone),
         time_zone=services.settings.time_zone,
         version=_version(),
         silent_after_s=SILENT_AFTER.total_seconds(),
@@ -213,6 +256,52 @@ async def whole_overview(request: Request, who: Reader) -> WholeOverview:
     )
 
 
+@router.get("/presence")
+async def whole_presence(request: Request, who: Reader) -> PresenceList:
+    """Return the gateways that are silent, stopped or never heard, longest silent first: cheap enough to ask every few seconds."""
+    services = services_of(request)
+    now = services.clock.now()
+    query = (
+        select(gateway.c.id, gateway.c.last_contact_at, gateway.c.is_stopped)
+        .join(org_node, org_node.c.id == gateway.c.node_id)
+        .where(
+            within(org_node.c.path, who),
+            gateway.c.state.not_in(_GONE),
+            or_(
+                gateway.c.last_contact_at.is_(None),
+                gateway.c.is_stopped,
+                gateway.c.last_contact_at < now - SILENT_AFTER,
+            ),
+        )
+        .order_by(gateway.c.last_contact_at, gateway.c.id)
+    )
+    async with services.store.read() as db:
+        rows = (await db.execute(query)).all()
+    return PresenceList(
+        at=now,
+        gateways=[
+            GatewayMark(
+                id=row.id,
+                presence=presence(row.last_contact_at, is_stopped=row.is_stopped, now=now),
+                last_contact_at=row.last_contact_at,
+            )
+            for row in rows
+        ],
+    )
+
+
+@router.get("/outline")
+async def outline_map(request: Request, who: Reader) -> Outline:  # noqa: ARG001  # asks for the right
+    """Return the borders of the districts: the city's own where they were imported."""
+    directory = services_of(request).settings.directory
+    try:
+        found = await asyncio.to_thread(outline.load, directory)
+    except (outline.OutlineError, OSError) as error:
+        text = Label("区划轮廓文件无法读取", "the outline file cannot be read")
+        raise ProblemError(409, "outline", text, detail=str(error)) from None
+    return Outline.model_validate(found)
+
+
 async def _nodes(db: AsyncConnection, who: Caller) -> list[Any]:
     query = (
         select(
@@ -244,7 +333,7 @@ async def _gateways(
             gateway.c.site_card,
         )
         .join(org_node, org_node.c.id == gateway.c.node_id)
-        .where(within(org_node.c.path, who), gateway.c.state.not_in(["scrapped", "lost"]))
+        .where(within(org_node.c.path, who), gateway.c.state.not_in(_GONE))
         .order_by(gateway.c.id)
     )
     found: dict[int, list[GatewayMark]] = {}

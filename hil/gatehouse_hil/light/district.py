@@ -23,7 +23,7 @@ import httpx
 import yaml
 
 from gatehouse_hil.light.city import CityProcess
-from gatehouse_hil.light.community import DISTRICTS, Community
+from gatehouse_hil.light.community import DISTRICT_NAMES, DISTRICTS, STREET_NAMES, Community
 from gatehouse_hil.light.fleet import LightFleet
 from gatehouse_hil.light.process import end
 
@@ -232,11 +232,11 @@ class District:
         await self.lights.run(alarm_every_s=alarm_every_s)
 
     async def _street(self, city: int, community: Community) -> int:
-        name = f"{community.district}（示例区）"
+        name = f"{DISTRICT_NAMES[community.district]}（示例）"
         district = await self._place(
             "district", city, community.district, name, community.district, "gbt2260"
         )
-        name = f"{community.street}（示例街道）"
+        name = f"{STREET_NAMES[community.street]}（示例）"
         return await self._place("street", district, community.street, name, community.street, "stats_gov")
 
     async def _know_places(self) -> None:

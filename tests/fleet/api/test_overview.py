@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gatehouse_events.codes import CODES
@@ -85,3 +86,30 @@ async def test_a_screen_learns_the_words_once(town: Town) -> None:
     assert {one["code"] for one in facts["codes"]} == set(CODES)
     assert [one["name"] for one in facts["case_steps"]][:2] == ["collected", "filed"]
     assert facts["ack_limits"][0] == {"priority": "P1", "seconds": 60.0}
+
+
+async def test_presence_lists_who_is_not_online_longest_silent_first(town: Town) -> None:
+    now = town.clock.now()
+    await town.heard("wh-1", now - timedelta(seconds=100))
+    await town.heard("wh-2", now - timedelta(seconds=200))
+    await town.heard("wh-3", now)
+    found = (await town.get("/presence")).json()["gateways"]
+    assert [(one["id"], one["presence"]) for one in found] == [("wh-2", "silent"), ("wh-1", "silent")]
+    await town.heard("wh-3", now, is_stopped=True)
+    assert {one["id"]: one["presence"] for one in (await town.get("/presence")).json()["gateways"]}[
+        "wh-3"
+    ] == "stopped"
+    assert [one["id"] for one in (await town.get("/presence", "guard")).json()["gateways"]] == ["wh-1"]
+
+
+async def test_the_map_says_that_it_is_invented_and_a_spoilt_file_is_named(
+    town: Town, tmp_path: Path
+) -> None:
+    shown = (await town.get("/outline")).json()
+    assert shown["is_invented"]
+    assert len(shown["areas"]) == 4
+    folder = tmp_path / "fleet"
+    folder.mkdir(exist_ok=True)
+    (folder / "outline.geojson").write_text("{}")
+    refused = await town.get("/outline")
+    assert (refused.status_code, refused.json()["reason"]) == (409, "outline")
