@@ -39,7 +39,6 @@ from gatehouse_edge.console import (
 from gatehouse_edge.console.cameras import CameraDesk, NoStillError
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import replan, restore
-from gatehouse_edge.drivers.camera_port import GivesStills, StillError
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
 from gatehouse_edge.evidence_desk import EvidenceDesk
@@ -52,6 +51,7 @@ from gatehouse_edge.metrics import registry_of
 from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
+from gatehouse_edge.ports import GivesStills, StillError
 from gatehouse_edge.service import Service
 from gatehouse_edge.uplink.config_trial import KEPT_KEY, USE_LOCAL, config_path, kept_config
 from gatehouse_edge.uplink.status import ConfigOrigin

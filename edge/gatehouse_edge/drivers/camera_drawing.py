@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from gatehouse_edge.evidence.promise import Drawn
-from gatehouse_edge.vision.origin import CalibrationError, decode
+from gatehouse_edge.vision.facade import CalibrationError, decode
 
 __all__ = ["CalibrationError", "read_drawing"]
 
