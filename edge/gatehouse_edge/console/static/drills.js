@@ -146,7 +146,7 @@ function Past({ report }) {
   const missing = report.checks.filter((check) => check.verdict === "failed");
   return html`<li><button class="past" onClick=${() => openDialog(t("drill_report"), html`<${Full} report=${report} />`)}>
     <i class=${report.is_good ? "verdict ok" : "verdict failed"} aria-hidden="true">${report.is_good ? "✓" : "✗"}</i><time>${when(report.started_at)}</time>
-    <span><b>${title(report)}</b> <bdi>${place(report)}</bdi><small>${report.actor.name}${missing.length ? ` · ${t("drill_missing", { what: missing.map((check) => t(`proof_${check.proof}`)).join(t("comma")) })}` : ""}${report.note ? ` · ${report.note}` : ""}</small></span>
+    <span><b>${title(report)}</b> <bdi>${place(report)}</bdi><small>${report.actor.name}${missing.length ? ` · ${t("drill_missing", { what: missing.map((check) => t(`proof_${check.proof}`)).join(t("local_comma")) })}` : ""}${report.note ? ` · ${report.note}` : ""}</small></span>
     <span>${report.is_good ? t("drill_passed") : t("drill_failed")}</span></button></li>`;
 }
 

@@ -175,7 +175,7 @@ function Evidence({ item }) {
 function StoryOf() {
   const { alarm, last, revisions, told } = /** @type {Story} */ (story.value);
   const steps = [...revisions.filter((one) => one.what !== "escalated").map((one) => ({ at: one.at, who: one.actor === "gateway" ? "" : one.actor, title: t(`what_${one.what}`), text: says(one) })),
-    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.station }))].sort((a, b) => a.at.localeCompare(b.at));
+    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("local_comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.station }))].sort((a, b) => a.at.localeCompare(b.at));
   /** @type {[string, unknown][]} */
   const facts = [[t("since"), dateTime(alarm.raised_at)], [t("state"), pick(me.value?.states[alarm.state])]];
   if (last?.value !== null && last?.value !== undefined) facts.push([t("replay_value"), measured(last.value, last.unit)]);
