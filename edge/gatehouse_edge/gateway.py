@@ -241,6 +241,7 @@ class Gateway:
             inbox=self._ledger,
             clock=self._clock,
             counters=self._ledger.counters,
+            evidence=self._evidence,
             only=frozenset({name}),
         )
         self._drivers |= made
@@ -432,7 +433,14 @@ class Gateway:
         for config in (old, new):
             buses |= {getattr(dev, "bus", "") for dev in config.devices if dev.id in boards}
         arriving = driver_names(new, buses, changes.devices.all)
-        drivers_of(new, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=arriving)
+        drivers_of(
+            new,
+            inbox=self._ledger,
+            clock=self._clock,
+            counters=self._ledger.counters,
+            evidence=self._evidence,
+            only=arriving,
+        )
         channels(new)
         plan = plan_of(new)
         replan(self._ledger.desk, plan, self._clock.now())
