@@ -34,10 +34,12 @@ from gatehouse_edge.reading import (
     AnyObservation,
     BeaconReading,
     ButtonReading,
+    EvidenceReading,
     LiftReading,
     OutputReading,
     Refusal,
     Silence,
+    ThrowReading,
 )
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
@@ -673,7 +675,8 @@ class Ledger:
         if isinstance(observation, Silence):
             self._silences[device_id] = observation
         elif not isinstance(observation, Refusal) and self._plan.knows(device_id):
-            self._last[device_id] = observation
+            if not isinstance(observation, ThrowReading | EvidenceReading):  # moments, not how the camera is
+                self._last[device_id] = observation
             self._silences.pop(device_id, None)
             found = sample(observation, self._kept.get(device_id))
             if found is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from hashlib import sha256
 from typing import Protocol
 
 from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
@@ -15,6 +16,8 @@ from gatehouse_edge.drivers.ble_roster import tag_of
 from gatehouse_edge.drivers.lift_line import lift_line
 from gatehouse_edge.ports import Counters, Inbox
 
+EVIDENCE = "evidence"
+"""Folder of clips below the storage directory."""
 RADIO = "radio"
 """Name of the one driver that owns every Bluetooth adapter."""
 
@@ -111,14 +114,42 @@ def _cameras(config: GatewayConfig, *, inbox: Inbox, clock: Clock) -> dict[str, 
 def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock) -> Driver:
     from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
 
-    url = device.url if "://" in device.url else str(config.resolve(device.url))
+    storage = config.resolve(config.storage.directory)
     settings = CameraSettings(
         camera_id=device.id,
-        url=url,
+        url=device.url if "://" in device.url else str(config.resolve(device.url)),
+        transport=device.transport,
+        repeat_file=device.repeat_file,
         frozen_after_s=device.frozen_after_s,
         lost_after_s=device.max_silence_s,
         black_after_s=device.black_after_s,
         # The rule calls a camera lost after max_silence_s without a word of it.
         report_every_s=device.max_silence_s / 3,
+        min_frames_per_s=device.min_frames_per_s,
+        view_directory=str(storage / "views"),
+        detect=device.detect,
+        models="" if device.models_directory is None else str(config.resolve(device.models_directory)),
+        threshold=device.threshold,
+        evidence_directory=str(storage / EVIDENCE),
+        memory_limit_mib=device.memory_limit_mib,
     )
-    return CameraDriver(settings, inbox=inbox, clock=clock)
+    return CameraDriver(
+        settings,
+        inbox=inbox,
+        clock=clock,
+        gateway_id=config.gateway.id,
+        config_sha256=sha256(config.model_dump_json().encode()).hexdigest(),
+        drawn=partial(_drawn, config, device),
+    )
+
+
+def _drawn(config: GatewayConfig, device: CameraDevice) -> bytes:
+    """Return what is drawn on a camera's still now; empty: nothing, or nothing that can be used, which the doctor says."""
+    if device.calibration_file is None:
+        return b""
+    from gatehouse_edge.drivers.camera_drawing import CalibrationError, read_drawing
+
+    try:
+        return read_drawing(config.resolve(device.calibration_file))
+    except CalibrationError:
+        return b""

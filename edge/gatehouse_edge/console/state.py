@@ -19,7 +19,6 @@ from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.buildings import BuildingView
 from gatehouse_edge.console.cameras import CameraDesk
 from gatehouse_edge.console.drills import Drills
-from gatehouse_edge.console.history import Day
 from gatehouse_edge.console.links import ViewLinks
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
@@ -108,8 +107,6 @@ class ConsoleState:
     """None: this gateway keeps none (a test's)."""
     cameras: CameraDesk | None
     links: ViewLinks = field(default_factory=ViewLinks)
-    day: tuple[float, Day] | None = None
-    """The last day in figures, and when they were counted."""
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""

@@ -144,7 +144,7 @@ def told(last: AnyObservation) -> Row:
         case InputReading():
             fields = ("role", "is_on", "subject", "quality")
         case CameraReading():
-            fields = ("picture", "frames_per_s", "detail")
+            fields = ("picture", "frames_per_s", "detail", "flaws", "figures", "last_throw")
         case BusReading():
             fields = ("is_up", "detail")
         case _:

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gatehouse_edge.vision.tracks import Point
 
@@ -174,6 +174,27 @@ def decode(raw: bytes) -> Calibration:
         return checked(msgspec.json.decode(raw, type=Calibration))
     except (msgspec.DecodeError, ValueError) as error:
         raise CalibrationError(str(error)) from error
+
+
+def scaled(calibration: Calibration, width_px: int, height_px: int) -> Calibration:
+    """Return what was drawn as it lies on the same view at another picture size."""
+    across, down = width_px / calibration.width_px, height_px / calibration.height_px
+
+    def at(point: Pixel) -> Pixel:
+        return (point[0] * across, point[1] * down)
+
+    return structs.replace(
+        calibration,
+        width_px=width_px,
+        height_px=height_px,
+        facade=tuple(map(at, calibration.facade)),
+        floors=tuple(
+            structs.replace(line, left=at(line.left), right=at(line.right)) for line in calibration.floors
+        ),
+        detect=tuple(tuple(map(at, polygon)) for polygon in calibration.detect),
+        shield=tuple(tuple(map(at, polygon)) for polygon in calibration.shield),
+        landing=tuple(tuple(map(at, polygon)) for polygon in calibration.landing),
+    )
 
 
 def floor_of(calibration: Calibration, x: float, y: float) -> float:

@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.detector import Detector, ModelError, Spot, open_model
+from gatehouse_edge.vision.detector import Detector, Spot, open_model
 from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.stack import FrameStack, Luma
 from gatehouse_edge.vision.tracks import Path, Point, Tracker
 
