@@ -220,7 +220,7 @@ class CameraDevice(Part):
     )
     calibration_file: FilePath | None = Field(
         default=None,
-        description="what is drawn on a still of this camera (JSON); absent: what was drawn at the console",
+        description="what is drawn on a still of this camera (JSON), until somebody draws at the console",
     )
     memory_limit_mib: int = Field(
         default=512,

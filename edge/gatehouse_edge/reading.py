@@ -287,10 +287,9 @@ class ThrowReading(Observation, frozen=True, kw_only=True):
 
 
 class EvidenceReading(Observation, frozen=True, kw_only=True):
-    """The files of one throw are on the disk, or will never be."""
+    """The files of one throw are no longer awaited: they lie on the disk, or it is known what is missing."""
 
     throw_id: str
-    evidence: tuple[dict[str, object], ...] = ()
     missing: str = ""
     """What is not there and why; may stand beside files that are (a clip that ends early)."""
 

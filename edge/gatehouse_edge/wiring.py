@@ -14,10 +14,10 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers import modbus_bus
 from gatehouse_edge.drivers.ble_roster import tag_of
 from gatehouse_edge.drivers.lift_line import lift_line
-from gatehouse_edge.ports import Counters, Inbox
+from gatehouse_edge.ports import Counters, EvidenceInbox, Inbox
 
-EVIDENCE = "evidence"
-"""Folder of clips below the storage directory."""
+EVIDENCE, CALIBRATIONS, VIEWS = "evidence", "calibration", "views"
+"""Folders of cameras below the storage directory."""
 RADIO = "radio"
 """Name of the one driver that owns every Bluetooth adapter."""
 
@@ -51,6 +51,7 @@ def drivers_of(
     inbox: Inbox,
     clock: Clock,
     counters: Counters,
+    evidence: EvidenceInbox,
     only: frozenset[str] | None = None,
 ) -> dict[str, Driver]:
     """Return the drivers of a configuration by name, or `only` these. Opens nothing yet.
@@ -61,7 +62,7 @@ def drivers_of(
     found = {
         **_wires(config, inbox=inbox, clock=clock, counters=counters),
         **_radio(config, inbox=inbox, clock=clock, counters=counters),
-        **_cameras(config, inbox=inbox, clock=clock),
+        **_cameras(config, inbox=inbox, clock=clock, evidence=evidence),
     }
     return {name: make() for name, make in found.items() if only is None or name in only}
 
@@ -103,16 +104,21 @@ def _radio(config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Count
     return {RADIO: make} if radios else {}
 
 
-def _cameras(config: GatewayConfig, *, inbox: Inbox, clock: Clock) -> dict[str, Maker]:
+def _cameras(
+    config: GatewayConfig, *, inbox: Inbox, clock: Clock, evidence: EvidenceInbox
+) -> dict[str, Maker]:
     return {
-        device.id: partial(_camera, config, device, inbox=inbox, clock=clock)
+        device.id: partial(_camera, config, device, inbox=inbox, clock=clock, evidence=evidence)
         for device in config.devices
         if isinstance(device, CameraDevice)
     }
 
 
-def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock) -> Driver:
+def _camera(
+    config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock, evidence: EvidenceInbox
+) -> Driver:
     from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
+    from gatehouse_edge.drivers.camera_drawing import Drawing
 
     storage = config.resolve(config.storage.directory)
     settings = CameraSettings(
@@ -126,7 +132,7 @@ def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock:
         # The rule calls a camera lost after max_silence_s without a word of it.
         report_every_s=device.max_silence_s / 3,
         min_frames_per_s=device.min_frames_per_s,
-        view_directory=str(storage / "views"),
+        view_directory=str(storage / VIEWS),
         detect=device.detect,
         models="" if device.models_directory is None else str(config.resolve(device.models_directory)),
         threshold=device.threshold,
@@ -139,17 +145,10 @@ def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock:
         clock=clock,
         gateway_id=config.gateway.id,
         config_sha256=sha256(config.model_dump_json().encode()).hexdigest(),
-        drawn=partial(_drawn, config, device),
+        evidence=evidence,
+        drawn=Drawing(
+            storage / CALIBRATIONS,
+            device.id,
+            None if device.calibration_file is None else config.resolve(device.calibration_file),
+        ).now,
     )
-
-
-def _drawn(config: GatewayConfig, device: CameraDevice) -> bytes:
-    """Return what is drawn on a camera's still now; empty: nothing, or nothing that can be used, which the doctor says."""
-    if device.calibration_file is None:
-        return b""
-    from gatehouse_edge.drivers.camera_drawing import CalibrationError, read_drawing
-
-    try:
-        return read_drawing(config.resolve(device.calibration_file))
-    except CalibrationError:
-        return b""

@@ -14,11 +14,11 @@ import socket
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
 from typing import Final
 
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers.camera_wire import (
+    AskStill,
     Begin,
     CameraSettings,
     End,
@@ -27,12 +27,13 @@ from gatehouse_edge.drivers.camera_wire import (
     Health,
     Kept,
     LastWords,
+    Still,
     Told,
     WireError,
     encode,
     read,
 )
-from gatehouse_edge.ports import Inbox
+from gatehouse_edge.ports import EvidenceInbox, Inbox, StillError
 from gatehouse_edge.reading import (
     CameraFigures,
     CameraReading,
@@ -41,7 +42,6 @@ from gatehouse_edge.reading import (
     PictureState,
     ThrowReading,
 )
-from gatehouse_events.evidence import EvidenceFile, Manifest
 
 __all__ = ["CameraDriver", "CameraProcessError", "CameraSettings"]
 
@@ -53,9 +53,9 @@ SILENT_S: Final = 25.0
 """A process that has said nothing for so long hangs. It ends itself a little earlier if it can (`camera_worker.HANG_S`)."""
 _LOOK_S: Final = 2.0
 """What is drawn on the still is looked at this often."""
+_STILL_S: Final = 8.0
 _END_S: Final = 0.9
 """A process that was told to end may take so long before it is left alone; it then ends by itself, its clips written."""
-RETENTION_DAYS: Final = 30
 _MODULE: Final = "gatehouse_edge.drivers.camera_worker"
 
 
@@ -74,6 +74,7 @@ class CameraDriver:
         clock: Clock,
         gateway_id: str = "",
         config_sha256: str = "",
+        evidence: EvidenceInbox | None = None,
         drawn: Callable[[], bytes] = bytes,
     ) -> None:
         """Prepare.
@@ -84,6 +85,7 @@ class CameraDriver:
             clock: the gateway's.
             gateway_id: goes into the manifest of evidence.
             config_sha256: of the gateway.yaml in force; the same.
+            evidence: takes what was kept of throws; None: nobody does, which only tests do.
             drawn: returns what is drawn on the camera's still now (JSON of `evidence.promise.Drawn`), empty for nothing.
         """
         self.settings: Final = settings
@@ -94,7 +96,10 @@ class CameraDriver:
         self._clock: Final = clock
         self._gateway_id: Final = gateway_id
         self._config_sha256: Final = config_sha256
+        self._evidence: Final = evidence
         self._drawn: Final = drawn
+        self._writer: asyncio.StreamWriter | None = None
+        self._stills: list[asyncio.Future[bytes]] = []
         self._told: tuple[object, ...] | None = None
         self._told_s = 0.0
         self._last_throw = ""
@@ -111,13 +116,57 @@ class CameraDriver:
             try:
                 # What a full disk holds up must not hold up what comes after it: each message is handed over on its own.
                 async with asyncio.TaskGroup() as tasks:
-                    self._tasks = tasks
+                    self._tasks, self._writer = tasks, writer
                     await self._listen(reader, writer)
             except ExceptionGroup as group:
                 first = group.exceptions[0]
                 if isinstance(first, WireError):
-                    raise CameraProcessError(await _farewell(process) or str(first)) from None
-                raise first from None
+                    first = CameraProcessError(await _farewell(process) or str(first))
+                raise await self._ended(process, first) from None
+            finally:
+                self._writer = None
+                self._refuse_stills("摄像机进程已结束 the camera's process has ended")
+
+    async def still(self) -> bytes:
+        """Return the newest picture as JPEG, shield zones burnt in.
+
+        Raises:
+            StillError: the camera gives none now.
+        """
+        if self._writer is None:
+            raise StillError("摄像机进程未运行 the camera's process is not running")
+        wanted: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._stills.append(wanted)
+        self._writer.write(encode(AskStill()))
+        try:
+            async with asyncio.timeout(_STILL_S):
+                return await wanted
+        except TimeoutError:
+            raise StillError("无应答 no answer") from None
+        finally:
+            if wanted in self._stills:
+                self._stills.remove(wanted)
+
+    def _shown(self, still: Still) -> None:
+        for wanted in self._stills if still.jpeg else ():
+            if not wanted.done():
+                wanted.set_result(still.jpeg)
+        self._refuse_stills(still.why)
+
+    def _refuse_stills(self, why: str) -> None:
+        stills, self._stills = self._stills, []
+        for wanted in stills:
+            if not wanted.done():
+                wanted.set_exception(StillError(why))
+
+    async def _ended(self, process: Process, error: Exception) -> Exception:
+        """The process is ended, if it has not; what it had promised is finished with what there is."""
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        if self._evidence is not None:
+            await self._evidence.recover(self.settings.camera_id)
+        return error
 
     @contextlib.asynccontextmanager
     async def _process(self) -> AsyncIterator[tuple[Process, asyncio.StreamReader, asyncio.StreamWriter]]:
@@ -189,6 +238,8 @@ class CameraDriver:
                 self._fell(message)
             case Kept():
                 self._kept(message)
+            case Still():
+                self._shown(message)
             case LastWords():
                 raise CameraProcessError(message.why)
 
@@ -242,17 +293,31 @@ class CameraDriver:
         )
 
     def _kept(self, kept: Kept) -> None:
-        self._hand_over(
+        assert self._tasks is not None  # noqa: S101  # made before anything is heard
+        self._tasks.create_task(self._enter(kept), name=f"evidence of {self.settings.camera_id}")
+
+    async def _enter(self, kept: Kept) -> None:
+        """Enter what was kept into the journal, or that it was not; then nobody waits for it any more."""
+        camera_id, evidence = self.settings.camera_id, self._evidence
+        if evidence is not None:
+            if kept.files is not None:
+                await evidence.adopt(kept.files)
+            elif kept.is_given_up:
+                await evidence.missed(
+                    camera_id=camera_id,
+                    event_id=kept.throw_id,
+                    alarm_id=evidence.alarm_of(camera_id),
+                    why=kept.missing,
+                )
+            else:
+                await evidence.failing(f"{camera_id}: {kept.missing}")
+        await self._inbox.put(
             EvidenceReading(
-                device_id=self.settings.camera_id,
-                at=self._clock.now(),
-                throw_id=kept.throw_id,
-                evidence=() if kept.manifest is None else evidence_of(kept.manifest),
-                missing=kept.missing,
+                device_id=camera_id, at=self._clock.now(), throw_id=kept.throw_id, missing=kept.missing
             )
         )
 
-    def _hand_over(self, observation: CameraReading | ThrowReading | EvidenceReading) -> None:
+    def _hand_over(self, observation: CameraReading | ThrowReading) -> None:
         """Put an observation into the inbox without waiting for what the ledger makes of it."""
         assert self._tasks is not None  # noqa: S101  # made before anything is heard
         task = self._tasks.create_task(
@@ -278,25 +343,6 @@ class CameraDriver:
                 "; ".join(word for word in words if word),
                 extra=extra,
             )
-
-
-def evidence_of(manifest: Manifest) -> tuple[dict[str, object], ...]:
-    """Return the files of a manifest as an alarm names them (`evidence` of the event schema)."""
-    return tuple(_evidence(file, manifest) for file in manifest.files)
-
-
-def _evidence(file: EvidenceFile, manifest: Manifest) -> dict[str, object]:
-    until = manifest.first_seen_at + timedelta(days=RETENTION_DAYS)
-    row: dict[str, object] = {
-        "kind": file.kind.value,
-        "sha256": file.sha256,
-        "captured_at": manifest.first_seen_at.isoformat(),
-        "retention_until": until.isoformat(),
-        "bytes": file.size_bytes,
-    }
-    if manifest.clip is not None and file.media_type.startswith("video/"):
-        row |= {"pre_s": manifest.clip.pre_s, "post_s": manifest.clip.post_s}
-    return row
 
 
 async def _farewell(process: Process) -> str:

@@ -6,7 +6,6 @@ again for some minutes; the packets wait in memory, at most three clips of them.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -19,16 +18,13 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers.camera_ring import PacketRing, StoredPacket
 from gatehouse_edge.drivers.camera_wire import Kept
 from gatehouse_edge.drivers.clip_file import StreamShape
-from gatehouse_edge.drivers.clip_keep import KeepError, KeptFiles, cut_of, keep, promise, recover
+from gatehouse_edge.drivers.clip_keep import KeepError, KeptFiles, cut_of, keep, promise
 from gatehouse_edge.evidence.promise import POST_S, Promise
-
-_log = logging.getLogger(__name__)
 
 _SLACK_S: Final = 1.0
 """The last packet wanted is cut a little late rather than a little early."""
 RETRY_S: Final = 10.0
 _GIVE_UP_S: Final = 300.0
-_RECOVER_S: Final = 10.0
 _MOST_WAITING: Final = 3
 """Clips whose packets are held for a disk that refuses; each may be 20 MiB."""
 
@@ -58,14 +54,13 @@ class CameraClips:
         self,
         folder: Path,
         *,
-        camera_id: str,
+        name: str,
         ring: PacketRing,
         shape: Callable[[], StreamShape | None],
         clock: Clock,
         tell: Callable[[Kept], None],
     ) -> None:
         self._folder: Final = folder
-        self._camera_id: Final = camera_id
         self._ring: Final = ring
         self._shape: Final = shape
         self._clock: Final = clock
@@ -75,28 +70,23 @@ class CameraClips:
         self._jobs: Final[queue.Queue[_Job | None]] = queue.Queue()
         self._refused: list[_Job] = []
         self._tried_s = 0.0
-        self._recovered: Final = threading.Event()
         self.bug: Exception | None = None
         """What ended the writer though it should never happen."""
-        self._thread: Final = threading.Thread(target=self._guarded, name=f"clips {camera_id}", daemon=True)
+        self._thread: Final = threading.Thread(target=self._guarded, name=f"clips {name}", daemon=True)
 
     def start(self) -> None:
-        """Finish what an earlier process has left, then wait for work."""
+        """Wait for work."""
         self._thread.start()
 
-    def promise(self, found: Promise) -> bool:
-        """Promise the evidence of a throw; return whether it is promised. A disk that refuses is told."""
-        self._recovered.wait(
-            _RECOVER_S
-        )  # or the recovery would take this promise for one of an ended process
+    def promise(self, found: Promise) -> Kept | None:
+        """Promise the evidence of a throw; return why there will be none, None when it is promised."""
         try:
             promise(found, self._folder)
         except KeepError as error:
-            self._tell(Kept(throw_id=found.event_id, missing=_words(error)))
-            return False
+            return Kept(throw_id=found.event_id, missing=_words(error), is_given_up=True)
         with self._lock:
             self._waiting.append(found)
-        return True
+        return None
 
     def step(self) -> None:
         """Cut what is due; called once a second or so."""
@@ -141,19 +131,10 @@ class CameraClips:
 
     def _guarded(self) -> None:
         try:
-            self._recover()
-            self._recovered.set()
             while (job := self._jobs.get()) is not None:
                 self._write(job)
         except Exception as error:  # noqa: BLE001  # not swallowed: the process ends with it
             self.bug = error
-
-    def _recover(self) -> None:
-        try:
-            for files in recover(self._folder, self._camera_id, made_at=self._clock.now().wall):
-                self._tell(_kept(files, ""))
-        except KeepError as error:
-            _log.warning("what %s had promised cannot be finished now: %s", self._camera_id, error)
 
     def _write(self, job: _Job) -> None:
         now = self._clock.now()
@@ -161,7 +142,7 @@ class CameraClips:
             files = keep(job.found, job.packets, job.shape, self._folder, made_at=now.wall)
         except KeepError as error:
             is_last = now.service_s - job.since_s > _GIVE_UP_S or len(self._refused) >= _MOST_WAITING
-            self._tell(Kept(throw_id=job.found.event_id, missing=_words(error)))
+            self._tell(Kept(throw_id=job.found.event_id, missing=_words(error), is_given_up=is_last))
             if not is_last:
                 with self._lock:
                     self._refused.append(job)
@@ -180,8 +161,7 @@ def _kept(files: KeptFiles, cut_short: str) -> Kept:
     )
     return Kept(
         throw_id=manifest.event_id,
-        manifest_sha256=files.manifest_sha256,
-        manifest=manifest,
+        files=files,
         missing="; ".join([*told, *manifest.missing]),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,19 +38,6 @@ class DetectorPort(Protocol):
 
     def offer(self, frame: LumaFrame) -> None:
         """Take one frame. Called in the camera's reader thread; must return at once and never raise."""
-        ...
-
-
-class StillError(Exception):
-    """A camera gives no picture now; the text says why."""
-
-
-@runtime_checkable
-class GivesStills(Protocol):
-    """A driver of a camera that can be asked for a picture to draw on."""
-
-    async def still(self) -> bytes:
-        """Return the newest picture as JPEG, shield zones burnt in; raises `StillError`."""
         ...
 
 

@@ -16,6 +16,7 @@ from typing import Final
 
 import av
 import numpy as np
+import numpy.typing as npt
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -42,6 +43,9 @@ _LIVE_OPTIONS: Final = {"fflags": "nobuffer", "analyzeduration": "500000", "prob
 _UDP_BUFFER_BYTES: Final = 4 * 1024 * 1024
 """A key frame of 4 Mbit/s video comes in one burst of 100 packets and more; the kernel's default holds a third of that."""
 _PRODUCER_TIME: Final = struct.Struct("=q")
+STILL_S: Final = 3.0
+Picture = npt.NDArray[np.uint8]
+"""One picture in colour, shape (height, width, 3), blue first."""
 _FLAWS_EVERY_S: Final = 0.5
 _DAY_S: Final = 86_400.0
 MAX_PIXELS: Final = 3840 * 2160 * 2
@@ -115,6 +119,9 @@ class CameraStream:
         self._flow: Final = FlowJudge(
             FlowSettings(min_frames_per_s=settings.min_frames_per_s, window_s=settings.flaw_window_s)
         )
+        self._still: Picture | None = None
+        self._still_s: float | None = None
+        """Since when a picture is asked for."""
         self._first_size_px: tuple[int, int] | None = None
         # A daemon: a thread inside an FFmpeg call must not keep a stopping process waiting for its deadline.
         self._thread: Final = threading.Thread(
@@ -128,6 +135,22 @@ class CameraStream:
     def stop(self) -> None:
         """Ask the thread to end, without waiting: it does within `read_limit_s` and reports nothing more."""
         self._stop.set()
+
+    def ask_still(self) -> None:
+        """Ask for the next picture in colour; `take_still` has it soon after."""
+        self._still_s = self._clock.now().service_s
+
+    def take_still(self, *, give_up: bool = False) -> Picture | None:
+        """Return the picture that was asked for, once; None: it has not come yet. `give_up` asks no more."""
+        picture, self._still = self._still, None
+        if picture is not None or give_up:
+            self._still_s = None
+        return picture
+
+    @property
+    def is_still_overdue(self) -> bool:
+        """A picture was asked for, and none has come within `STILL_S`."""
+        return self._still_s is not None and self._clock.now().service_s - self._still_s > STILL_S
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the thread's end and return whether it came. Blocks."""
@@ -283,6 +306,8 @@ class CameraStream:
             self._flow.bad(now.service_s)
             self._change(undecodable=self.pulse.undecodable + 1)
             return
+        if self._still_s is not None and self._still is None:
+            self._still = np.ascontiguousarray(frame.to_ndarray(format="bgr24"))
         luma = luma_of(frame)
         size_px = (luma.shape[1], luma.shape[0])
         if self.pulse.size_px not in {None, size_px} and reading.has_shown:

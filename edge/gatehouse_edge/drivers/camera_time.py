@@ -24,6 +24,7 @@ _BACK_S: Final = 0.5
 _STANDING_FRAMES: Final = 25
 """Time stamps that have not grown for so many pictures do not tell time."""
 _STEP_S: Final = 0.04
+_LEAST_S: Final = 15.0
 
 
 class Stamp(Struct, frozen=True, kw_only=True):
@@ -56,8 +57,7 @@ class CaptureClock:
         self._capture_s: float | None = None
         self._anchor_s: float | None = None
         """Service time minus time stamp, fixed when a run begins."""
-        self._quickest_s: float | None = None
-        """The least of arrival minus time stamp."""
+        self._delays = _Least()
 
     def tell(self, *, pts_s: float | None, camera_wall_s: float) -> None:
         """Take what the camera's clock said (seconds since 1970) for the picture of that time stamp."""
@@ -75,7 +75,7 @@ class CaptureClock:
             return self._arrival(now)
         is_new_run = leapt or self._anchor_s is None
         if is_new_run:
-            self._anchor_s = self._quickest_s = now.service_s - pts_s
+            self._anchor_s, self._delays = now.service_s - pts_s, _Least()
             if leapt:
                 self._wall_from_pts_s = None
         self._pts_s = pts_s
@@ -87,9 +87,9 @@ class CaptureClock:
         is_first = self._capture_s is None
         self._capture_s = max(capture_s, self._capture_s or capture_s)
         delay_s = now.service_s - pts_s
-        self._quickest_s = min(delay_s, self._quickest_s if self._quickest_s is not None else delay_s)
-        self.lag_s = delay_s - self._quickest_s
-        at, clock = self._wall(pts_s, now)
+        quickest_s = self._delays.of(delay_s, now.service_s)
+        self.lag_s = delay_s - quickest_s
+        at, clock = self._wall(pts_s, quickest_s, now)
         return Stamp(
             capture_s=self._capture_s,
             at=at,
@@ -98,8 +98,7 @@ class CaptureClock:
             is_new_run=is_new_run and not is_first,
         )
 
-    def _wall(self, pts_s: float, now: Now) -> tuple[datetime, ClockBasis]:
-        quickest_s = self._quickest_s if self._quickest_s is not None else now.service_s - pts_s
+    def _wall(self, pts_s: float, quickest_s: float, now: Now) -> tuple[datetime, ClockBasis]:
         arrived = now.wall - timedelta(seconds=now.service_s - (pts_s + quickest_s))
         if self._wall_from_pts_s is None:
             return arrived, self._fallback
@@ -112,7 +111,7 @@ class CaptureClock:
     def _arrival(self, now: Now) -> Stamp:
         """No usable time stamp: the arrival has to do; a run that had some ends here."""
         is_new_run = self._anchor_s is not None
-        self._anchor_s = self._pts_s = self._quickest_s = None
+        self._anchor_s = self._pts_s = None
         self.lag_s = 0.0
         least_s = 0.0 if self._capture_s is None else self._capture_s + 0.001
         self._capture_s = max(now.service_s, least_s)
@@ -123,3 +122,18 @@ class CaptureClock:
             is_timed=False,
             is_new_run=is_new_run,
         )
+
+
+class _Least:
+    """The least delay of the last 15 to 30 s: a camera's oscillator drifts by seconds a day, so an old least is no measure."""
+
+    def __init__(self) -> None:
+        self._least_s = self._before_s = float("inf")
+        self._since_s: float | None = None
+
+    def of(self, delay_s: float, now_s: float) -> float:
+        """Take one delay into account and return the least."""
+        if self._since_s is None or now_s - self._since_s >= _LEAST_S:
+            self._since_s, self._before_s, self._least_s = now_s, self._least_s, delay_s
+        self._least_s = min(self._least_s, delay_s)
+        return min(self._least_s, self._before_s)

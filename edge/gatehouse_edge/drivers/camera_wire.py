@@ -7,10 +7,12 @@ decoder: the gateway's side must run where no camera library is installed.
 |---|---|---|
 | gateway | `Begin` | once, first |
 | gateway | `Told` | somebody has drawn on the camera's still, or the gateway's clock is another |
+| gateway | `AskStill` | somebody wants a picture to draw on |
 | gateway | `End` | the camera is no longer wanted, or the gateway stops |
 | process | `Health` | on change, and once a second: the sign of life |
 | process | `Fall` | a throw was found |
 | process | `Kept` | the files of a throw, some seconds later; or that there are none |
+| process | `Still` | the answer to `AskStill` |
 | process | `LastWords` | it ends because something happened that should never happen |
 """
 
@@ -30,10 +32,10 @@ from msgspec import Struct
 from gatehouse_edge.clock import Now
 from gatehouse_edge.reading import CameraFigures, Flaw, PictureState
 from gatehouse_events.clock import ClockQuality
-from gatehouse_events.evidence import ClockBasis, Manifest
+from gatehouse_events.evidence import ClockBasis, KeptFiles
 
-MAX_BYTES: Final = 1 << 20
-"""A calibration with every floor drawn is 20 KiB; the rest is smaller."""
+MAX_BYTES: Final = 16 << 20
+"""A still of a 4K camera is 3 MiB; a calibration with every floor drawn 20 KiB; the rest is smaller."""
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -103,6 +105,10 @@ class Told(Struct, frozen=True, kw_only=True, tag=True):
     clock: ClockQuality
 
 
+class AskStill(Struct, frozen=True, kw_only=True, tag=True):
+    """Send the next picture."""
+
+
 class End(Struct, frozen=True, kw_only=True, tag=True):
     """Finish what was promised with what there is, and end."""
 
@@ -143,11 +149,20 @@ class Kept(Struct, frozen=True, kw_only=True, tag=True):
     """What became of the evidence of a throw."""
 
     throw_id: str
-    manifest_sha256: str = ""
-    manifest: Manifest | None = None
-    """None: there is none, or not yet."""
+    files: KeptFiles | None = None
+    """None: there are none, or not yet."""
     missing: str = ""
     """What is not there and why."""
+    is_given_up: bool = False
+    """True: nothing more will come."""
+
+
+class Still(Struct, frozen=True, kw_only=True, tag=True):
+    """A picture, shield zones burnt in."""
+
+    jpeg: bytes = b""
+    why: str = ""
+    """Why there is none."""
 
 
 class LastWords(Struct, frozen=True, kw_only=True, tag=True):
@@ -156,8 +171,8 @@ class LastWords(Struct, frozen=True, kw_only=True, tag=True):
     why: str
 
 
-FromGateway = Begin | Told | End
-FromCamera = Health | Fall | Kept | LastWords
+FromGateway = Begin | Told | AskStill | End
+FromCamera = Health | Fall | Kept | Still | LastWords
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _from_gateway: Final[msgspec.msgpack.Decoder[FromGateway]] = msgspec.msgpack.Decoder(FromGateway)

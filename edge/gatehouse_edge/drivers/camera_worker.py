@@ -16,11 +16,13 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import cv2
 import msgspec
+import numpy as np
 import psutil
 
 from gatehouse_edge.clock import ChildClock
@@ -28,10 +30,11 @@ from gatehouse_edge.drivers.camera_clips import CameraClips
 from gatehouse_edge.drivers.camera_picture import Verdict
 from gatehouse_edge.drivers.camera_port import FrameQueue
 from gatehouse_edge.drivers.camera_ring import PacketRing
-from gatehouse_edge.drivers.camera_stream import CameraStream
+from gatehouse_edge.drivers.camera_stream import CameraStream, Picture
 from gatehouse_edge.drivers.camera_view import ViewJudge
 from gatehouse_edge.drivers.camera_watch import CameraWatch, Sighting
 from gatehouse_edge.drivers.camera_wire import (
+    AskStill,
     Begin,
     CameraSettings,
     Channel,
@@ -39,6 +42,7 @@ from gatehouse_edge.drivers.camera_wire import (
     Fall,
     Health,
     LastWords,
+    Still,
     Told,
     WireError,
 )
@@ -53,6 +57,7 @@ _FIRST_WORD_S: Final = 30.0
 _NICE: Final = 5
 _OOM_SCORE: Final = 600
 _FINISH_S: Final = 5.0
+_JPEG_QUALITY: Final = 92
 _MIB: Final = 1 << 20
 
 
@@ -102,6 +107,7 @@ class Worker:
                 faulthandler.dump_traceback_later(HANG_S, exit=True)
                 self._look_for_trouble()
                 self._report()
+                self._answer_still()
                 if self._clips is not None:
                     self._clips.step()
         finally:
@@ -122,6 +128,8 @@ class Worker:
                 return False
             if isinstance(message, End):
                 return False
+            if isinstance(message, AskStill):
+                self._stream.ask_still()
             if isinstance(message, Told):
                 self._quality = message.clock
                 if message.drawn != self._begin.drawn or self._drawn is not None:
@@ -148,6 +156,16 @@ class Worker:
             name = f"{self.settings.camera_id}.{'undrawn' if drawn is None else drawn.sha256[:16]}.npz"
             file = Path(self.settings.view_directory) / name
         self._stream.view = ViewJudge(after_s=self.settings.view_after_s, file=file)
+
+    def _answer_still(self) -> None:
+        """Send a picture that was asked for, once it is there."""
+        picture = self._stream.take_still()
+        if picture is not None:
+            shield = () if self._drawn is None else self._drawn.calibration.shield
+            self._channel.send(_jpeg(picture, shield, self._stream.drawn_size_px))
+        elif self._stream.is_still_overdue:
+            self._stream.take_still(give_up=True)
+            self._channel.send(Still(why="无画面 the camera gives no picture now"))
 
     def _look_for_trouble(self) -> None:
         """Raise what a thread has died of; end at once if one hangs."""
@@ -239,7 +257,7 @@ class Worker:
             return None
         return CameraClips(
             Path(self.settings.evidence_directory),
-            camera_id=self.settings.camera_id,
+            name=self.settings.camera_id,
             ring=self._ring,
             shape=lambda: self._stream.shape,
             clock=self._clock,
@@ -253,10 +271,13 @@ class Worker:
     def _sighted(self, sighting: Sighting) -> None:
         """A throw: told at once, its evidence promised first, so that what is told as awaited is on the disk as such."""
         fall: Fall = sighting.fall
-        if fall.is_alarm and self._clips is not None:
-            is_promised = self._clips.promise(self._promise(sighting))
-            fall = msgspec.structs.replace(fall, awaits_evidence=is_promised)
-        self._channel.send(fall)
+        if not fall.is_alarm or self._clips is None:
+            self._channel.send(fall)
+            return
+        refusal = self._clips.promise(self._promise(sighting))
+        self._channel.send(msgspec.structs.replace(fall, awaits_evidence=refusal is None))
+        if refusal is not None:
+            self._channel.send(refusal)
 
     def _promise(self, sighting: Sighting) -> Promise:
         fall, offset_s = sighting.fall, self._stream.pulse.clock_offset_s
@@ -310,6 +331,21 @@ def main(argv: list[str]) -> int:
         finally:
             faulthandler.cancel_dump_traceback_later()
     return 0
+
+
+def _jpeg(
+    picture: Picture,
+    shield: Sequence[Sequence[tuple[float, float]]],
+    drawn_size_px: tuple[int, int] | None,
+) -> Still:
+    """Return a picture as JPEG, with the shield zones black."""
+    if shield and drawn_size_px is not None:
+        across, down = picture.shape[1] / drawn_size_px[0], picture.shape[0] / drawn_size_px[1]
+        for polygon in shield:
+            corners = np.round(np.array(polygon) * (across, down)).astype(np.int32)
+            cv2.fillPoly(picture, [corners], (0, 0, 0))
+    done, raw = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    return Still(jpeg=raw.tobytes()) if done else Still(why="画面无法压缩 the picture cannot be compressed")
 
 
 def _drawn(raw: bytes) -> Drawn | None:

@@ -92,12 +92,9 @@ def _thrown(state: State, reading: ThrowReading, now: Now, settings: Settings) -
 
 
 def _kept(state: State, reading: EvidenceReading, now: Now, settings: Settings) -> State:
-    """The files go with the throw that stands, also if it is a later one: alarms of one card share their files."""
+    """What lies on the disk has been entered into the journal and named in the alarm before this is said."""
     awaited = {name: due_s for name, due_s in state.awaited.items() if name != reading.throw_id}
-    latest = state.latest
-    if latest is not None and reading.evidence:
-        latest = structs.replace(latest, evidence=(*latest.evidence, *reading.evidence))
-    state = structs.replace(state, awaited=awaited, latest=latest)
+    state = structs.replace(state, awaited=awaited)
     return _missed(state, printable(reading.missing), now, settings) if reading.missing else state
 
 

@@ -148,8 +148,7 @@ class Tracker:
             asked_s = 0.5 * self._gap_s + 0.5 * GAP_FRAMES * max(0.0, at_s - self._last_s)
             self._gap_s = min(_LONGEST_GAP_S, max(GAP_S, asked_s))
         self._last_s = at_s
-        finished = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
-        self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
+        finished = self._left_behind(at_s)
         points = [Point(at_s, frame, spot, len(spots) - 1, active_share) for spot in spots]
         forks, used = self._extend(points, at_s)
         landed = [p for p in self._paths if p.rests(at_s, self._height_px)]
@@ -160,6 +159,15 @@ class Tracker:
                 forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
         self._paths = _thinned([*self._paths, *forks])
         return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+
+    def wait(self, at_s: float) -> list[Path]:
+        """Let time pass without a frame to look at (a repeat, a scene that stands still) and return the paths that have ended."""
+        return [_closed(path) for path in self._left_behind(at_s) if len(path.points) >= MIN_POINTS]
+
+    def _left_behind(self, at_s: float) -> list[_Growing]:
+        left = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
+        self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
+        return left
 
     def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
         """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2)."""

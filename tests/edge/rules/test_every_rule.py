@@ -128,7 +128,6 @@ THROW = _of(
 ) | _of(
     EvidenceReading,
     throw_id=st.sampled_from(["t1", "t3"]),
-    evidence=st.just(({"kind": "clip", "bytes": 12},)),
     missing=TEXTS,
 )
 SILENCE = _of(Silence, reason=st.sampled_from(SilenceReason), detail=TEXTS)
