@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from gatehouse_edge.evidence.masking import Picture
-    from gatehouse_edge.vision.origin import Calibration
+    from gatehouse_edge.vision.facade import Calibration
 
 _DONE: Final = 0
 _FAILED: Final = 1
@@ -88,7 +88,7 @@ def _begin(args: Namespace, still: Picture) -> int:
 
 
 def _drawn(args: Namespace, still: Picture) -> int:
-    from gatehouse_edge.vision.origin import Calibration, faults_of
+    from gatehouse_edge.vision.facade import Calibration, faults_of
 
     try:
         calibration = msgspec.json.decode(args.drawing.read_bytes(), type=Calibration)
@@ -186,7 +186,7 @@ def seen(still: Picture, calibration: Calibration, points: list[tuple[float, flo
     """Return the still with everything drawn on it: every floor between the lines, columns, zones, points."""
     import cv2
 
-    from gatehouse_edge.vision.origin import line_of
+    from gatehouse_edge.vision.facade import line_of
 
     drawn, height = still.copy(), still.shape[0]
     thick = max(1, height // 540)
@@ -252,7 +252,8 @@ def _between(a: tuple[float, float], b: tuple[float, float], share: float) -> tu
 
 
 def _told(calibration: Calibration, x: float, y: float) -> dict[str, Any]:
-    from gatehouse_edge.vision.origin import column_of, floors_at
+    from gatehouse_edge.vision.facade import column_of
+    from gatehouse_edge.vision.origin import floors_at
 
     low, high = floors_at(calibration, x, y)
     return {"x": x, "y": y, "floor_low": low, "floor_high": high, "column": column_of(calibration, x, y)}

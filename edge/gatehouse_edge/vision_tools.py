@@ -21,7 +21,7 @@ from gatehouse_edge import calibration_tools
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from gatehouse_edge.vision.origin import Calibration, Origin
+    from gatehouse_edge.vision.facade import Calibration, Origin
     from gatehouse_edge.vision.watch import Throw, Watch
 
 
@@ -59,7 +59,7 @@ def run(args: Namespace) -> int:
     if args.verb == "calibrate":
         return calibration_tools.run(args)
     from gatehouse_edge.drivers.clip import ClipError
-    from gatehouse_edge.vision.origin import CalibrationError, decode
+    from gatehouse_edge.vision.facade import CalibrationError, decode
 
     try:
         make = watch_maker(args.models or released(), is_classical=args.classical, threshold=args.threshold)

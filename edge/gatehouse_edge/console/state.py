@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeVar
@@ -18,6 +18,7 @@ from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.buildings import BuildingView
 from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.cards import DeviceCard
 from gatehouse_edge.console.drills import Drills
 from gatehouse_edge.console.links import ViewLinks
 from gatehouse_edge.console.port import DeskPort
@@ -100,6 +101,7 @@ class ConsoleState:
     gateway_id: str
     estate: str
     link: Callable[[], LinkView]
+    cards: Mapping[str, DeviceCard]
     buildings: list[BuildingView]
     build: str
     """Names the pages handed out; another one means that a page is older than its gateway."""

@@ -319,4 +319,4 @@ def _event(name: str, data: Row, event_id: str | None = None) -> bytes:
 
 def _mark(view: DeviceView) -> object:
     last_s = None if view.last is None else view.last.at.service_s
-    return last_s, view.codes, view.silence is not None, view.is_inhibited, view.place
+    return last_s, view.codes, view.silence is not None, view.inhibition, view.place

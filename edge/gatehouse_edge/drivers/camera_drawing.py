@@ -11,7 +11,7 @@ import msgspec
 
 from gatehouse_edge.calibration import CalibrationStore
 from gatehouse_edge.evidence.promise import Drawn
-from gatehouse_edge.vision.origin import CalibrationError, decode
+from gatehouse_edge.vision.facade import CalibrationError, decode
 
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from gatehouse_edge.vision.release import ModelError, load_manifest, released, w
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from gatehouse_edge.vision.origin import Origin
+    from gatehouse_edge.vision.facade import Origin
     from gatehouse_edge.vision.watch import Throw, Watch
 
 _TAKE_S: Final = 0.5
@@ -214,7 +214,7 @@ class CameraWatch:
 
         Shield zones hold in any case; floors only where the view is the same.
         """
-        from gatehouse_edge.vision.origin import scaled
+        from gatehouse_edge.vision.facade import scaled
 
         drawn = self._drawn
         if drawn is None:
@@ -226,7 +226,8 @@ class CameraWatch:
         return stretched, abs(across / down - 1) <= _SIZE_TOLERANCE
 
     def _found(self, throw: Throw, size_px: tuple[int, int]) -> None:
-        from gatehouse_edge.vision.origin import contains, origin
+        from gatehouse_edge.vision.facade import contains
+        from gatehouse_edge.vision.origin import origin
 
         drawn, is_same_view = self._at_size(size_px)
         calibration = drawn.calibration if drawn is not None and is_same_view else None

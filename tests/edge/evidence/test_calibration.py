@@ -22,7 +22,8 @@ from msgspec import structs
 from gatehouse_edge import cli
 from gatehouse_edge.calibration import CalibrationStore, FaultyDrawingError, StaleVersionError, sha_of
 from gatehouse_edge.drivers.clip_recode import jpeg
-from gatehouse_edge.vision.origin import CalibrationError, checked, faults_of, floor_of, floors_at, line_of
+from gatehouse_edge.vision.facade import CalibrationError, checked, faults_of, floor_of, line_of
+from gatehouse_edge.vision.origin import floors_at
 from gatehouse_events.chain import EntryKind, Lane
 
 STILL = jpeg(wall())

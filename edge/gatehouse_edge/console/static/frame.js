@@ -7,12 +7,15 @@ import { dayText, hms, nowMs, serviceNow, skewS, span, stopwatch, tick } from "/
 import { Toasts } from "/ui/toast.js";
 import { computed, effect, html, signal, useEffect } from "/ui/vendor/preact.js";
 import { otherLanguage, pick, t } from "/ui/words.js";
-import { ageS, beat, isKnown, isStale, isUnattended, me, shown } from "./desk.js";
+import { ageS, beat, isKnown, isStale, isUnattended, may, me, shown } from "./desk.js";
 import { beginSounding, painted, silence } from "./sounding.js";
 import { keepUp } from "./kiosk.js";
 
-/** @type {[string, string][]} */
-const PAGES = [["duty", "/"]];
+/** Name, path, and the right it takes. @type {[string, string, string][]} */
+const PAGES = [
+  ["duty", "/", "watch"], ["replay", "/replay", "read_journal"], ["devices", "/devices", "watch"], ["handover", "/handover", "read_journal"], ["drills", "/drills", "test"],
+  ["cameras", "/cameras", "calibrate"], ["people", "/people", "manage_users"],
+];
 /** @type {import("/ui/shapes.js").Priority[]} */
 const PRIORITIES = ["P1", "P2", "P3", "P4"];
 const WRONG_CLOCK_S = 30;
@@ -47,7 +50,7 @@ function Top({ page }) {
   return html`<header class="top">
     <div class="brand"><b>${who.estate}</b><span>${t("title")}<i> · ${who.name}</i></span></div>
     <nav class="chips" aria-label=${t("priorities")}>${PRIORITIES.map((p, at) => html`<${Chip} p=${p} n=${counts.value[at]} page=${page} />`)}</nav>
-    ${PAGES.length > 1 && html`<nav class="pages" aria-label=${t("pages")}>${PAGES.map(([name, path]) => html`<a href=${path} aria-current=${name === page ? "page" : undefined}>${t(`page_${name}`)}</a>`)}</nav>`}
+    ${!isKiosk && html`<nav class="pages" aria-label=${t("pages")}>${PAGES.filter(([, , right]) => may(right)).map(([name, path]) => html`<a href=${path} aria-current=${name === page ? "page" : undefined}>${t(`page_${name}`)}</a>`)}</nav>`}
     <span class="space"></span>
     <${Fleet} />
     <span class=${isStale.value ? "live bad" : "live"}><i></i>${t(isStale.value ? (isKnown.value ? "lost" : "connecting_short") : "live")}</span>
@@ -99,6 +102,6 @@ function Urgent() {
   const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"));
   useEffect(() => { for (const alarm of urgent.slice(0, 3)) painted(alarm); });
   if (urgent.length === 0) return null;
-  return html`<a class="banner alarm" href="/" role="alert">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
-    ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a>`;
+  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
+    ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a></div>`;
 }
