@@ -27,7 +27,7 @@ from gatehouse_fleet.projection.reading import (
     read_card,
 )
 from gatehouse_fleet.projection.revision import Told, context_of, told_by
-from gatehouse_fleet.projection.step import AlarmContext, Step
+from gatehouse_fleet.projection.step import AlarmContext, RegisterStep, Step
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.alarms import alarm_revision, step_owed
 from gatehouse_fleet.store.schema.gateways import device, gateway
@@ -70,6 +70,7 @@ class Projection:
             await _take_card(db, source, card)
         await _take_alarms(db, told)
         await _take_presence(db, told)
+        await self._take_register(db, read)
         lines = [_line(one) for one in told]
         for one in told:
             context = context_of(one)
@@ -84,6 +85,15 @@ class Projection:
             for source, _ in cards
         ]
         await publish(db, lines, at=self._clock.now())
+
+    async def _take_register(self, db: AsyncConnection, read: Sequence[Portion]) -> None:
+        """Give entries of gateways' evidence registers to the steps that read them."""
+        readers = [step for step in self._steps if isinstance(step, RegisterStep)]
+        for portion in read:
+            for stored in portion.entries:
+                if stored.entry.kind == EntryKind.EVIDENCE:
+                    for step in readers:
+                        await step.on_register(db, portion.source, stored)
 
     async def _guarded(
         self, db: AsyncConnection, step: Step, one: Told, context: AlarmContext, lines: list[FeedItem]

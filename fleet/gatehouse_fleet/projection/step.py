@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Change
 from gatehouse_events.chain import Entry
 from gatehouse_fleet.projection.feed import FeedItem
+from gatehouse_fleet.projection.readers import Source, StoredEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,15 @@ class AlarmContext:
     """False: the fleet already knows a later revision of this alarm (told late, or told otherwise)."""
     tell: list[FeedItem] = field(default_factory=list)
     """What screens are to hear beside the alarm itself; published at the end of the transaction."""
+
+
+@runtime_checkable
+class RegisterStep(Protocol):
+    """A step that also reads what gateways say of their evidence (entries of kind `evidence`), in their order."""
+
+    async def on_register(self, db: AsyncConnection, source: Source, stored: StoredEntry) -> None:
+        """Do it; as a step, and before the steps of the alarms of that portion."""
+        ...
 
 
 class Step(Protocol):
