@@ -263,6 +263,8 @@ def _told(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
+        except OSError as error:
+            return problem(507, "disk", why=error.strerror or type(error).__name__)
         except BenchError as error:
             return Response(
                 msgspec.json.encode(
