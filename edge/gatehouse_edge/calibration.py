@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gatehouse_edge.evidence.promise import Drawn
-from gatehouse_edge.vision.origin import Calibration, CalibrationError, checked, faults_of
+from gatehouse_edge.vision.facade import Calibration, CalibrationError, checked, faults_of
 from gatehouse_events.chain import canonical
 from gatehouse_journal.durable import sync_directory, write_file
 

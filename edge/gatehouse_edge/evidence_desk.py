@@ -18,11 +18,10 @@ from msgspec import Struct, structs
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, AttachEvidence
 from gatehouse_edge.clock import Clock
-from gatehouse_edge.drivers.clip_keep import KeepError, recover
 from gatehouse_edge.drivers.clip_masked import MaskError, mask_apart
+from gatehouse_edge.drivers.clip_recover import recover_apart
 from gatehouse_edge.evidence import drawer
-from gatehouse_edge.evidence.drafts import left_in
-from gatehouse_edge.evidence.masking import RULE
+from gatehouse_edge.evidence.drafts import KeepError, left_in
 from gatehouse_edge.evidence.retention import (
     Hold,
     Steadiness,
@@ -57,6 +56,8 @@ THROW: Final = "throw.object_falling"
 NAMED: Final = ("clip.mp4", "release.jpg", "track.json")
 """Files an alarm names beside the manifest, so that a fleet may fetch them; the manifest names all of them."""
 _SWEEP_EVERY_S: Final = 900.0
+_SETTLE_S: Final = 10.0
+"""A camera's process of the gateway's last life may still be writing a clip it had promised (`camera_worker.py`: 5 s)."""
 _log = logging.getLogger(__name__)
 
 
@@ -105,9 +106,21 @@ class EvidenceDesk:
     """Owned by the gateway for its whole life. `run` beside the ledger; everything else from any task of its loop."""
 
     def __init__(
-        self, register: RegisterPort, folder: Path, *, clock: Clock, days: Callable[[], int]
+        self,
+        register: RegisterPort,
+        folder: Path,
+        *,
+        clock: Clock,
+        days: Callable[[], int],
     ) -> None:
-        """`folder` is made when first needed; `days` is the retention in force."""
+        """Prepare.
+
+        Args:
+            register: the ledger.
+            folder: of all evidence; made when first needed.
+            clock: the gateway's.
+            days: the retention in force.
+        """
         self.folder: Final = folder
         self._register: Final = register
         self._clock: Final = clock
@@ -116,11 +129,13 @@ class EvidenceDesk:
         # Before any camera's process begins: what lies there now has nobody at work on it.
         self._left: Final = left_in(folder)
         self._masking: Final = asyncio.Lock()
+        self._recovering: Final = asyncio.Lock()
         self._changing: Final = asyncio.Lock()
 
     async def run(self) -> None:
         """Finish what the last life left, then look after retention until cancelled."""
         await asyncio.to_thread(self.folder.mkdir, mode=0o750, parents=True, exist_ok=True)
+        await asyncio.sleep(_SETTLE_S)
         await self.recover()
         while True:
             await self.sweep()
@@ -177,20 +192,18 @@ class EvidenceDesk:
     async def recover(self, camera_id: str | None = None) -> None:
         """Finish what an ended camera process (None: the last life of the gateway) left, and enter it.
 
-        Of a camera: after its process has ended and before the next one begins.
+        Of a camera: after its process has ended and before the next one begins. In a process of its own: it was perhaps a
+        clip that ended the first one.
         """
-        now = self._clock.now()
-        try:
-            found = await asyncio.to_thread(
-                recover,
-                self.folder,
-                camera_id,
-                made_at=now.wall,
-                among=self._left if camera_id is None else None,
+        async with self._recovering:
+            names = (
+                self._left if camera_id is None else await asyncio.to_thread(left_in, self.folder, camera_id)
             )
-        except KeepError as error:
-            await self.failing(str(error))
-            found = []
+            try:
+                found = await recover_apart(self.folder, names, made_at=self._clock.now().wall)
+            except KeepError as error:
+                await self.failing(str(error))
+                found = []
         for kept in found:
             await self.adopt(kept)
         if camera_id is None:
@@ -321,7 +334,7 @@ class EvidenceDesk:
                     manifest_sha256=sha,
                     source_sha256=clip.name.partition(".")[0],
                     sha256=copy_sha,
-                    rule=RULE,
+                    rule=drawer.MASK_RULE,
                 )
                 item = self._item(stored, FileKind.CLIP, copy_sha, size_bytes) | {"privacy_masked": True}
                 await self._enter(entry, stored, self._attach(stored, (item,), f"evidence/m/{copy_sha[:32]}"))

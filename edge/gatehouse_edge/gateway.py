@@ -39,7 +39,6 @@ from gatehouse_edge.console import (
 from gatehouse_edge.console.cameras import CameraDesk, NoStillError
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import replan, restore
-from gatehouse_edge.drivers.camera_port import GivesStills, StillError
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
 from gatehouse_edge.evidence_desk import EvidenceDesk
@@ -52,6 +51,7 @@ from gatehouse_edge.metrics import registry_of
 from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
+from gatehouse_edge.ports import GivesStills, StillError
 from gatehouse_edge.service import Service
 from gatehouse_edge.uplink.config_trial import KEPT_KEY, USE_LOCAL, config_path, kept_config
 from gatehouse_edge.uplink.status import ConfigOrigin
@@ -241,6 +241,7 @@ class Gateway:
             inbox=self._ledger,
             clock=self._clock,
             counters=self._ledger.counters,
+            evidence=self._evidence,
             only=frozenset({name}),
         )
         self._drivers |= made
@@ -432,7 +433,14 @@ class Gateway:
         for config in (old, new):
             buses |= {getattr(dev, "bus", "") for dev in config.devices if dev.id in boards}
         arriving = driver_names(new, buses, changes.devices.all)
-        drivers_of(new, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=arriving)
+        drivers_of(
+            new,
+            inbox=self._ledger,
+            clock=self._clock,
+            counters=self._ledger.counters,
+            evidence=self._evidence,
+            only=arriving,
+        )
         channels(new)
         plan = plan_of(new)
         replan(self._ledger.desk, plan, self._clock.now())

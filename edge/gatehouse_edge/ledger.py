@@ -34,10 +34,12 @@ from gatehouse_edge.reading import (
     AnyObservation,
     BeaconReading,
     ButtonReading,
+    EvidenceReading,
     LiftReading,
     OutputReading,
     Refusal,
     Silence,
+    ThrowReading,
 )
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
@@ -109,7 +111,13 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     """Why it says nothing now; None: it spoke last."""
     codes: tuple[str, ...]
     """All that is true of it now."""
-    is_inhibited: bool
+    inhibition: Inhibition | None = None
+    """Who put it out of service, until when and why; None: nobody did."""
+
+    @property
+    def is_inhibited(self) -> bool:
+        """A person has put it out of service."""
+        return self.inhibition is not None
 
 
 class OutputView(Struct, frozen=True, kw_only=True):
@@ -475,10 +483,6 @@ class Ledger:
         """Return what every output should do now. Follows what was seen also while the disk refuses."""
         return demands(self.desk, self._plan, self._clock.now())
 
-    def inhibitions(self) -> dict[str, Inhibition]:
-        """Return the devices that a person has put out of service, by id."""
-        return dict(self.desk.board.inhibited)
-
     def outputs(self) -> list[OutputView]:
         """Return all outputs: what is demanded of each and what its board last said of it."""
         now, desk, wanted = self._clock.now(), self.desk, self.demands()
@@ -514,7 +518,7 @@ class Ledger:
                     age_s=None if last is None else max(0.0, now.service_s - last.at.service_s),
                     silence=self._silences.get(device.device_id),
                     codes=tuple(c.code for c in desk.conditions.get(device.device_id, ())),
-                    is_inhibited=device.device_id in desk.board.inhibited,
+                    inhibition=desk.board.inhibited.get(device.device_id),
                 )
             )
         return views
@@ -673,7 +677,8 @@ class Ledger:
         if isinstance(observation, Silence):
             self._silences[device_id] = observation
         elif not isinstance(observation, Refusal) and self._plan.knows(device_id):
-            self._last[device_id] = observation
+            if not isinstance(observation, ThrowReading | EvidenceReading):  # moments, not how the camera is
+                self._last[device_id] = observation
             self._silences.pop(device_id, None)
             found = sample(observation, self._kept.get(device_id))
             if found is not None:

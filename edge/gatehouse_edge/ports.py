@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gatehouse_edge.reading import AnyObservation
 from gatehouse_events.evidence import KeptFiles
@@ -20,6 +20,19 @@ class Inbox(Protocol):
         ...
 
 
+class StillError(Exception):
+    """A camera gives no picture now; the text says why."""
+
+
+@runtime_checkable
+class GivesStills(Protocol):
+    """A driver of a camera that can be asked for a picture to draw on."""
+
+    async def still(self) -> bytes:
+        """Return the newest picture as JPEG, shield zones burnt in; raises `StillError`."""
+        ...
+
+
 class EvidenceInbox(Protocol):
     """Where the drivers of cameras hand over what their processes have put on the disk (`evidence_desk.py` is it)."""
 
@@ -29,6 +42,10 @@ class EvidenceInbox(Protocol):
 
     async def adopt(self, kept: KeptFiles) -> None:
         """Enter it into the journal, signed, and name its files in its alarm; again: nothing happens."""
+        ...
+
+    async def failing(self, why: str) -> None:
+        """Say that something promised is not on the disk yet; it is tried again."""
         ...
 
     async def missed(self, *, camera_id: str, event_id: str, alarm_id: str, why: str) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
 import socket
 import sqlite3
 import threading
@@ -21,7 +23,6 @@ from gatehouse_hil.light.district import USER, District
 PASSWORD = "gatehouse 示例 2026"
 MARKUP = "<img src=x onerror=alert(1)>\u202eطربوش"
 """A name with markup and letters that run from the right."""
-UNTAKEN = ("lift.trapped_off_level", "gas.high_alarm", "sos.pressed")
 
 
 def free_port_pair():
@@ -38,7 +39,7 @@ def free_port_pair():
 
 
 class FleetCity:
-    """`start`, then tell it what happens; every method returns when the server has committed it."""
+    """A context manager; every method returns when the server has committed what it tells."""
 
     def __init__(self, directory, *, communities=12):
         self.directory = directory
@@ -51,13 +52,20 @@ class FleetCity:
         self.district = None
         self.people = {}
 
-    def start(self):
+    def __enter__(self):
         self._thread.start()
-        self._run(self._start())
+        try:
+            self._run(self._start())
+        except BaseException:
+            self._end()
+            raise
         return self
 
-    def stop(self):
+    def __exit__(self, *_):
         self._run(self._stack.aclose())
+        self._end()
+
+    def _end(self):
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(20)
         self._loop.close()
@@ -128,6 +136,27 @@ class FleetCity:
             await one.send()
 
         self._run(work())
+
+    def close_all(self, *numbers):
+        """Let the desks of these communities close everything that is open."""
+
+        async def work():
+            for number in numbers:
+                one = self.gateway(number)
+                await one.write(*[one.story.close(name, one.now()) for name in list(one.story.open)])
+                await one.send()
+
+        self._run(work())
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Let the server's process stand still: connections stay open and nothing comes."""
+        pid = self.district.fleet.process_id
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     def drill(self, number):
         return self.raise_alarm(number, "sos.pressed", kind=Kind.TEST)

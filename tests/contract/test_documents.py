@@ -131,7 +131,10 @@ def routes() -> set[str]:
         calibration_api,
     )
     return {
-        f"{method} {route.path}" for part in parts for route in part.router.routes for method in route.methods
+        f"{method} {route.path.replace(':path', '')}"
+        for part in parts
+        for route in part.router.routes
+        for method in route.methods
     }
 
 

@@ -194,8 +194,8 @@ def write_config(folder, **sections):
 
 
 @asynccontextmanager
-async def running_site(folder, *, port=0, **sections):
-    config, clock = write_config(folder, **sections), ShiftedClock()
+async def running_site(folder, *, port=0, clock=None, link=None, **sections):
+    config, clock = write_config(folder, **sections), clock or ShiftedClock()
     now, directory = clock.now(), config.resolve(config.storage.directory)
     stamp = Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
     directory.mkdir(exist_ok=True)
@@ -228,6 +228,7 @@ async def running_site(folder, *, port=0, **sections):
                 accounts,
                 history=history,
                 clock=clock,
+                link=link,
                 evidence=evidence,
                 cameras=cameras_of(config, directory, stills),
             )

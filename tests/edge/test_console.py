@@ -7,6 +7,7 @@ import ssl
 import stat
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -123,6 +124,21 @@ async def test_without_a_session_nothing_is_shown_or_done(site):
             answer = await browser.get(f"/api/v1/{path}")
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
         assert (await browser.post("/api/v1/silence", json={})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["<i>乙</i>", "甲/乙", "../x", "%2F", "a?b#c", "\u202e示例".replace("\u202e", "")]
+)
+async def test_a_person_can_be_changed_whatever_the_name_is(site, name):
+    async with site.person("admin") as admin:
+        made = await admin.post("/api/v1/users", json={"name": name, "password": PASSWORD, "role": "viewer"})
+        assert made.status_code == 201
+        changed = await admin.patch(f"/api/v1/users/{quote(name, safe='')}", json={"role": "operator"})
+        assert (changed.status_code, changed.json()["name"], changed.json()["role"]) == (
+            200,
+            name,
+            "operator",
+        )
 
 
 async def test_a_session_ends_by_time_by_logging_out_and_by_shutting_the_person_out(site):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from gatehouse_edge.console.accounts import AccountError, Session, User
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import Login, NewUser, Setup, UserChange
-from gatehouse_edge.console.roles import Right
+from gatehouse_edge.console.roles import RIGHTS, Right
 from gatehouse_edge.console.session import (
     Caller,
     caller,
@@ -138,6 +138,15 @@ async def users(
     return {"users": [_row(user) for user in console_of(request).accounts.users()]}
 
 
+@router.get("/roles")
+async def roles(
+    request: Request,  # noqa: ARG001  # the same for every gateway
+    who: Annotated[Caller, Depends(entitled(Right.MANAGE_USERS))],  # noqa: ARG001  # the right is the point
+) -> dict[str, Any]:
+    """Return which roles have each right; fixed by the program."""
+    return {"rights": {right.value: sorted(allowed) for right, allowed in RIGHTS.items()}}
+
+
 @router.post("/users", status_code=201)
 async def make_user(
     request: Request, body: NewUser, who: Annotated[Caller, Depends(entitled(Right.MANAGE_USERS))]
@@ -157,7 +166,7 @@ async def make_user(
     return _row(user)
 
 
-@router.patch("/users/{name}")
+@router.patch("/users/{name:path}")  # a name may hold a slash
 async def change_user(
     request: Request,
     name: str,

@@ -32,6 +32,7 @@ from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.buildings import buildings
 from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.cards import device_cards
 from gatehouse_edge.console.drills import Drills
 from gatehouse_edge.console.measures import measure
 from gatehouse_edge.console.port import DeskPort
@@ -47,7 +48,9 @@ from gatehouse_ui import STATIC as UI
 from gatehouse_ui import Assets
 
 STATIC: Final = Path(str(files("gatehouse_edge.console") / "static"))
-PAGES: Final = {"/": "index.html"}
+PAGES: Final = {"/": "index.html"} | {
+    f"/{name}": f"{name}.html" for name in ("replay", "devices", "drills", "cameras", "people")
+}
 """Path of each page and the file that is it."""
 
 
@@ -99,6 +102,7 @@ def create_app(  # noqa: PLR0913  # the parts of a gateway, by name
         gateway_id=config.gateway.id,
         estate=config.site.estate,
         link=seen,
+        cards=device_cards(config),
         buildings=buildings(config),
         build=f"{ui.build}{own.build}",
         evidence=evidence,
@@ -145,6 +149,7 @@ def reconfigure(app: FastAPI, config: GatewayConfig) -> None:
     state.site_networks = tuple(ip_network(text) for text in config.console.site_networks)
     state.estate = config.site.estate
     state.buildings = buildings(config)
+    state.cards = device_cards(config)
 
 
 def residents_of(config: GatewayConfig) -> Mapping[str, Resident]:

@@ -18,14 +18,7 @@ from gatehouse_edge.console.requests import Body, Reason
 from gatehouse_edge.console.roles import Right
 from gatehouse_edge.console.session import Caller, entitled
 from gatehouse_edge.console.state import ConsoleState, console_of
-from gatehouse_edge.vision.origin import (
-    Calibration,
-    column_of,
-    faults_of,
-    floor_of,
-    floors_at,
-    line_of,
-)
+from gatehouse_edge.vision.facade import Calibration, column_of, faults_of, floor_of, line_of
 from gatehouse_events.states import Label
 
 router: Final = APIRouter(prefix="/api/v1/cameras", tags=["calibration"])
@@ -50,7 +43,7 @@ _MARGIN_FLOORS: Final = 2
 
 
 class Drawing(Body):
-    """What was drawn. `calibration` is the type `Calibration` of `gatehouse_edge/vision/origin.py` as JSON."""
+    """What was drawn. `calibration` is the type `Calibration` of `gatehouse_edge/vision/facade.py` as JSON."""
 
     based_on: Version
     """Version the drawing began from; 0: none."""
@@ -233,6 +226,8 @@ def _grid(calibration: Calibration) -> list[dict[str, Any]]:
 
 
 def _point(calibration: Calibration, x: float, y: float) -> dict[str, Any]:
+    from gatehouse_edge.vision.origin import floors_at  # numpy: 20 MiB for who draws, none for who does not
+
     low, high = floors_at(calibration, x, y)
     return {
         "x": x,

@@ -128,6 +128,17 @@ async def deeds(
     return _json({"deeds": [deed(one) for one in found], "next": following, "behind": behind})
 
 
+@router.get("/firmware")
+async def firmware(
+    request: Request,
+    who: Looker,  # noqa: ARG001  # the right is the point
+) -> Response:
+    """Return the firmware version of each node that was updated over its bus, as far as the record reaches."""
+    state = console_of(request)
+    found, behind = await ask(state, state.history.firmware)
+    return _json({"versions": found, "behind": behind})
+
+
 @router.get("/alarms/{alarm_id}")
 async def story(
     request: Request,

@@ -10,7 +10,6 @@ from msgspec import Struct
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.alarms.flood import Figures
 from gatehouse_edge.alarms.plan import Plan
-from gatehouse_edge.alarms.shelving import Inhibition
 from gatehouse_edge.ledger import DeviceView, OutputView
 from gatehouse_edge.outputs import Valve
 from gatehouse_events.alarm import Alarm
@@ -50,10 +49,6 @@ class DeskPort(Protocol):
 
     def devices(self) -> Sequence[DeviceView]:
         """Return every device with its last data and their age."""
-        ...
-
-    def inhibitions(self) -> Mapping[str, Inhibition]:
-        """Return the devices that a person has put out of service, by id."""
         ...
 
     def outputs(self) -> Sequence[OutputView]:

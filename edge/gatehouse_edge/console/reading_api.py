@@ -68,6 +68,12 @@ async def devices(request: Request, who: Annotated[Caller, Depends(caller)]) -> 
     return _json({"devices": rows, "beat": _beat(request)})
 
 
+@router.get("/api/v1/devices/cards")
+async def cards(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
+    """Return what the configuration says of each device."""
+    return _json({"cards": list(console_of(request).cards.values())})
+
+
 @router.get("/api/v1/valves")
 async def valves(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
     """Return the gas valves something was ever asked of."""

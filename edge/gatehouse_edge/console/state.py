@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeVar
@@ -18,8 +18,8 @@ from gatehouse_edge.console.accounts import Accounts
 from gatehouse_edge.console.attendance import Attendance
 from gatehouse_edge.console.buildings import BuildingView
 from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.cards import DeviceCard
 from gatehouse_edge.console.drills import Drills
-from gatehouse_edge.console.history import Day
 from gatehouse_edge.console.links import ViewLinks
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
@@ -101,6 +101,7 @@ class ConsoleState:
     gateway_id: str
     estate: str
     link: Callable[[], LinkView]
+    cards: Mapping[str, DeviceCard]
     buildings: list[BuildingView]
     build: str
     """Names the pages handed out; another one means that a page is older than its gateway."""
@@ -108,8 +109,6 @@ class ConsoleState:
     """None: this gateway keeps none (a test's)."""
     cameras: CameraDesk | None
     links: ViewLinks = field(default_factory=ViewLinks)
-    day: tuple[float, Day] | None = None
-    """The last day in figures, and when they were counted."""
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""

@@ -82,6 +82,13 @@ class Viewpoint:
             if view.silence is None
             else {"reason": view.silence.reason.value, "detail": view.silence.detail},
             "is_inhibited": view.is_inhibited,
+            "inhibition": None
+            if view.inhibition is None
+            else {
+                "by": view.inhibition.actor,
+                "until_s": view.inhibition.until_s,
+                "reason": view.inhibition.reason,
+            },
             "resident": self._resident(view.device_id, is_clear=is_clear),
         }
 
@@ -144,7 +151,7 @@ def told(last: AnyObservation) -> Row:
         case InputReading():
             fields = ("role", "is_on", "subject", "quality")
         case CameraReading():
-            fields = ("picture", "frames_per_s", "detail")
+            fields = ("picture", "frames_per_s", "detail", "flaws", "figures", "last_throw")
         case BusReading():
             fields = ("is_up", "detail")
         case _:

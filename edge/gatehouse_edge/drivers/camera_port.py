@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.clock import Now
+from gatehouse_edge.drivers.camera_time import Stamp
 
 Luma = npt.NDArray[np.uint8]
 """One picture's brightness, shape (height, width), as decoded; 16 is black in limited range, 0 in full range."""
@@ -24,6 +25,10 @@ class LumaFrame:
     luma: Luma
     pts_s: float | None
     """The camera's own presentation time in seconds; starts anywhere, jumps when the stream is opened again."""
+    stamp: Stamp
+    """When it was taken."""
+    opening: int
+    """Number of the opening it came from; nothing can be followed from one to the next."""
     at: Now
     """When the packet that completed it arrived."""
 
@@ -33,19 +38,6 @@ class DetectorPort(Protocol):
 
     def offer(self, frame: LumaFrame) -> None:
         """Take one frame. Called in the camera's reader thread; must return at once and never raise."""
-        ...
-
-
-class StillError(Exception):
-    """A camera gives no picture now; the text says why."""
-
-
-@runtime_checkable
-class GivesStills(Protocol):
-    """A driver of a camera that can be asked for a picture to draw on."""
-
-    async def still(self) -> bytes:
-        """Return the newest picture as JPEG, shield zones burnt in; raises `StillError`."""
         ...
 
 

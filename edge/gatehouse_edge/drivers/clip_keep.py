@@ -89,6 +89,7 @@ def recover(
     *,
     made_at: datetime,
     among: frozenset[str] | None = None,
+    takes_stills: bool = True,
 ) -> list[KeptFiles]:
     """Finish what an ended process left, with what there is; return what lies on the disk now, oldest first.
 
@@ -97,6 +98,7 @@ def recover(
         camera_id: whose process has ended; None: everybody's.
         made_at: the wall clock now.
         among: names of drafts to look at (`drafts.left_in`); None: all.
+        takes_stills: False: leave pictures out, for one of them may be what ended the process.
 
     Raises:
         KeepError: the disk is full or refuses; what is left can be recovered later.
@@ -107,7 +109,12 @@ def recover(
             sha, manifest = drafts.put_away(sealed)
             kept.append(KeptFiles(manifest_sha256=sha, manifest=manifest))
         kept += [
-            _finish(draft, "the camera's process ended before the clip was written", made_at)
+            _finish(
+                draft,
+                "the camera's process ended before the clip was written",
+                made_at,
+                takes_stills=takes_stills,
+            )
             for draft in drafts.open_drafts(folder, camera_id=camera_id, among=among)
         ]
     except OSError as error:
@@ -134,7 +141,7 @@ def _write_clip(draft: Draft, packets: list[StoredPacket], shape: StreamShape) -
     return ""
 
 
-def _finish(draft: Draft, no_clip: str, made_at: datetime) -> KeptFiles:
+def _finish(draft: Draft, no_clip: str, made_at: datetime, *, takes_stills: bool = True) -> KeptFiles:
     """Add the parts that follow from the clip, seal and put away."""
     found, cut, missing = draft.promise, draft.cut, list[str]()
     has_clip = draft.path(CLIP).exists() and cut is not None
@@ -150,6 +157,8 @@ def _finish(draft: Draft, no_clip: str, made_at: datetime) -> KeptFiles:
     for name, make in makers.items():
         if name.endswith(".jpg") and not has_clip:
             missing.append(f"{name}: there is no clip to take it from")
+        elif name.endswith(".jpg") and not takes_stills and not draft.path(name).exists():
+            missing.append(f"{name}: the process ended while taking it from the clip")
         elif not draft.path(name).exists():
             try:
                 drafts.write_part(draft, name, make())

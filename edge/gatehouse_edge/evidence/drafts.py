@@ -142,13 +142,19 @@ def write_part(draft: Draft, name: str, content: bytes) -> None:
     write_file(draft.path(name), content, mode=_MODE)
 
 
-def left_in(folder: Path) -> frozenset[str]:
-    """Return the names of all drafts there are now; at the start of a gateway nobody is at work on them."""
-    return frozenset(path.name for path in folder.glob(f"{PREFIX}*"))
+def left_in(folder: Path, camera_id: str | None = None) -> frozenset[str]:
+    """Return the names of the drafts there are now, of one camera or of all; at a gateway's start nobody is at work on them."""
+    if camera_id is None:
+        return frozenset(path.name for path in folder.glob(f"{PREFIX}*"))
+    promised = {draft.folder.name for draft in open_drafts(folder, camera_id=camera_id)}
+    return frozenset(promised | {path.name for path in sealed_drafts(folder, camera_id=camera_id)})
 
 
 def open_drafts(
-    folder: Path, *, camera_id: str | None = None, among: frozenset[str] | None = None
+    folder: Path,
+    *,
+    camera_id: str | None = None,
+    among: frozenset[str] | None = None,
 ) -> Iterator[Draft]:
     """Yield what was promised and not sealed, of one camera or of all; a folder without a promise is swept away.
 
@@ -160,17 +166,20 @@ def open_drafts(
         try:
             found = decode_promise((path / _PROMISE).read_bytes())
         except FileNotFoundError:
-            if camera_id is None:  # ended before anything was promised, or after all was done
+            if among is not None:  # ended before anything was promised, or after all was done
                 shutil.rmtree(path, ignore_errors=True)
             continue
         except (OSError, PromiseError):
             continue  # unreadable: a person may find out what it was
-        if camera_id is None or found.camera_id == camera_id:
+        if camera_id in {None, found.camera_id}:
             yield Draft(path, found)
 
 
 def sealed_drafts(
-    folder: Path, *, camera_id: str | None = None, among: frozenset[str] | None = None
+    folder: Path,
+    *,
+    camera_id: str | None = None,
+    among: frozenset[str] | None = None,
 ) -> Iterator[Path]:
     """Yield the folders of drafts that have their manifest and only wait to be put away, of one camera or of all."""
     for path in sorted(folder.glob(f"{PREFIX}*/{MANIFEST}")):
@@ -180,7 +189,7 @@ def sealed_drafts(
             found = decode_manifest(path.read_bytes())
         except (OSError, EvidenceError):
             continue  # as above
-        if camera_id is None or found.camera_id == camera_id:
+        if camera_id in {None, found.camera_id}:
             yield path.parent
 
 

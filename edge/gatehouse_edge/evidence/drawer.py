@@ -18,6 +18,8 @@ FOLDER: Final = "evidence"
 """Below the storage directory."""
 MANIFEST: Final = "manifest.json"
 MASKED: Final = "masked.mp4"
+MASK_RULE: Final = "everything outside the corridor of the fall and the landing zone is shown in blocks of a thirtieth of the picture's height 坠落通道与落点以外全部马赛克"
+"""What a viewing copy hides (`masking.py`)."""
 _CHUNK: Final = 1 << 20
 
 

@@ -18,7 +18,6 @@ Picture = npt.NDArray[np.uint8]
 """Shape (height, width) or (height, width, 3)."""
 Zones = Sequence[Sequence[tuple[float, float]]]
 
-RULE: Final = "everything outside the corridor of the fall and the landing zone is shown in blocks of a thirtieth of the picture's height 坠落通道与落点以外全部马赛克"
 BLOCKS: Final = 30
 """Coarse picture elements over the height of a picture: a window is one or two of them, a face is none."""
 _MARGIN_SHARE: Final = 0.035

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from gatehouse_edge.evidence.promise import Cut, Promise
-from gatehouse_edge.vision.origin import Calibration, Origin
+from gatehouse_edge.vision.facade import Calibration, Origin
 from gatehouse_events.chain import canonical
 
 FORMAT: Final = "gatehouse-track/1"

@@ -10,7 +10,7 @@ from typing import Annotated, Final, Protocol
 import msgspec
 from msgspec import Meta, Struct
 
-from gatehouse_edge.vision.origin import Calibration, Origin
+from gatehouse_edge.vision.facade import Calibration, Origin
 from gatehouse_events.evidence import EventId, EvidenceClock, EvidenceModel, Moment
 
 PRE_S: Final = 10.0

@@ -75,6 +75,7 @@ CREATE TABLE deed (
   kind TEXT NOT NULL, what TEXT NOT NULL, actor TEXT NOT NULL, station TEXT NOT NULL, subject TEXT NOT NULL,
   text TEXT NOT NULL) STRICT;
 CREATE INDEX deed_at ON deed (at_us, seq);
+CREATE INDEX deed_node ON deed (seq) WHERE what = 'node_updated';
 CREATE INDEX deed_drill ON deed (seq) WHERE kind = 'drill';
 CREATE INDEX deed_subject ON deed (subject, seq);
 CREATE INDEX deed_boot ON deed (boot, mono_ns) WHERE NOT is_settled;
@@ -212,6 +213,11 @@ class History:
             [subject, min(limit, MAX_PAGE)],
         )
         return [_deed(row) for row in rows]
+
+    def firmware(self) -> dict[str, str]:
+        """Return the version that each node took last over its bus; nothing for nodes nobody has updated."""
+        rows = self._ask("SELECT subject, text FROM deed WHERE what = 'node_updated' ORDER BY seq", ())
+        return {str(device_id): str(version) for device_id, version in rows}
 
     def drills(self, *, before: int | None = None, limit: int = 20) -> list[tuple[int, DrillReport]]:
         """Return the reports of drills with their sequence numbers, newest first; `before`: where the last page ended."""

@@ -149,6 +149,13 @@ def _audit(body: bytes) -> dict[str, str] | None:
         }
     if fields.get("type") == "DeskLeft":
         return {"what": "desk_left"}
+    if fields.get("what") == "node_update":
+        outcome = fields.get("outcome")
+        version = str(outcome.get("to_version", "")) if isinstance(outcome, dict) else ""
+        is_done = bool(version) and isinstance(outcome, dict) and outcome.get("result") == "confirmed"
+        device_id, by = str(fields.get("device_id", "")), str(fields.get("by", ""))
+        what = "node_updated" if is_done else "node_update_failed"
+        return {"what": what, "actor": by, "subject": device_id, "text": version}
     said = fields.get("what")
     if not isinstance(said, str) or said in _QUIET_AUDITS:
         return None

@@ -41,9 +41,18 @@ export async function ask(method, path, body, signal) {
   const headers = { [guard]: "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   const answer = await fetch(base + path, { method, credentials: "same-origin", headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
-  const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Problem(answer.status, found);
-  return found;
+  const text = await answer.text();
+  if (!answer.ok) throw new Problem(answer.status, told(text));
+  return text ? JSON.parse(text) : {};
+}
+
+/** What a refusal says; a proxy's page says nothing. @param {string} text */
+function told(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
 }
 
 /**

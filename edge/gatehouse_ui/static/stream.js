@@ -19,19 +19,21 @@ export function follow({ staleMs = 4000, on, onEnd, ...plan }) {
   const bornAt = performance.now();
   let wallAt = Date.now();
   let monoAt = bornAt;
+  const hasSlept = signal(false);
   const ageS = computed(() => (tick.value, (performance.now() - Math.max(heardAt.value, bornAt)) / 1000));
-  const isStale = computed(() => heardAt.value === -Infinity || ageS.value * 1000 > staleMs);
+  const isStale = computed(() => hasSlept.value || heardAt.value === -Infinity || ageS.value * 1000 > staleMs);
 
   /** @param {string} name @param {string} data @param {string} id */
   const hear = (name, data, id) => {
     if (name === "end") return onEnd();
     on(name, data ? JSON.parse(data) : null, id);
     heardAt.value = performance.now();
+    hasSlept.value = false;
   };
   // The monotonic clock stands still while a computer sleeps: the wall clock then runs ahead of it.
   const unwatch = tick.subscribe(() => {
     const [wall, mono] = [Date.now(), performance.now()];
-    if (wall - wallAt - (mono - monoAt) > SLEPT_MS) heardAt.value = Math.min(heardAt.peek(), mono - staleMs - 1);
+    if (wall - wallAt - (mono - monoAt) > SLEPT_MS) hasSlept.value = true;
     [wallAt, monoAt] = [wall, mono];
   });
   const line = connect(plan, hear);

@@ -63,6 +63,12 @@ class Fleet:
         """Name and password of the first user, for the person at this machine only."""
         return self.directory / "login"
 
+    @property
+    def process_id(self) -> int:
+        """The server's process; it has been started."""
+        assert self._process is not None  # noqa: S101  # started
+        return self._process.pid
+
     async def start(self) -> None:
         """Start the server and log in, as the first user at the very first time.
 

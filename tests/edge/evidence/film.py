@@ -12,7 +12,7 @@ import numpy as np
 from gatehouse_edge.drivers.camera_ring import StoredPacket
 from gatehouse_edge.drivers.clip_file import StreamShape
 from gatehouse_edge.evidence.promise import Box, Drawn, Promise
-from gatehouse_edge.vision.origin import Calibration, FloorLine, Origin
+from gatehouse_edge.vision.facade import Calibration, FloorLine, Origin
 from gatehouse_events.clock import ClockQuality, ClockSource
 from gatehouse_events.evidence import ClockBasis, EvidenceClock, EvidenceModel
 

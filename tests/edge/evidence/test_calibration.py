@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from hashlib import sha256
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
+import cv2
 import msgspec
+import numpy as np
 import pytest
 from console_site import CAMERA, SETTINGS, running_site
 from film import AT, HEIGHT, WIDTH, calibration, wall
@@ -16,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gatehouse_edge import cli
 from gatehouse_edge.calibration import CalibrationStore, FaultyDrawingError, StaleVersionError, sha_of
 from gatehouse_edge.drivers.clip_recode import jpeg
-from gatehouse_edge.vision.origin import CalibrationError, checked, faults_of, floor_of, floors_at, line_of
+from gatehouse_edge.vision.facade import CalibrationError, checked, faults_of, floor_of, line_of
+from gatehouse_edge.vision.origin import floors_at
 from gatehouse_events.chain import EntryKind, Lane
 
 STILL = jpeg(wall())
@@ -154,6 +159,43 @@ def test_a_floors_line_lies_where_that_floor_is(floor: float, share: float) -> N
     low, high = floors_at(drawn, x, y0 + (y1 - y0) * share)
     assert low <= floor + 0.1
     assert high >= floor - 1.5
+
+
+def test_a_technician_without_a_page_draws_on_a_ruler_and_looks_at_it(tmp_path: Path, capsys) -> None:
+    still, ruler, picture = tmp_path / "still.jpg", tmp_path / "ruler.png", tmp_path / "seen.png"
+    still.write_bytes(STILL)
+    assert cli.main(["vision", "calibrate", "--still", str(still), "--picture", str(ruler)]) == 0
+    begun = tmp_path / "begun.json"
+    begun.write_text(capsys.readouterr().out, encoding="utf-8")
+    assert cv2.imread(str(ruler)).shape == (HEIGHT, WIDTH, 3)
+    assert cli.main(["vision", "calibrate", str(begun), "--still", str(still)]) == 0
+    drawing = tmp_path / "drawing.json"
+    shielded = calibration(shield=(((200, 40), (300, 40), (300, 160), (200, 160)),))
+    drawing.write_bytes(msgspec.json.encode(shielded))
+    store = ["--storage", str(tmp_path / "var"), "--camera", "cam-1", "--by", "tester"]
+    command = ["vision", "calibrate", str(drawing), "--still", str(still), "--picture", str(picture)]
+    capsys.readouterr()
+    assert cli.main([*command, "--point", "160,100", *store, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["version"] == 1
+    assert told["points"][0]["column"] == 4
+    kept = CalibrationStore(tmp_path / "var/calibration").get("cam-1")
+    assert (kept.by, kept.calibration) == ("tester", shielded)
+    assert CalibrationStore(tmp_path / "var/calibration").still("cam-1", kept.still_sha256) is not None
+    plain, drawn = cv2.imread(str(still)).astype(int), cv2.imread(str(picture)).astype(int)
+    changed = np.abs(drawn - plain).max(axis=2) > 40
+    assert changed[100, 250]  # the shield zone is tinted
+    (x0, y0), (x1, y1) = line_of(shielded, 3)
+    on_line = [changed[round(y0 + (y1 - y0) * (x - x0) / (x1 - x0)), x] for x in range(60, 280)]
+    assert np.mean(on_line) > 0.9  # a floor's line lies where it should
+    assert not changed[5:9, 200:300].any()  # nothing above the front
+    assert cli.main(command) == 0
+    drawing.write_bytes(msgspec.json.encode(calibration(width_px=640)))
+    assert cli.main(command) == 1
+    assert "the still has 320 x 240" in capsys.readouterr().err
+    assert cli.main([*command, "--camera", "cam-1"]) == 2
+    still.write_bytes(b"no picture")
+    assert cli.main(command) == 1
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -93,17 +94,18 @@ async def test_a_restart_finishes_what_was_promised_and_enters_what_lay_there(tm
         await asyncio.to_thread(site.evidence.folder.mkdir)
         _, kept = await thrown(site)  # on the disk; the kill comes before the journal
         now = site.clock.now().wall
-        promise(promised(event_id="cut-short", first_seen_at=now), site.evidence.folder)
+        promise(promised(event_id="cut-short", first_seen_at=now, camera_id="gone"), site.evidence.folder)
         (site.evidence.folder / f"{'0' * 64}.masked.mp4").write_bytes(b"a copy nobody knows")
     async with running_site(tmp_path, devices=DEVICES) as site:
-        promise(promised(event_id="of-this-life"), site.evidence.folder)  # a camera is quicker than we
+        promise(promised(event_id="of-this-life"), site.evidence.folder)  # a camera was quicker than we
         await site.evidence.recover()
         found = {one.event_id: one for one in site.evidence.stored()}
         assert set(found) == {"cut-short", kept.manifest.event_id}
         short = await site.evidence.show(found["cut-short"].manifest_sha256)
         assert short.manifest.missing[0].startswith("clip.mp4: the camera's process ended")
         assert [type(entry) for entry in register(site)] == [Kept, Kept]
-        assert [path.name for path in site.evidence.folder.glob(".draft*")] == [".draft-of-this-life"]
+        drafts = sorted(path.name for path in site.evidence.folder.glob(".draft*"))
+        assert drafts == [".draft-of-this-life"]
         assert not list(site.evidence.folder.glob("*.masked.mp4"))
 
 
@@ -116,6 +118,34 @@ async def test_what_could_not_be_kept_is_a_fault_with_a_name_until_something_is(
         _, kept = await thrown(site)
         await site.evidence.adopt(kept)
         assert not (await site.alarm("gateway.evidence_failed")).is_active
+
+
+async def test_a_clip_that_ends_every_process_ends_not_the_gateway(tmp_path: Path, monkeypatch) -> None:
+    """What the camera's process left is finished in a process of its own, at last without a look at the clip."""
+    poison = tmp_path / "sitecustomize.py"
+    poison.write_text(
+        "import os, sys\n"
+        "if sys.argv[0].endswith('-m') or 'clip_recover' in ' '.join(sys.orig_argv):\n"
+        "    import gatehouse_edge.drivers.clip_recode as recode\n"
+        "    recode.still = lambda *_: os.abort()\n"
+    )
+    async with running_site(tmp_path, devices=DEVICES) as site:
+        await asyncio.to_thread(site.evidence.folder.mkdir)
+        now = site.clock.now().wall
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                "gatehouse_edge.drivers.clip_recode.still",
+                lambda *_: (_ for _ in ()).throw(KeyboardInterrupt),
+            )
+            with pytest.raises(KeyboardInterrupt):  # the camera's process ends here
+                keep(promised(first_seen_at=now), PACKETS, SHAPE, site.evidence.folder, made_at=now)
+        with monkeypatch.context() as patch:
+            patch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+            await site.evidence.recover("cam-1")
+        (stored,) = site.evidence.stored()
+        shown = await site.evidence.show(stored.manifest_sha256)
+        assert {file.name for file in shown.manifest.files} == {"clip.mp4", "track.json", "overlay.svg"}
+        assert "release.jpg: the process ended while taking it from the clip" in shown.manifest.missing
 
 
 async def look(browser, sha: str, file: str = "clip.mp4", reason: str = "报警核实"):

@@ -219,8 +219,8 @@ def test_a_kill_at_any_write_leaves_what_a_restart_finishes(
         for sha in drawer.manifests(folder):
             check_whole(folder, sha)  # a manifest in the drawer has all its files, at any moment
         was_promised = any(folder.glob(".draft-*/promise.json")) or any(folder.glob(".draft-*/manifest.json"))
-        found = recover(folder, made_at=MADE_AT)
-        again = recover(folder, made_at=MADE_AT)
+        found = recover(folder, made_at=MADE_AT, among=drafts.left_in(folder))
+        again = recover(folder, made_at=MADE_AT, among=drafts.left_in(folder))
         assert again == []
         shas = drawer.manifests(folder)
         assert len(shas) == (1 if was_promised or shas else 0)
@@ -269,7 +269,11 @@ def test_recovery_of_one_camera_leaves_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / ".draft-c").mkdir()
     assert [kept.manifest.event_id for kept in recover(tmp_path, "cam-1", made_at=MADE_AT)] == ["a"]
     assert (tmp_path / ".draft-c").exists()  # perhaps another camera is about to promise there
-    assert [kept.manifest.camera_id for kept in recover(tmp_path, made_at=MADE_AT)] == ["cam-2"]
+    left = drafts.left_in(tmp_path)
+    promise(promised(event_id="a"), tmp_path)  # of this life: not among what was left
+    assert [k.manifest.camera_id for k in recover(tmp_path, made_at=MADE_AT, among=left)] == ["cam-2"]
+    assert [path.name for path in tmp_path.glob(".draft*")] == [".draft-a"]
+    assert len(recover(tmp_path, "cam-1", made_at=MADE_AT)) == 1
     assert not list(tmp_path.glob(".draft*"))
 
 

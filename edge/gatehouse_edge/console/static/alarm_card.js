@@ -4,7 +4,7 @@ import { hms, serviceNow, span, stopwatch, tick, when } from "/ui/time.js";
 import { html, useComputed, useLayoutEffect } from "/ui/vendor/preact.js";
 import { pick, t } from "/ui/words.js";
 import { actionsFor } from "./actions.js";
-import { beat, isStale, isUnattended, me } from "./desk.js";
+import { beat, devices, isStale, isUnattended, me } from "./desk.js";
 import { explain, measured, token } from "./say.js";
 import { painted } from "./sounding.js";
 
@@ -12,8 +12,8 @@ import { painted } from "./sounding.js";
 
 const SOON = 0.35;
 
-/** @param {{alarm: Alarm, isOn: boolean, onSelect: (id: string) => void}} props */
-export function AlarmCard({ alarm, isOn, onSelect }) {
+/** `isFirst`: the first of several of one place and time. @param {{alarm: Alarm, isOn: boolean, isFirst: boolean, onSelect: (id: string) => void}} props */
+export function AlarmCard({ alarm, isOn, isFirst, onSelect }) {
   useLayoutEffect(() => painted(alarm), [alarm.alarm_id, alarm.seq]);
   const p = alarm.priority.toLowerCase();
   const isNew = alarm.state === "unack";
@@ -21,18 +21,17 @@ export function AlarmCard({ alarm, isOn, onSelect }) {
   return html`<li class=${`alarm ${p} ${alarm.state} ${isOn ? "on" : ""} ${alarm.is_active ? "" : "gone"}`} data-id=${alarm.alarm_id} data-state=${alarm.state} aria-current=${isOn ? "true" : undefined}>
     <div class="edge"></div>
     <div class="sign"><${Mark} p=${alarm.priority} size=${26} look=${isNew ? "full" : "hollow"} blinks=${isNew && alarm.priority !== "P4"} /><small>${t(p)}</small></div>
-    <button class="what plain" onClick=${() => onSelect(alarm.alarm_id)} aria-label=${`${t(p)} ${pick(alarm.label)} ${pick(alarm.place)}`}>
-      <span class="line"><b>${pick(alarm.label)}</b><${Pills} alarm=${alarm} /><span class="space"></span><${StateWord} alarm=${alarm} /></span>
+    <button class="what plain" onClick=${() => onSelect(alarm.alarm_id)}>
+      <span class="unseen">${t(p)} </span><span class="line"><b>${pick(alarm.label)}</b><${Pills} alarm=${alarm} isFirst=${isFirst} /><span class="space"></span><${StateWord} alarm=${alarm} /></span>
       <span class="where">${whereOf(alarm)}</span>
       <span class="line facts-line"><em>${factOf(alarm)}</em><span class="space"></span><span class="at">${when(alarm.raised_at)}</span><${Elapsed} since=${alarm.raised_s} /></span>
       <${Due} alarm=${alarm} /></button>
-    ${action && html`<button class=${alarm.priority === "P4" || action.name === "reset" ? "act" : "act strong"} disabled=${isStale.value} onClick=${action.does}
-      aria-label=${`${action.words} ${pick(alarm.label)} ${pick(alarm.place)}`}>${action.words}</button>`}</li>`;
+    ${action && html`<button class=${alarm.priority === "P4" || action.name === "reset" ? "act" : "act strong"} disabled=${isStale.value} onClick=${action.does}>${action.name === "ack" ? t("ack_short") : action.words}<span class="unseen"> ${pick(alarm.label)} ${pick(alarm.place)}</span></button>`}</li>`;
 }
 
-/** @param {{alarm: Alarm}} props */
-function Pills({ alarm }) {
-  return html`${alarm.first_out && html`<i class="pill">${t("first_out")}</i>`}${alarm.times > 1 && html`<i class="pill">${t("times", { n: alarm.times })}</i>`}
+/** @param {{alarm: Alarm, isFirst: boolean}} props */
+function Pills({ alarm, isFirst }) {
+  return html`${isFirst && html`<i class="pill">${t("first_out")}</i>`}${alarm.times > 1 && html`<i class="pill">${t("times", { n: alarm.times })}</i>`}
     ${alarm.kind !== "alarm" && alarm.kind !== "fault" && html`<i class="pill">${t(`kind_${alarm.kind}`)}</i>`}${alarm.is_chattering && html`<i class="pill">${t("count_more")}</i>`}`;
 }
 
@@ -57,11 +56,13 @@ export function whereOf(alarm) {
 
 /** The one fact that says how bad. @param {Alarm} alarm */
 export function factOf(alarm) {
-  if (alarm.value !== null) return measured(alarm.value, alarm.unit) + (alarm.threshold === null ? "" : ` · ${t("threshold", { v: measured(alarm.threshold, alarm.unit) })}`);
+  if (alarm.value !== null) return measured(alarm.value, alarm.unit) + (alarm.threshold === null ? "" : ` · ${t("threshold", { v: alarm.threshold })}`);
   const lift = alarm.facts?.lift;
   if (lift && alarm.kind === "alarm") {
     return [lift.floor === undefined || lift.floor === null ? "" : t("phrase_floor", { n: lift.floor }), lift.passenger === true ? token("occupied") : "", lift.door_closed === false ? token("door_open") : ""].filter(Boolean).join(" · ") || explain(alarm.text);
   }
+  const button = alarm.code === "sos.pressed" ? devices.peek().get(alarm.device_id)?.last : null;
+  if (button && button.battery_pct !== null && button.battery_pct !== undefined) return t("button_battery", { v: measured(button.battery_pct, "pct") });
   const thrown = alarm.facts?.throw;
   if (thrown) return `${floorsOf(thrown)} · ${t("confidence", { n: Math.round(thrown.confidence * 100) })}`;
   return explain(alarm.text);

@@ -38,16 +38,25 @@ watch((alarm, before) => {
   if (isNew && alarm.priority === "P1" && isUntouched()) select(alarm.alarm_id);
 });
 
+/** Incident -> how many alarms stand in it. */
+const crowds = computed(() => {
+  /** @type {Map<string, number>} */
+  const found = new Map();
+  for (const { incident_id } of alarms.value.values()) if (incident_id) found.set(incident_id, (found.get(incident_id) ?? 0) + 1);
+  return found;
+});
+
 // The same alarm, unchanged, is the same node: two hundred cards cost nothing while one of them changes.
-/** @type {Map<string, {alarm: Alarm, isOn: boolean, node: unknown}>} */
+/** @type {Map<string, {alarm: Alarm, isOn: boolean, isFirst: boolean, node: unknown}>} */
 const cards = new Map();
 
 /** @param {Alarm} alarm @param {boolean} isOn */
 function card(alarm, isOn) {
   const known = cards.get(alarm.alarm_id);
-  if (known && known.alarm === alarm && known.isOn === isOn) return known.node;
-  const node = html`<${AlarmCard} key=${alarm.alarm_id} alarm=${alarm} isOn=${isOn} onSelect=${select} />`;
-  cards.set(alarm.alarm_id, { alarm, isOn, node });
+  const isFirst = alarm.first_out && (crowds.value.get(alarm.incident_id ?? "") ?? 0) > 1;
+  if (known && known.alarm === alarm && known.isOn === isOn && known.isFirst === isFirst) return known.node;
+  const node = html`<${AlarmCard} key=${alarm.alarm_id} alarm=${alarm} isOn=${isOn} isFirst=${isFirst} onSelect=${select} />`;
+  cards.set(alarm.alarm_id, { alarm, isOn, isFirst, node });
   return node;
 }
 

@@ -1,7 +1,7 @@
 // Below the façade: everything about the chosen alarm. Left what is known of the place, right what to do and what was done.
 import { ask } from "/ui/api.js";
 import { Mark } from "/ui/shapes.js";
-import { dateTime, when } from "/ui/time.js";
+import { dateTime, hms, nowMs, serviceNow, when } from "/ui/time.js";
 import { html, useEffect, useState } from "/ui/vendor/preact.js";
 import { either, pick, t } from "/ui/words.js";
 import { actionsFor } from "./actions.js";
@@ -15,8 +15,12 @@ import { LiftShaft } from "./lift_shaft.js";
 import { ResidentCard } from "./resident_card.js";
 import { explain, measured, token } from "./say.js";
 
-/** @typedef {import("./desk.js").Alarm} Alarm @typedef {{at: string, what: string, who: string, text: string}} Step */
+/** @typedef {import("./desk.js").Alarm} Alarm @typedef {{at: string, what: string, actor: string, role: string, text: string}} Step */
 
+/** Revisions that are no step of anybody's work. */
+const QUIET = new Set(["changed", "grouped", "escalated"]);
+/** Those whose text a person wrote. */
+const SAYS = new Set(["noted", "shelved", "closed", "rescue"]);
 const TRAPPED = /^lift\.(trapped|alarm_button)/;
 
 export function Detail() {
@@ -74,22 +78,22 @@ function Log({ alarm }) {
   useEffect(() => {
     if (!may("read_journal")) return undefined;
     const leaving = new AbortController();
-    ask("GET", `/alarms/${alarm.alarm_id}/log`, undefined, leaving.signal).then((found) => setSteps(found.steps), () => undefined);
+    ask("GET", `/history/alarms/${alarm.alarm_id}`, undefined, leaving.signal).then((found) => setSteps(found.revisions), () => undefined);
     return () => leaving.abort();
   }, [alarm.alarm_id, alarm.seq]);
-  const known = steps && steps.length > 0 ? steps : shortLog(alarm);
+  const known = (steps && steps.length > 0 ? steps : shortLog(alarm)).filter((step) => !QUIET.has(step.what));
   return html`<div class="log"><h3>${t("log")}</h3><ul>
-    ${known.slice(-12).map((step) => html`<li><time>${when(step.at)}</time><b>${t(`what_${step.what}`)}</b><span>${[step.who, step.text || (step.what === "raised" ? alarm.device_id : "")].filter(Boolean).join(" · ")}</span></li>`)}
-    ${isUnattended(alarm) && html`<li class="next"><time>${alarm.is_overdue ? t("now") : ""}</time><b>${t("next_escalation")}</b><span>${t("escalates")}</span></li>`}</ul></div>`;
+    ${known.slice(-12).map((step) => html`<li><time>${when(step.at)}</time><b>${t(`what_${step.what}`)}</b><span>${[step.role === "system" ? "" : step.actor, step.what === "raised" ? alarm.device_id : SAYS.has(step.what) ? step.text : ""].filter(Boolean).join(" · ")}</span></li>`)}
+    ${isUnattended(alarm) && html`<li class="next"><time>${alarm.ack_due_s === null ? "" : hms(nowMs() + (alarm.ack_due_s - serviceNow()) * 1000)}</time><b>${t("next_escalation")}</b><span>${t("escalates")}</span></li>`}</ul></div>`;
 }
 
 /** What the alarm itself tells, for who may not read the journal. @param {Alarm} alarm @returns {Step[]} */
 function shortLog(alarm) {
   /** @type {(Step | null)[]} */
   const steps = [
-    { at: alarm.raised_at, what: "raised", who: "", text: "" },
-    alarm.acked_at ? { at: alarm.acked_at, what: "acknowledged", who: alarm.acked_by ?? "", text: "" } : null,
-    alarm.returned_at ? { at: alarm.returned_at, what: "returned", who: "", text: "" } : null,
+    { at: alarm.raised_at, what: "raised", actor: "", role: "system", text: "" },
+    alarm.acked_at ? { at: alarm.acked_at, what: "acknowledged", actor: alarm.acked_by ?? "", role: "", text: "" } : null,
+    alarm.returned_at ? { at: alarm.returned_at, what: "returned", actor: "", role: "system", text: "" } : null,
   ];
   return steps.filter((step) => step !== null);
 }

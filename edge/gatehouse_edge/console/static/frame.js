@@ -3,16 +3,19 @@ import { ask } from "/ui/api.js";
 import { Icon, Mark } from "/ui/shapes.js";
 import { allow, isAudible, mutedS } from "/ui/sound.js";
 import { isKiosk, otherTheme } from "/ui/theme.js";
-import { dayText, hms, nowMs, serviceNow, skewS, span, tick } from "/ui/time.js";
+import { dayText, hms, nowMs, serviceNow, skewS, span, stopwatch, tick } from "/ui/time.js";
 import { Toasts } from "/ui/toast.js";
 import { computed, effect, html, signal, useEffect } from "/ui/vendor/preact.js";
 import { otherLanguage, pick, t } from "/ui/words.js";
-import { ageS, beat, isKnown, isStale, isUnattended, me, shown } from "./desk.js";
+import { ageS, beat, isKnown, isStale, isUnattended, may, me, shown } from "./desk.js";
 import { beginSounding, painted, silence } from "./sounding.js";
 import { keepUp } from "./kiosk.js";
 
-/** @type {[string, string][]} */
-const PAGES = [["duty", "/"]];
+/** Name, path, and the right it takes. @type {[string, string, string][]} */
+const PAGES = [
+  ["duty", "/", "watch"], ["replay", "/replay", "read_journal"], ["devices", "/devices", "watch"], ["handover", "/handover", "read_journal"], ["drills", "/drills", "test"],
+  ["cameras", "/cameras", "calibrate"], ["people", "/people", "manage_users"],
+];
 /** @type {import("/ui/shapes.js").Priority[]} */
 const PRIORITIES = ["P1", "P2", "P3", "P4"];
 const WRONG_CLOCK_S = 30;
@@ -45,13 +48,13 @@ export function Frame({ page, children }) {
 function Top({ page }) {
   const who = /** @type {import("./desk.js").Me} */ (me.value);
   return html`<header class="top">
-    <div class="brand"><b>${who.estate}</b><span>${t("title")} · ${who.name}</span></div>
+    <div class="brand"><b>${who.estate}</b><span>${t("title")}<i> · ${who.name}</i></span></div>
     <nav class="chips" aria-label=${t("priorities")}>${PRIORITIES.map((p, at) => html`<${Chip} p=${p} n=${counts.value[at]} page=${page} />`)}</nav>
-    ${PAGES.length > 1 && html`<nav class="pages" aria-label=${t("pages")}>${PAGES.map(([name, path]) => html`<a href=${path} aria-current=${name === page ? "page" : undefined}>${t(`page_${name}`)}</a>`)}</nav>`}
+    ${!isKiosk && html`<nav class="pages" aria-label=${t("pages")}>${PAGES.filter(([, , right]) => may(right)).map(([name, path]) => html`<a href=${path} aria-current=${name === page ? "page" : undefined}>${t(`page_${name}`)}</a>`)}</nav>`}
     <span class="space"></span>
     <${Fleet} />
     <span class=${isStale.value ? "live bad" : "live"}><i></i>${t(isStale.value ? (isKnown.value ? "lost" : "connecting_short") : "live")}</span>
-    <button class=${isAudible.value ? "" : "warned"} onClick=${silence} disabled=${isStale.value} title="M"><${Icon} name=${isAudible.value && !mutedS.value ? "sound" : "mute"} />${mutedS.value ? t("muted", { s: mutedS.value }) : t("silence")}</button>
+    <button class=${isAudible.value ? "silence" : "silence warned"} onClick=${silence} disabled=${isStale.value} title="M"><${Icon} name=${isAudible.value && !mutedS.value ? "sound" : "mute"} /><span>${mutedS.value ? t("muted", { s: mutedS.value }) : t("silence")}</span></button>
     <div class="clock"><b>${clock}</b><span>${date}</span></div>
     <${Menu} /></header>`;
 }
@@ -69,8 +72,9 @@ function Fleet() {
   const fleet = beat.value?.fleet;
   if (!fleet || fleet.state === "off" || isStale.value) return null;
   if (fleet.state === "up") return html`<span class="live fleet"><${Icon} name="link" />${fleet.queued ? t("fleet_sending", { n: fleet.queued }) : t("fleet_up")}</span>`;
-  const since = computed(() => (tick.value, span(serviceNow() - fleet.since_s)));
-  return html`<span class="boxed fleet"><${Icon} name="cut" /><span>${pick(fleet.label)} ${since} · ${t("fleet_local")}${fleet.queued ? ` · ${t("fleet_queued", { n: fleet.queued })}` : ""}</span></span>`;
+  const since = computed(() => (tick.value, stopwatch(serviceNow() - fleet.since_s)));
+  // The label is a sentence; its first part says what is wrong.
+  return html`<span class="boxed fleet" title=${pick(fleet.label)}><${Icon} name="cut" /><span>${pick(fleet.label).split(/[，;]/)[0]} ${since} · ${t("fleet_local")}${fleet.queued ? ` · ${t("fleet_queued", { n: fleet.queued })}` : ""}</span></span>`;
 }
 
 function Menu() {
@@ -98,6 +102,6 @@ function Urgent() {
   const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"));
   useEffect(() => { for (const alarm of urgent.slice(0, 3)) painted(alarm); });
   if (urgent.length === 0) return null;
-  return html`<a class="banner alarm" href="/" role="alert">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
-    ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a>`;
+  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
+    ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a></div>`;
 }

@@ -21,9 +21,9 @@ export function AlarmCard({ alarm, isOn = false }) {
   const isOld = mark !== undefined && mark.presence !== "online";
   return html`<li class=${`alarm ${p} ${alarm.state} ${isOn ? "on" : ""} ${isOld ? "old" : ""}`} data-id=${alarm.alarm_id} data-state=${alarm.state} aria-current=${isOn ? "true" : undefined}>
     <div class="edge"></div>
-    <div class="sign"><${Mark} p=${alarm.priority} size=${24} look=${isNew && !isOld ? "full" : "hollow"} blinks=${isNew && !isOld && alarm.priority < "P3" && !isStale.value} /><small>${t(p)}</small></div>
-    <button class="what plain" onClick=${() => go(link("alarms", "", { one: alarm.alarm_id }))} aria-label=${`${t(p)} ${pick(alarm.words)} ${alarm.node_name}`}>
-      <span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("fleet_doubtful")}</i>`}<span class="space"></span><span class="state">${isOld ? t("fleet_last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
+    <div class="sign"><${Mark} p=${alarm.priority} size=${24} look=${isNew && !isOld ? "full" : "hollow"} blinks=${isNew && !isOld && alarm.priority < "P3" && !isStale.value} /><small aria-hidden="true">${t(p)}</small></div>
+    <button class="what plain" onClick=${() => go(link("alarms", "", { one: alarm.alarm_id }))}>
+      <span class="unseen">${t(p)}</span><span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("fleet_doubtful")}</i>`}<span class="space"></span><span class="state">${isOld ? t("fleet_last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
       <span class="where"><bdi>${alarm.node_name}</bdi>${whereIn(alarm) && html` · <bdi>${whereIn(alarm)}</bdi>`}</span>
       <span class="line times"><span>${when(alarm.raised_at)}</span><span class="space"></span>${isOld ? html`<span>${t("as_of", { at: when(mark.last_contact_at) })}</span>` : html`<${Elapsed} since=${alarm.raised_at} />`}</span>
       ${!isOld && html`<${Limit} alarm=${alarm} />`}</button>
@@ -54,7 +54,8 @@ function Take({ alarm, isOld }) {
     }
   };
   const isWaiting = isSent === alarm.revision;
-  return html`<button class=${alarm.priority < "P3" && !isOld ? "act strong" : "act"} disabled=${isStale.value || isWaiting} onClick=${take} aria-label=${`${t("ack")} ${pick(alarm.words)} ${alarm.node_name}`}>${t(isWaiting ? "fleet_ack_sent" : "ack")}</button>`;
+  const words = t(isWaiting ? "fleet_ack_sent" : "ack");
+  return html`<button class=${alarm.priority < "P3" && !isOld ? "act strong" : "act"} disabled=${isStale.value || isWaiting} onClick=${take} aria-label=${`${words} ${pick(alarm.words)} ${alarm.node_name}`}>${words}</button>`;
 }
 
 /** @param {{since: string}} props */

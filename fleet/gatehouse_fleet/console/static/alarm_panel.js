@@ -39,7 +39,7 @@ export function AlarmPanel({ id, onClose }) {
     <div class="buttons start">${value.is_open && may("act_on_alarms") && html`<${Acts} value=${value} onDone=${again} />`}<a class="button" href=${link("trace", id)}>${t("fleet_page_trace")}</a></div>
     ${value.notes.length > 0 && html`<h3>${t("fleet_notes")}</h3><ul class="lines">${value.notes.map((/** @type {any} */ note) => html`<li><time>${when(note.at)}</time><span><bdi>${note.text}</bdi> — <bdi>${note.author}</bdi></span></li>`)}</ul>`}
     ${may("read_clips") && html`<${Evidence} path=${`/alarms/${id}/evidence`} />`}
-    <h3>${t("fleet_revisions")}</h3><ol class="lines">${[...value.revisions].reverse().map((/** @type {any} */ row) => html`<li class=${row.is_verified ? "" : "doubt"}><time>${when(row.at)}</time><span>${row.what ? t(`fleet_what_${row.what}`) : t("fleet_unreadable")}${row.state ? ` → ${pick(facts.value?.states.get(row.state))}` : ""}${row.actor ? html` · <bdi>${row.actor}</bdi>` : row.actor_role && row.actor_role !== "system" ? ` · ${row.actor_role}` : ""}</span></li>`)}</ol></aside>`;
+    <h3>${t("fleet_revisions")}</h3><ol class="lines">${[...value.revisions].reverse().map((/** @type {any} */ row) => html`<li class=${row.is_verified ? "" : "doubt"}><time>${when(row.at)}</time><span>${row.what ? t(`fleet_what_${row.what}`) : t("fleet_unreadable")}${row.state ? ` → ${pick(facts.value?.states.get(row.state))}` : ""}${row.actor && row.actor_role !== "system" ? html` · <bdi>${row.actor}</bdi>` : row.actor_role && row.actor_role !== "system" ? ` · ${row.actor_role}` : ""}</span></li>`)}</ol></aside>`;
 }
 
 /** @param {{value: any, onDone: () => void}} props */

@@ -8,43 +8,32 @@ import { allow, allowOnTouch, isAudible, mute, mutedS, sound, unmute } from "/ui
 import { isKiosk, otherTheme } from "/ui/theme.js";
 import { dayText, hms, nowMs, skewS, span, tick } from "/ui/time.js";
 import { Toasts } from "/ui/toast.js";
-import { computed, effect, html, useEffect } from "/ui/vendor/preact.js";
+import { computed, effect, html, useEffect, useState } from "/ui/vendor/preact.js";
 import { otherLanguage, pick, t } from "/ui/words.js";
-import { AlarmsPage } from "./alarms.js";
-import { AuditPage } from "./audit.js";
-import { CasePage } from "./case.js";
-import { CasesPage } from "./cases.js";
-import { CityPage } from "./city.js";
-import { GatewayPage } from "./gateway.js";
-import { GatewaysPage } from "./gateways.js";
-import { HandOverPage } from "./handover.js";
 import { ageS, isKnown, isLoaded, isStale, heardMs, isUnattended, lights, may, me, PRIORITIES, shown, silent, watch } from "./known.js";
 import { OverviewPage } from "./overview.js";
-import { PeoplePage } from "./people.js";
-import { ReleasesPage } from "./releases.js";
-import { RolloutPage } from "./rollout.js";
 import { go, link, route } from "./route.js";
 import { Ring } from "./signs.js";
-import { StatisticsPage } from "./statistics.js";
-import { TracePage } from "./trace.js";
 
-/** @typedef {{name: string, right: string | null, icon: string, key: string, content: (props: {id: string}) => unknown, one?: (props: {id: string}) => unknown}} Place */
+/** @typedef {(props: {id: string}) => unknown} Page @typedef {() => Promise<Page>} Fetch a page is fetched when it is first wanted, or when nothing else is to do */
+/** @typedef {{name: string, right: string | null, icon: string, key: string, content: Fetch, one?: Fetch}} Place */
 
 const WRONG_CLOCK_S = 30;
+const QUIET_MS = 4000;
 /** @type {Place[]} */
 const PLACES = [
-  { name: "overview", right: "read_gateways", icon: "M4 4h7v7H4zM13 4h7v4h-7zM13 10h7v10h-7zM4 13h7v7H4z", key: "1", content: OverviewPage },
-  { name: "alarms", right: "read_alarms", icon: "M12 3 22 20H2zM12 10v5M12 17.5v.01", key: "2", content: AlarmsPage },
-  { name: "cases", right: "read_cases", icon: "M4 5h16v15H4zM8 3v4M16 3v4M8 12l3 3 5-6", key: "3", content: CasesPage, one: CasePage },
-  { name: "gateways", right: "read_gateways", icon: "M4 14h16v6H4zM8 17h.01M12 17h4M7 14l2-9h6l2 9", key: "4", content: GatewaysPage, one: GatewayPage },
-  { name: "releases", right: "read_gateways", icon: "M12 3v12M7 8l5-5 5 5M4 15v5h16v-5", key: "5", content: ReleasesPage, one: RolloutPage },
-  { name: "statistics", right: "read_statistics", icon: "M4 20V4M4 20h16M8 16v-4M12 16V8M16 16v-6", key: "6", content: StatisticsPage },
-  { name: "city", right: "manage_city", icon: "M4 20V10l5-3v13M9 20V4l7 4v12M16 20v-9l4 2v7M2 20h20", key: "7", content: CityPage },
-  { name: "people", right: "manage_people", icon: "M8 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2 20c0-4 2.500-6 6-6s6 2 6 6M16 11a3 3 0 1 0 0-6M17 14c3 .3 5 2.300 5 6", key: "8", content: PeoplePage },
-  { name: "audit", right: "read_audit", icon: "M5 3h10l4 4v14H5zM14 3v5h5M8 13h8M8 17h5", key: "9", content: AuditPage },
+  { name: "overview", right: "read_gateways", icon: "M4 4h7v7H4zM13 4h7v4h-7zM13 10h7v10h-7zM4 13h7v7H4z", key: "1", content: async () => OverviewPage },
+  { name: "alarms", right: "read_alarms", icon: "M12 3 22 20H2zM12 10v5M12 17.5v.01", key: "2", content: () => import("./alarms.js").then((all) => all.AlarmsPage) },
+  { name: "cases", right: "read_cases", icon: "M4 5h16v15H4zM8 3v4M16 3v4M8 12l3 3 5-6", key: "3", content: () => import("./cases.js").then((all) => all.CasesPage), one: () => import("./case.js").then((all) => all.CasePage) },
+  { name: "gateways", right: "read_gateways", icon: "M4 14h16v6H4zM8 17h.01M12 17h4M7 14l2-9h6l2 9", key: "4", content: () => import("./gateways.js").then((all) => all.GatewaysPage), one: () => import("./gateway.js").then((all) => all.GatewayPage) },
+  { name: "releases", right: "read_gateways", icon: "M12 3v12M7 8l5-5 5 5M4 15v5h16v-5", key: "5", content: () => import("./releases.js").then((all) => all.ReleasesPage), one: () => import("./rollout.js").then((all) => all.RolloutPage) },
+  { name: "statistics", right: "read_statistics", icon: "M4 20V4M4 20h16M8 16v-4M12 16V8M16 16v-6", key: "6", content: () => import("./statistics.js").then((all) => all.StatisticsPage) },
+  { name: "city", right: "manage_city", icon: "M4 20V10l5-3v13M9 20V4l7 4v12M16 20v-9l4 2v7M2 20h20", key: "7", content: () => import("./city.js").then((all) => all.CityPage) },
+  { name: "people", right: "manage_people", icon: "M8 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7zM2 20c0-4 2.500-6 6-6s6 2 6 6M16 11a3 3 0 1 0 0-6M17 14c3 .3 5 2.300 5 6", key: "8", content: () => import("./people.js").then((all) => all.PeoplePage) },
+  { name: "audit", right: "read_audit", icon: "M5 3h10l4 4v14H5zM14 3v5h5M8 13h8M8 17h5", key: "9", content: () => import("./audit.js").then((all) => all.AuditPage) },
 ];
-/** Pages without a place in the rail. @type {Record<string, {right: string, in: string, content: (props: {id: string}) => unknown}>} */
-const OTHERS = { trace: { right: "read_alarms", in: "alarms", content: TracePage }, handover: { right: "read_gateways", in: "overview", content: HandOverPage } };
+/** Pages without a place in the rail. @type {Record<string, {right: string, in: string, content: Fetch}>} */
+const OTHERS = { trace: { right: "read_alarms", in: "alarms", content: () => import("./trace.js").then((all) => all.TracePage) }, handover: { right: "read_gateways", in: "overview", content: () => import("./handover.js").then((all) => all.HandOverPage) } };
 
 const clock = computed(() => (tick.value, hms(nowMs())));
 const date = computed(() => (tick.value, dayText(nowMs())));
@@ -58,6 +47,7 @@ export function Frame() {
     isBegun = true;
     allowOnTouch();
     allow();
+    setTimeout(fetchAll, QUIET_MS);
     effect(() => {
       const n = shown.value.filter((one) => isUnattended(one) && one.priority < "P3").length;
       document.title = `${n ? `(${n}) ` : ""}${t("fleet_title")}`;
@@ -98,8 +88,31 @@ function Content() {
   if (!place && !OTHERS[page]) return html`<main class="empty"><b>${t("fleet_no_page")}</b><a class="button" href=${link(mine.value[0]?.name ?? "overview")}>${t(`fleet_page_${mine.value[0]?.name ?? "overview"}`)}</a></main>`;
   // What the server would refuse is not asked for.
   if (right && !may(right)) return html`<main class="empty"><b>${t("fleet_not_allowed")}</b>${mine.value[0] && html`<a class="button" href=${link(mine.value[0].name)}>${t(`fleet_page_${mine.value[0].name}`)}</a>`}</main>`;
-  const Page = place ? (id && place.one) || place.content : OTHERS[page].content;
-  return html`<${Page} key=${`${page}/${id}`} id=${id} />`;
+  return html`<${Fetched} fetch=${place ? (id && place.one) || place.content : OTHERS[page].content} key=${`${page}/${id}`} id=${id} />`;
+}
+
+/** @type {Map<Fetch, Page>} */
+const fetched = new Map([[PLACES[0].content, OverviewPage]]);
+
+/** @param {{fetch: Fetch, id: string}} props */
+function Fetched({ fetch, id }) {
+  const [, again] = useState(0);
+  const Page = fetched.get(fetch);
+  useEffect(() => {
+    if (Page) return;
+    keep(fetch).then(() => again(1), () => again(2));
+  }, []);
+  return Page ? html`<${Page} id=${id} />` : html`<main class="page"><p class="quiet pad">${t("fleet_reading")}</p></main>`;
+}
+
+/** @param {Fetch} fetch */
+async function keep(fetch) {
+  if (!fetched.has(fetch)) fetched.set(fetch, await fetch());
+}
+
+/** Every page is there before the server is gone: later nothing could be fetched any more. */
+async function fetchAll() {
+  for (const place of [...mine.value, ...Object.values(OTHERS)]) for (const fetch of [place.content, "one" in place ? place.one : undefined]) if (fetch) await keep(fetch).catch(() => {});
 }
 
 function Top() {

@@ -19,10 +19,10 @@ const isWide = signal(false);
 export function OverviewPage() {
   const chosen = Number(route.value.query.district) || null;
   const one = Number(route.value.query.community) || null;
-  return html`<main class="overview"><h1 class="unseen">${t("fleet_page_overview")}</h1>
+  return html`<main class=${`overview ${may("read_alarms") ? "" : "without"}`}><h1 class="unseen">${t("fleet_page_overview")}</h1>
     <section class="side" aria-label=${t("fleet_districts")}><${Districts} chosen=${chosen} one=${one} /></section>
     <section class="middle" aria-label=${t("fleet_map")}><${FleetMap} district=${chosen} community=${one} onChoose=${(/** @type {number | null} */ id) => narrow({ community: id })} /><${Figures} /></section>
-    <section class="feed" aria-label=${t("alarms")}><${Feed} district=${chosen} community=${one} /></section></main>`;
+    ${may("read_alarms") && html`<section class="feed" aria-label=${t("alarms")}><${Feed} district=${chosen} community=${one} /></section>`}</main>`;
 }
 
 /** @param {{chosen: number | null, one: number | null}} props */
@@ -107,7 +107,6 @@ function Figures() {
 
 /** @param {{district: number | null, community: number | null}} props */
 function Feed({ district, community }) {
-  if (!may("read_alarms")) return html`<div class="empty"><b>${t("fleet_no_alarm_right")}</b></div>`;
   if (!isKnown.value) return html`<div class="empty"><b>${t("fleet_reading")}</b></div>`;
   const inside = new Set([...communities.value.values()].filter((one) => (community ? one.id === community : !district || one.district_id === district)).flatMap((one) => one.gateways.map((mark) => mark.id)));
   const isAll = !district && !community;
