@@ -17,8 +17,9 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
+    from gatehouse_edge.vision.detector import Detector
     from gatehouse_edge.vision.origin import Calibration, Origin
-    from gatehouse_edge.vision.watch import Throw, Watch
+    from gatehouse_edge.vision.watch import Classifier, Throw, Watch
 
 MANIFEST: Final = "manifest.json"
 
@@ -88,11 +89,27 @@ def watch_maker(
     """
     import cv2
 
-    from gatehouse_edge.vision.detector import ClassicalDetector, Detector, ModelError, OnnxDetector
-    from gatehouse_edge.vision.watch import Classifier, Watch
+    from gatehouse_edge.vision.detector import ModelError
+    from gatehouse_edge.vision.watch import Watch
 
     if folder is None:
         raise ModelError("this installation has no throw models: name a folder with --models")
+    detector, classifier, limit = parts(folder, is_classical=is_classical)
+    cv2.setNumThreads(1)
+    return lambda height_px: Watch(
+        detector, classifier, height_px=height_px, threshold=limit if threshold is None else threshold
+    )
+
+
+def parts(folder: Path, *, is_classical: bool) -> tuple[Detector, Classifier, float]:
+    """Return the detector, the classifier and the threshold of a release.
+
+    Raises:
+        ModelError: no usable models.
+    """
+    from gatehouse_edge.vision.detector import ClassicalDetector, ModelError, OnnxDetector
+    from gatehouse_edge.vision.watch import Classifier
+
     manifest = load_manifest(folder)
     detector: Detector
     if is_classical:
@@ -102,15 +119,12 @@ def watch_maker(
     else:
         detector = OnnxDetector(folder / manifest.detector.file, sha256=manifest.detector.sha256)
         judge = manifest.classifier
-    classifier = Classifier(folder / judge.file, sha256=judge.sha256)
-    limit = manifest.threshold if threshold is None else threshold
-    cv2.setNumThreads(1)
-    return lambda height_px: Watch(detector, classifier, height_px=height_px, threshold=limit)
+    return detector, Classifier(folder / judge.file, sha256=judge.sha256), manifest.threshold
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add `vision` with its verbs; the parsed arguments go to `run`."""
-    parser = subparsers.add_parser("vision", help="throw detection: replay a clip")
+    parser = subparsers.add_parser("vision", help="throw detection: replay a clip, measure its cost")
     verbs = parser.add_subparsers(dest="verb", required=True)
     replay = verbs.add_parser(
         "replay", help="run clips through the whole chain; one JSON object for each event with --json"
@@ -134,10 +148,40 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         help="what was drawn on a still of this camera (JSON): adds the floor interval",
     )
     replay.add_argument("--json", action="store_true", help="print JSON lines")
+    bench = verbs.add_parser("bench", help="what a clip costs on this machine, beside OpenCV's MOG2")
+    bench.add_argument("clip", type=Path, metavar="CLIP", help="a video file of the camera in question")
+    bench.add_argument("--models", type=Path, help="folder of a model release; without: the own one")
+    bench.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: Namespace) -> int:
-    """Replay; 0 done, 1 a clip, the models or the calibration could not be used."""
+    """Replay or measure; 0 done, 1 a clip, the models or the calibration could not be used."""
+    return _bench(args) if args.verb == "bench" else _replay_all(args)
+
+
+def _bench(args: Namespace) -> int:
+    from gatehouse_edge.drivers.clip import ClipError
+    from gatehouse_edge.vision.detector import ModelError
+    from gatehouse_edge.vision_cost import measure
+
+    try:
+        cost = measure(args.clip, watch_maker(args.models or released(), is_classical=False))
+    except (ModelError, ClipError) as error:
+        print(f"gatehouse-edge: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        told = msgspec.to_builtins(cost) | {"of_mog2": cost.ratio, "streams_a_core": cost.streams}
+        print(json.dumps({name: round(value, 3) for name, value in told.items()}))
+    else:
+        print(
+            f"{args.clip.name}: {cost.frames} frames; decoding {cost.decode_ms:.1f} ms, whole chain {cost.chain_ms:.1f} ms, "
+            f"MOG2 alone {cost.mog2_ms:.1f} ms a frame: {cost.ratio:.2f} of it, {cost.streams:.1f} cameras a core; "
+            f"{cost.skipped_tiles} tiles skipped, {cost.peak_mib:.0f} MiB"
+        )
+    return 0
+
+
+def _replay_all(args: Namespace) -> int:
     from gatehouse_edge.drivers.clip import ClipError
     from gatehouse_edge.vision.detector import ModelError
     from gatehouse_edge.vision.origin import CalibrationError, decode

@@ -10,6 +10,8 @@
 | `judge` | the path classifier, from clips of the training split |
 | `release` | ONNX files and their manifest |
 | `evaluate` | figures of a release (or of the classical path) on annotated clips |
+| `losses` | where falls are lost: tiles, spots, paths, events |
+| `negatives` | false alarms over hours of scenes without a throw, in a ledger that is gone on with |
 | `draw` | a picture of what is found in one clip |
 """
 
@@ -19,14 +21,18 @@ import argparse
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 import numpy as np
 
 Thing = TypeVar("Thing")
 _TILES_A_FILE: Final = 2500
+_LEAST_TOLD: Final = 0.1
+"""Events from this probability are looked at, so that the curve of thresholds can be told."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,13 +48,16 @@ def _parser() -> argparse.ArgumentParser:
     tiles.add_argument("out", type=Path)
     tiles.add_argument("--first", type=int, default=0)
     tiles.add_argument("--count", type=int, default=400)
+    tiles.add_argument(
+        "--rival", type=Path, help="an earlier detector.onnx: tiles in which it errs are kept as well"
+    )
     training = verbs.add_parser("train", help="train the detector on tiles; goes on where it was interrupted")
     training.add_argument("tiles", type=Path)
     training.add_argument("out", type=Path)
     training.add_argument("--steps", type=int, default=12_000)
     render = verbs.add_parser("render", help="render annotated clips of a split")
     render.add_argument("out", type=Path)
-    render.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    render.add_argument("--split", choices=["train", "dense", "validation", "test"], default="test")
     render.add_argument("--first", type=int, default=0, help="number within the split")
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
@@ -90,6 +99,17 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     evaluate.add_argument(
         "--classical", action="store_true", help="three-frame difference instead of the network"
     )
+    evaluate.add_argument("--threshold", type=float, help="without: the release's own")
+    lost = verbs.add_parser("losses", help="where falls are lost")
+    lost.add_argument("clips", type=Path, help="folder of rendered clips")
+    lost.add_argument("--models", type=Path, required=True, help="folder of a release")
+    lost.add_argument(
+        "--classical", action="store_true", help="three-frame difference instead of the network"
+    )
+    night = verbs.add_parser("negatives", help="false alarms over hours of rendered scenes")
+    night.add_argument("ledger", type=Path, help="JSON lines; gone on with")
+    night.add_argument("--models", type=Path, required=True, help="folder of a release")
+    night.add_argument("--minutes", type=float, default=10.0, help="how long to go on")
     draw = verbs.add_parser("draw", help="write a picture of what is found in one clip")
     draw.add_argument("clip", type=Path)
     draw.add_argument("out", type=Path, help="PNG file")
@@ -98,9 +118,12 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _tiles(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.detector import OnnxDetector
+    from gatehouse_throw.scenes.spec import Split, seeds
     from gatehouse_throw.tiles import Tiles, tiles_of
 
     args.out.mkdir(parents=True, exist_ok=True)
+    rival = OnnxDetector(args.rival) if args.rival else None
     held: list[Tiles] = []
     written = 0
 
@@ -108,16 +131,16 @@ def _tiles(args: argparse.Namespace) -> int:
         nonlocal held, written
         if not held:
             return
-        np.savez(
-            args.out / f"tiles_{args.first:08d}_{written:04d}.npz",
-            p=np.concatenate([t.pictures for t in held]),
-            o=np.concatenate([t.objects for t in held]),
-            d=np.concatenate([t.doubtful for t in held]),
+        name = f"tiles_{args.first:08d}_{written:04d}"
+        boxes = np.stack(
+            [np.concatenate([t.objects for t in held]), np.concatenate([t.doubtful for t in held])], axis=1
         )
+        np.save(args.out / f"{name}.boxes.npy", boxes)
+        np.save(args.out / f"{name}.npy", np.concatenate([t.pictures for t in held]))
         held, written = [], written + 1
 
-    for seed in _shown(range(args.first, args.first + args.count)):
-        held.append(tiles_of(seed))
+    for seed in _shown(seeds(Split.DENSE, args.first + args.count)[args.first :]):
+        held.append(tiles_of(seed, rival=rival))
         if sum(len(t.pictures) for t in held) > _TILES_A_FILE:
             flush()
     flush()
@@ -134,7 +157,7 @@ def _render(args: argparse.Namespace) -> int:
         seed for seed in chosen if args.widest is None or spec_of(seed).width_px <= args.widest
     ):
         if not (args.out / f"{seed}.json").exists():
-            render(seed, args.out / f"{seed}.mkv")
+            render(spec_of(seed), args.out / f"{seed}.mkv")
     return 0
 
 
@@ -199,13 +222,42 @@ def _sha256(path: Path) -> str:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_edge.vision_tools import load_manifest, watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import clips_in, run
 
-    make = watch_maker(args.models, is_classical=args.classical, threshold=args.threshold)
+    threshold = load_manifest(args.models).threshold if args.threshold is None else args.threshold
+    make = watch_maker(args.models, is_classical=args.classical, threshold=min(threshold, _LEAST_TOLD))
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
-    _say(run(_shown(clips), make).to_json())
+    _say(run(_shown(clips), make, threshold=threshold).to_json())
+    return 0
+
+
+def _losses(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import parts
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.evaluate import clips_in
+    from gatehouse_throw.losses import losses, table
+
+    detector, classifier, threshold = parts(args.models, is_classical=args.classical)
+    clips = _shown([read(clip) for clip in clips_in(args.clips)])
+    _say(table(losses(clips, detector, classifier, threshold=threshold)))
+    return 0
+
+
+def _negatives(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision_tools import load_manifest, watch_maker
+    from gatehouse_throw.negatives import entries, tally, watch
+
+    manifest = load_manifest(args.models)
+    make = watch_maker(args.models, is_classical=False)
+    until_s = time.monotonic() + 60 * args.minutes
+    for entry in watch(
+        args.ledger, make, models=manifest.sha256, threshold=manifest.threshold, until_s=until_s
+    ):
+        sys.stderr.write(f"\r{entry.seed}: {len(entry.told)} ")
+    told = tally(entries(args.ledger, manifest.sha256, manifest.threshold))
+    _say(json.dumps(msgspec.to_builtins(told), indent=1))
     return 0
 
 
@@ -244,7 +296,7 @@ def _say(words: str) -> None:
 
 _VERBS: Final = {
     "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
-    "draw": _draw,
+    "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gatehouse_edge.vision.stack import TILE_PX
-from gatehouse_throw.net import TileNet
+from gatehouse_throw.net import CHANNELS, TileNet
 
 
 class _Released(nn.Module):
@@ -25,7 +25,7 @@ class _Released(nn.Module):
         return torch.sigmoid(heat), boxes
 
 
-def load(checkpoint: Path, *, width: int = 24, depthwise: bool = False) -> TileNet:
+def load(checkpoint: Path, *, width: int = 32, depthwise: bool = False) -> TileNet:
     """Return the trained network."""
     net = TileNet(width=width, depthwise=depthwise)
     net.load_state_dict(torch.load(checkpoint, weights_only=True)["net"])
@@ -34,9 +34,9 @@ def load(checkpoint: Path, *, width: int = 24, depthwise: bool = False) -> TileN
 
 def export(net: TileNet, path: Path) -> None:
     """Write the ONNX file: input `tiles` uint8 (n, 4, 64, 64), outputs `heat` and `boxes`."""
-    example = torch.zeros(2, 4, TILE_PX, TILE_PX, dtype=torch.uint8)
+    example = torch.zeros(2, CHANNELS, TILE_PX, TILE_PX, dtype=torch.uint8)
     torch.onnx.export(
-        _Released(net).eval(),
+        _Released(net.folded()).eval(),
         (example,),
         str(path),
         input_names=["tiles"],

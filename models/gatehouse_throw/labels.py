@@ -37,18 +37,28 @@ KINDS: Final[dict[str, Mover]] = {
 """What a rendered distractor is called by the classifier."""
 _THROW_REACH_PX: Final = 4.0
 _OTHER_REACH_PX: Final = 2.0
+_SURE_SHARE: Final = 0.6
+_DOUBTFUL_SHARE: Final = 0.25
 
 
-def label(path: Path, truth: Annotated) -> Mover:
-    """Return what moved along a path: the throw if at least half of its points lie on one, else what covers most of them."""
+def label(path: Path, truth: Annotated) -> Mover | None:
+    """Return what moved along a path: the throw if most of its points lie on one, else what covers most of them.
+
+    None: neither a throw nor anything else with certainty, nothing to learn from (partly on a fall, on one that nobody could
+    see, or on an image in glass).
+    """
     points = falling_part(path)
-    on_throw = 0
+    on_throw, on_doubtful = 0, 0
     others: Counter[Mover] = Counter()
     for point in points:
-        x, y = point.spot.x, point.spot.y
+        x, y = point.x, point.y
         boxes = [event.boxes[point.frame] for event in truth.events if point.frame in event.boxes]
         if any(_covers(box, x, y, _THROW_REACH_PX) for box in boxes):
             on_throw += 1
+            continue
+        doubtful = [event.boxes[point.frame] for event in truth.ignored if point.frame in event.boxes]
+        if any(_covers(box, x, y, _THROW_REACH_PX) for box in doubtful + truth.mirrored.get(point.frame, [])):
+            on_doubtful += 1
             continue
         hits = [
             kind for kind, box in truth.others.get(point.frame, ()) if _covers(box, x, y, _OTHER_REACH_PX)
@@ -56,9 +66,13 @@ def label(path: Path, truth: Annotated) -> Mover:
         small = [kind for kind in hits if kind != "tree"]
         if hits:
             others[KINDS[(small or hits)[0]]] += 1
-    if 2 * on_throw >= len(points):
+    if on_throw >= _SURE_SHARE * len(points):
         return Mover.THROW
-    return others.most_common(1)[0][0] if others else Mover.CLUTTER
+    if on_throw + on_doubtful >= _DOUBTFUL_SHARE * len(points):
+        return None
+    if others:
+        return others.most_common(1)[0][0]
+    return Mover.RAIN if truth.scene.endswith(("rain", "snow")) else Mover.CLUTTER
 
 
 def rows_of(
@@ -66,7 +80,7 @@ def rows_of(
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return (features, index into `MOVERS`) of the paths of one clip."""
     kept = [(features(path, height_px=height_px), label(path, truth)) for path in paths]
-    known = [(row, mover) for row, mover in kept if row is not None]
+    known = [(row, mover) for row, mover in kept if row is not None and mover is not None]
     if not known:
         return np.empty((0, len(NAMES)), np.float32), np.empty(0, np.int64)
     return np.stack([row for row, _ in known]), np.array(

@@ -25,15 +25,16 @@ class Shards:
     """Tiles on disk, several thousand a file, mapped when needed."""
 
     def __init__(self, folder: Path) -> None:
-        self.paths: Final = sorted(folder.glob("*.npz"))
+        self.paths: Final = sorted(p for p in folder.glob("*.npy") if p.suffixes == [".npy"])
         if not self.paths:
             raise FileNotFoundError(
                 f"no tiles in {folder}: render them first (`python -m gatehouse_throw tiles`)"
             )
-        loaded = [np.load(path) for path in self.paths]
-        self.pictures: Final[npt.NDArray[np.uint8]] = np.concatenate([one["p"] for one in loaded])
-        self.objects: Final[npt.NDArray[np.float32]] = np.concatenate([one["o"] for one in loaded])
-        self.doubtful: Final[npt.NDArray[np.float32]] = np.concatenate([one["d"] for one in loaded])
+        self._files: Final = [np.load(path, mmap_mode="r") for path in self.paths]
+        self._first: Final = np.cumsum([0, *map(len, self._files)])
+        boxes = np.concatenate([np.load(path.with_suffix(".boxes.npy")) for path in self.paths])
+        self.objects: Final[npt.NDArray[np.float32]] = boxes[:, 0]
+        self.doubtful: Final[npt.NDArray[np.float32]] = boxes[:, 1]
 
     def batches(self, seed: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield batches for ever, half of the tiles with a throw in them; `skip` of them are stepped over."""
@@ -56,7 +57,9 @@ class Shards:
     def _batch(
         self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        pictures = torch.from_numpy(self.pictures[picked]).float()
+        files = np.searchsorted(self._first, picked, side="right") - 1
+        tiles = np.stack([self._files[f][n - self._first[f]] for f, n in zip(files, picked, strict=True)])
+        pictures = torch.from_numpy(tiles).float()
         objects, doubtful = (
             torch.from_numpy(self.objects[picked]).clone(),
             torch.from_numpy(self.doubtful[picked]).clone(),
@@ -77,7 +80,7 @@ def train(
     *,
     steps: int,
     seed: int = 1,
-    width: int = 24,
+    width: int = 32,
     depthwise: bool = False,
     max_s: float | None = None,
 ) -> Path:
