@@ -5,6 +5,7 @@
 | `sheet` | a contact sheet of scenes, to be looked at |
 | `tiles` | training tiles of rendered, encoded and decoded clips |
 | `train` | a checkpoint; an interrupted training goes on |
+| `ablation` | other designs of the detector, trained alike |
 | `render` | annotated clips of a split |
 | `onnx` | a checkpoint as an ONNX file |
 | `judge` | the path classifier, from clips of the training split |
@@ -51,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     tiles.add_argument(
         "--rival", type=Path, help="an earlier detector.onnx: tiles in which it errs are kept as well"
     )
+    ablation = verbs.add_parser("ablation", help="train several designs alike and compare them")
+    ablation.add_argument("tiles", type=Path)
+    ablation.add_argument("held_out", type=Path, help="tiles of other scenes")
+    ablation.add_argument("out", type=Path)
+    ablation.add_argument("--steps", type=int, default=2500)
     training = verbs.add_parser("train", help="train the detector on tiles; goes on where it was interrupted")
     training.add_argument("tiles", type=Path)
     training.add_argument("out", type=Path)
@@ -165,6 +171,13 @@ def _train(args: argparse.Namespace) -> int:
     from gatehouse_throw.train import train
 
     _say(str(train(args.tiles, args.out, steps=args.steps)))
+    return 0
+
+
+def _ablation(args: argparse.Namespace) -> int:
+    from gatehouse_throw.ablation import compare, table
+
+    _say(table(compare(args.tiles, args.held_out, args.out, steps=args.steps)))
     return 0
 
 
@@ -296,7 +309,7 @@ def _say(words: str) -> None:
 
 _VERBS: Final = {
     "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
-    "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives,
+    "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives, "ablation": _ablation,
 }  # fmt: skip
 
 

@@ -77,8 +77,8 @@ def watch(
             continue
         entry = _watched(seed, make, models, threshold, seconds)
         ledger.parent.mkdir(parents=True, exist_ok=True)
-        with ledger.open("ab") as out:
-            out.write(msgspec.json.encode(entry) + b"\n")
+        with ledger.open("ab") as out:  # a line break first ends whatever a power failure has cut off
+            out.write((b"\n" if out.tell() else b"") + msgspec.json.encode(entry))
         yield entry
 
 

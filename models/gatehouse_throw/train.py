@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatehouse_edge.vision.stack import TILE_PX
 from gatehouse_throw.net import TileNet, loss, targets
@@ -54,12 +54,15 @@ class Shards:
                 picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2]
             )
 
+    def pictures(self, picked: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Return tiles by number, shape (n, 4, TILE_PX, TILE_PX)."""
+        files = np.searchsorted(self._first, picked, side="right") - 1
+        return np.stack([self._files[f][n - self._first[f]] for f, n in zip(files, picked, strict=True)])
+
     def _batch(
         self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        files = np.searchsorted(self._first, picked, side="right") - 1
-        tiles = np.stack([self._files[f][n - self._first[f]] for f, n in zip(files, picked, strict=True)])
-        pictures = torch.from_numpy(tiles).float()
+        pictures = torch.from_numpy(self.pictures(picked)).float()
         objects, doubtful = (
             torch.from_numpy(self.objects[picked]).clone(),
             torch.from_numpy(self.doubtful[picked]).clone(),
@@ -80,14 +83,13 @@ def train(
     *,
     steps: int,
     seed: int = 1,
-    width: int = 32,
-    depthwise: bool = False,
+    make: Callable[[], nn.Module] = TileNet,
     max_s: float | None = None,
 ) -> Path:
     """Train for `steps` steps (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = TileNet(width=width, depthwise=depthwise).to(device)
+    net = make().to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, PEAK_RATE, total_steps=steps + 1, pct_start=0.08

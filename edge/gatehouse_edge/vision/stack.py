@@ -28,6 +28,10 @@ CORE_PX: Final = 48
 """Side of its middle, in which detections count; the rim is context."""
 BUDGET: Final = 24
 """Most tiles a frame, whatever moves; the rest is counted as skipped."""
+_CELLS_A_TILE: Final = 16
+"""A tile takes at most that many cells away, so so many of the best cells for each tile are enough to choose from."""
+_STRIP_PX: Final = 128
+"""A multiple of the cells' side."""
 _BLOCK_PX: Final = 8
 _REPEAT_MEAN: Final = 1.2
 """A block whose mean change is below this has not changed: a 2 px thing of contrast 40 makes 2.5."""
@@ -138,8 +142,10 @@ class FrameStack:
         self._pulse.clear()
 
     def _is_repeat(self, luma: Luma, before: Luma) -> bool:
-        change = np.asarray(cv2.absdiff(luma, before), np.uint8)
-        most = float(shrunk(change, _BLOCK_PX).max())
+        most = max(
+            float(shrunk(np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8), _BLOCK_PX).max(initial=0))
+            for part in _strips(len(luma))
+        )
         usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
         if most < max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual)):
             return True
@@ -167,10 +173,7 @@ class FrameStack:
         What counts is what was in neither of the two frames before nor in the background, averaged over 2x2 pixels
         against noise and compared with what is usual there. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
         """
-        now, before, earlier, still = self.pictures()
-        fresh = cv2.min(cv2.absdiff(now, before), cv2.absdiff(now, earlier))
-        fresh = cv2.min(fresh, cv2.absdiff(now, still))
-        peaks = _peaks(shrunk(np.asarray(fresh, np.uint8), 2))
+        peaks = _fresh(*self.pictures())
         around = np.asarray(cv2.blur(peaks, (7, 7)), np.float32)
         if self._habit is None:
             self._habit = np.asarray(cv2.blur(peaks, (9, 9)), np.float32)
@@ -189,11 +192,10 @@ class FrameStack:
             if len(corners) >= self._budget // 2:
                 break
             self._take(corners, open_cells, int(x), int(y))
-        rows, columns = np.nonzero(open_cells)
-        for index in np.argsort(-merit[rows, columns], kind="stable"):
+        for cell in _best(np.where(open_cells, merit, -np.inf).ravel(), self._budget * _CELLS_A_TILE):
             if len(corners) >= self._budget:
                 break
-            row, column = int(rows[index]), int(columns[index])
+            row, column = divmod(cell, open_cells.shape[1])
             if open_cells[row, column]:
                 self._take(corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2)
         skipped = -(-int(np.count_nonzero(open_cells)) // (CORE_PX // CELL_PX) ** 2)
@@ -223,6 +225,32 @@ class FrameStack:
             for layer, picture in enumerate(pictures):
                 tile[layer] = cut(picture, int(x), int(y))
         return tiles
+
+
+def _best(values: Cells, count: int) -> list[int]:
+    """Return the indices of the `count` largest values, best first: sorting them all would cost more than what follows."""
+    if len(values) > count:
+        some = np.argpartition(values, -count)[-count:]
+        return [int(n) for n in some[np.argsort(-values[some], kind="stable")]]
+    return [int(n) for n in np.argsort(-values, kind="stable")]
+
+
+def _strips(height: int) -> list[slice]:
+    """Return the rows of a picture in parts that stay in a core's cache from one operation to the next."""
+    return [slice(y, min(height, y + _STRIP_PX)) for y in range(0, height, _STRIP_PX)]
+
+
+def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
+    """Return, for each cell, the strongest of what is in `now` and in none of the others."""
+    rows = []
+    for part in _strips(len(now)):
+        fresh = cv2.absdiff(now[part], before[part])
+        other = cv2.absdiff(now[part], earlier[part])
+        cv2.min(fresh, other, fresh)
+        cv2.absdiff(now[part], still[part], other)
+        cv2.min(fresh, other, fresh)
+        rows.append(_peaks(shrunk(np.asarray(fresh, np.uint8), 2)))
+    return np.concatenate(rows)
 
 
 def _peaks(change: Luma) -> Cells:
