@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.drivers.clip import Clip
-from gatehouse_edge.vision.detector import Detector
 from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.stack import FrameStack
 from gatehouse_edge.vision.tracks import Path as Track
@@ -21,6 +20,8 @@ from gatehouse_throw.scenes import Scene, SceneSpec
 from gatehouse_throw.scenes.codec import Shot, encode, shots
 from gatehouse_throw.visible import clarity
 
+MakeWatch = Callable[[int], Watch]
+"""Makes a fresh chain for a picture of so many rows."""
 CLEAR: Final = 4.0
 """What an eye finds in one decoded frame if it knows where to look."""
 CLEAR_FRAMES: Final = 5
@@ -84,14 +85,14 @@ def is_clear(fall: TrueEvent, told: list[Shot]) -> bool:
     return len(frames) >= CLEAR_FRAMES and told[max(frames)].pts_s - told[min(frames)].pts_s >= CLEAR_S
 
 
-def tracks_in(clip: Path, detector: Detector) -> tuple[list[Track], int]:
+def tracks_in(clip: Path, make: MakeWatch) -> tuple[list[Track], int]:
     """Return every path the tracker finds in a clip, and the height of its pictures."""
     watch: Watch | None = None
     height_px = 0
     for frame in Clip(clip).frames():
         if watch is None:
             height_px = frame.luma.shape[0]
-            watch = Watch(detector, None, height_px=height_px)
+            watch = make(height_px)
             watch.keep_paths = []
         watch.see(frame.luma, frame.at_s)
     if watch is None or watch.keep_paths is None:
@@ -101,12 +102,12 @@ def tracks_in(clip: Path, detector: Detector) -> tuple[list[Track], int]:
 
 
 def rows_in(
-    clips: Iterable[Annotated], detector: Detector
+    clips: Iterable[Annotated], make: MakeWatch
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return (features, index into `MOVERS`) of every path found in annotated clips."""
     rows, kinds = [np.empty((0, len(NAMES)), np.float32)], [np.empty(0, np.int64)]
     for annotated in clips:
-        tracks, height_px = tracks_in(annotated.path, detector)
+        tracks, height_px = tracks_in(annotated.path, make)
         found = rows_of(tracks, annotated, height_px=height_px)
         rows.append(found[0])
         kinds.append(found[1])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatehouse_edge.drivers.clip import Clip
 from gatehouse_edge.vision.watch import Throw, Watch
 from gatehouse_throw.annotations import Annotated
-from gatehouse_throw.evaluate import MakeWatch
+from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.scenes import Scene, spec_of
 
 CELL: Final = (320, 180)

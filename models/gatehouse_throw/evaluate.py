@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,12 +16,13 @@ from gatehouse_edge.drivers.clip import Clip
 from gatehouse_edge.vision.origin import origin
 from gatehouse_edge.vision.watch import Throw, Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent
+from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.metrics import SIZE_CLASSES, FoundEvent, Score, follows, score, upper_bound
 
-MakeWatch = Callable[[int], Watch]
-"""Makes a fresh chain for a picture of so many rows."""
 CURVE: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 """Thresholds at which recall and precision are told."""
+PRECISION_WANTED: Final = 0.97
+"""On validation scenes; a little more than what is asked for on others."""
 
 
 @dataclass(slots=True)
@@ -207,6 +208,19 @@ def _floors(throw: Throw, event: TrueEvent, clip: Annotated) -> Floors:
 def run(clips: Iterable[Annotated], make: MakeWatch, *, threshold: float) -> Report:
     """Return the report of all clips; the chains should tell more than `threshold` asks for, so that a curve can be drawn."""
     return Report(threshold=threshold, clips=[run_clip(clip, make) for clip in clips])
+
+
+def chosen(report: Report, *, wanted: float = PRECISION_WANTED) -> float:
+    """Return the lowest threshold of `CURVE` with at least this precision; the one of the best balance if there is none."""
+    scores = {p: report.total(p) for p in CURVE}
+    good = [p for p, one in scores.items() if one.precision >= wanted]
+    return min(good) if good else max(CURVE, key=lambda p: _balance(scores[p]))
+
+
+def _balance(one: Score) -> float:
+    if not one.hits:
+        return 0.0
+    return 2 * one.precision * one.recall / (one.precision + one.recall)
 
 
 def size_class(event: TrueEvent) -> str:

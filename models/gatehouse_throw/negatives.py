@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from gatehouse_throw.clips import render
-from gatehouse_throw.evaluate import MakeWatch, run_clip
+from gatehouse_throw.clips import MakeWatch, render
+from gatehouse_throw.evaluate import run_clip
 from gatehouse_throw.metrics import upper_bound
 from gatehouse_throw.scenes.spec import Split, seeds, spec_of
 

@@ -76,7 +76,11 @@ def test_a_fall_counts_if_it_can_be_seen_for_long_enough(seen: float, expected: 
         Shot(pts_s=n / 25, luma=np.empty((0, 0), np.uint8), truth=Truth(), is_repeat=False) for n in range(30)
     ]
     event = TrueEvent(
-        first_frame=10, last_frame=29, uncertainty_frames=0, boxes=fall().boxes, clarity=dict.fromkeys(FRAMES, seen)
+        first_frame=10,
+        last_frame=29,
+        uncertainty_frames=0,
+        boxes=fall().boxes,
+        clarity=dict.fromkeys(FRAMES, seen),
     )
     assert is_clear(event, told) is expected
 

@@ -143,7 +143,9 @@ class FrameStack:
 
     def _is_repeat(self, luma: Luma, before: Luma) -> bool:
         most = max(
-            float(shrunk(np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8), _BLOCK_PX).max(initial=0))
+            float(
+                shrunk(np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8), _BLOCK_PX).max(initial=0)
+            )
             for part in _strips(len(luma))
         )
         usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
