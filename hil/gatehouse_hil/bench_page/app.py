@@ -186,7 +186,8 @@ async def still(request: Request) -> Response:
     path = _shop(request).watch(request.path_params["name"]).still
     if path is None or not path.is_file():
         raise RefusedError(404, "no_such_file")
-    return FileResponse(path, media_type="image/jpeg")
+    # Read whole: the next still may take its place while this one is being sent.
+    return Response(path.read_bytes(), media_type="image/jpeg")
 
 
 async def whole_matrix(request: Request) -> Response:
@@ -263,6 +264,8 @@ def _told(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
+        except OSError as error:
+            return problem(507, "disk", why=error.strerror or type(error).__name__)
         except BenchError as error:
             return Response(
                 msgspec.json.encode(

@@ -35,8 +35,14 @@ function Ports() {
   const free = now?.ports.filter((port) => !port.board && port.path.match(/USB|ACM|by-id/)) ?? [];
   if (!now || now.backend !== "local") return null;
   return html`<section class="ports" aria-label=${t("ports_free")}><h2>${t("ports_free")}</h2>
-    ${free.length === 0 ? html`<p class="quiet">${t("ports_none")}</p>` : html`<ul>${free.map((port) => html`<li key=${port.path}><code>${port.path}</code> <span class="quiet">${port.says}</span></li>`)}</ul><p class="quiet">${t("ports_do")}</p>`}
+    ${free.length === 0 ? html`<p class="quiet">${t("ports_none")}</p>` : html`<ul>${free.map((port) => html`<li key=${port.path}><p>${port.says}</p><${Line} line=${`- {name: ${unused(now)}, kind: gas, port: ${port.path}}`} /></li>`)}</ul><p class="quiet">${t("ports_do")}</p>`}
     <${Line} line="gatehouse-bench list" /></section>`;
+}
+
+/** A name no board has yet. @param {import("./shop.js").Bench} now */
+function unused(now) {
+  const taken = new Set(now.places.map((slot) => slot.place.name));
+  for (let n = 1; ; n += 1) if (!taken.has(`board-${n}`)) return `board-${n}`;
 }
 
 /** @param {number} at */
