@@ -2,7 +2,7 @@
 PY := .venv/bin/python
 .DEFAULT_GOAL := help
 
-.PHONY: help setup run test nightly bench hil train check fix docs lock clean
+.PHONY: help setup run test nightly bench hil train check fix docs shots vendor lock clean
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -42,6 +42,12 @@ fix:             ## format and mend what a machine can
 docs: setup      ## write what is generated: the reference of gateway.yaml, the fleet's first migration
 	@$(PY) -m gatehouse_config.reference > build-docs.tmp && mv build-docs.tmp docs/configuration.md
 	@$(PY) -m gatehouse_fleet.store.migrations.renew
+
+shots: setup     ## pictures of every screen in both themes, to docs/shots
+	@$(PY) tests/browser/shots.py
+
+vendor: setup    ## build the consoles' one vendored file from npm's packages (edge/vendor)
+	@cd edge/vendor && node build.js
 
 lock:            ## renew the hashed requirement files (needs uv)
 	@for role in edge fleet dev; do \

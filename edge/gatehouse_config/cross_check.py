@@ -254,7 +254,7 @@ def _radios(draft: Draft) -> Iterator[Found]:
             and "://" in device.url
             and not device.url.startswith(("rtsp://", "rtsps://"))
         ):
-            yield ("devices", index, "url"), "must be rtsp://, rtsps:// or a file"
+            yield ("devices", index, "url"), "must be rtsp://, rtsps://, /dev/videoN or a file"
 
 
 def _outputs(draft: Draft, profiles: Mapping[str, Profile]) -> Iterator[Found]:

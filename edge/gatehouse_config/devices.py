@@ -186,7 +186,13 @@ class CameraDevice(Part):
     kind: Literal["camera"]
     id: Id = Field(description="name of the device")
     location: Location = Field(description="where it is")
-    url: FilePath = Field(description="rtsp://... or a file")
+    url: FilePath = Field(description="rtsp://..., /dev/videoN, or a file")
+    transport: Literal["tcp", "udp"] = Field(
+        default="tcp", description="how RTSP brings its packets; udp loses some that evidence needs"
+    )
+    repeat_file: bool = Field(
+        default=True, description="a file that has ended begins anew; false: it is lost"
+    )
     sign_posted: Literal[True] = Field(
         description="true once the notice sign hangs (视频条例 Art 13, PIPL Art 26); anything else is refused"
     )
@@ -195,6 +201,32 @@ class CameraDevice(Part):
     )
     black_after_s: float = Field(
         default=2, ge=1, le=600, description="a black picture for this long is a fault"
+    )
+    min_frames_per_s: float = Field(
+        default=8, ge=1, le=60, description="fewer pictures a second are a fault: a fall would have holes"
+    )
+    detect: Literal["off", "watch", "alarm"] | None = Field(
+        default=None,
+        description="throws: off, watch (shown, no alarm), alarm; absent: alarm if the models are marked as fit for alarms, else watch",
+    )
+    threshold: float | None = Field(
+        default=None,
+        ge=0.05,
+        le=0.999,
+        description="probability from which a throw is told; absent: the models' own",
+    )
+    models_directory: FilePath | None = Field(
+        default=None, description="folder of a release of the throw models; absent: the one that came along"
+    )
+    calibration_file: FilePath | None = Field(
+        default=None,
+        description="what is drawn on a still of this camera (JSON), until somebody draws at the console",
+    )
+    memory_limit_mib: int = Field(
+        default=512,
+        ge=128,
+        le=8192,
+        description="a process of this camera that grows beyond it is started anew",
     )
     gb28181_id: Annotated[str, StringConstraints(pattern=r"^\d{20}$")] | None = Field(
         default=None, description="GB/T 28181 id, 20 digits, in quotes"

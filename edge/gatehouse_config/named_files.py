@@ -23,7 +23,7 @@ class NamedFile:
 def named_files(config: BaseModel) -> tuple[NamedFile, ...]:
     """Return every file a configuration names, in the order of its models.
 
-    A field is a file by its name (`file`, `…_file`, `profiles_directory`), so that a new one is not forgotten here.
+    A field is a file by its name (`file`, `…_file`, `profiles_directory`, `models_directory`), so that a new one is not forgotten here.
     """
     return tuple(_named(config, ()))
 
@@ -42,4 +42,4 @@ def _named(part: object, path: tuple[Step, ...]) -> Iterator[NamedFile]:
 
 
 def _is_file(name: str) -> bool:
-    return name in {"file", "profiles_directory"} or name.endswith("_file")
+    return name in {"file", "profiles_directory", "models_directory"} or name.endswith("_file")

@@ -36,6 +36,22 @@ class Position(Part):
     accuracy_m: float | None = Field(default=None, gt=0, le=10_000, description="radius of doubt in metres")
 
 
+class Building(Part):
+    """One building as the screens draw it. Buildings that are not listed are drawn from the places of their devices."""
+
+    id: Text = Field(min_length=1, description="as in the locations of devices")
+    name: Text = Field(default="", description="words on the screen; absent: the id")
+    floors: int = Field(ge=1, le=200, description="floors above ground")
+    basements: int = Field(default=0, ge=0, le=9, description="floors below ground")
+    units: tuple[Text, ...] = Field(
+        default=("",),
+        min_length=1,
+        max_length=12,
+        description="entrances 单元, from left to right as one looks at it",
+    )
+    rooms_per_floor: int = Field(default=2, ge=1, le=20, description="flats of one entrance on one floor")
+
+
 class Site(Part):
     """The community."""
 
@@ -46,6 +62,16 @@ class Site(Part):
     community_id: Id = Field(description="the city platform's id of the community")
     estate: Text = Field(min_length=1, description="name of the estate")
     position: Position = Field(description="where the gatehouse stands")
+    buildings: tuple[Building, ...] = Field(
+        default=(), max_length=64, description="the buildings, from left to right on the screen"
+    )
+
+    @model_validator(mode="after")
+    def _names_each_building_once(self) -> Site:
+        ids = [building.id for building in self.buildings]
+        if len(set(ids)) < len(ids):
+            raise ValueError("buildings: an id stands twice")
+        return self
 
 
 class Storage(Part):
@@ -60,6 +86,12 @@ class Storage(Part):
     )
     ballast_mib: int = Field(
         default=8, ge=1, le=1024, description="space given up when the disk is full, in MiB"
+    )
+    evidence_days: int = Field(
+        default=30,
+        ge=1,
+        le=90,
+        description="days clips are kept, then deleted for good unless held; the law says 30 (row 9)",
     )
     alarm_retention_days: int = Field(
         default=200,
@@ -86,7 +118,7 @@ class Console(Part):
     site_networks: tuple[Network, ...] = Field(
         default=(),
         max_length=16,
-        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve; loopback may",
+        description="networks whose browsers stand on site (10.0.0.0/24): only they may open a gas valve, and only their screens tell an alarm; loopback counts",
     )
     session_hours: float = Field(default=12, gt=0, le=72, description="hours until a login ends")
 

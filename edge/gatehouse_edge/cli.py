@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from gatehouse_config import ConfigError, check, load
-from gatehouse_edge import vision_tools
+from gatehouse_edge import evidence_tools, vision_tools
 from gatehouse_journal import JournalError
 from gatehouse_journal import cli as journal_cli
 
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     _config(local)
     journal_cli.add_parser(commands)
     vision_tools.add_parser(commands)
+    evidence_tools.add_parser(commands)
     _json(commands.add_parser("version", help="print the version"))
     return parser
 
@@ -232,6 +233,7 @@ _COMMANDS: Final[dict[str, Callable[[argparse.Namespace], int]]] = {
     "journal": journal_cli.run,
     "node": _node,
     "vision": vision_tools.run,
+    "evidence": evidence_tools.run,
     "version": _version,
 }
 

@@ -103,3 +103,24 @@ class SystemClock:
             mono_ns=mono,
             clock=self.quality,
         )
+
+
+class ChildClock:
+    """The clock of a process that a gateway has started: the gateway's own time scale, by the clock they share.
+
+    `quality` is not known here; whoever takes an observation over stamps it with the gateway's own clock.
+    """
+
+    def __init__(self, parent: Now) -> None:
+        self._parent: Final = parent
+
+    def now(self) -> Now:
+        """Return this instant."""
+        mono = mono_ns()
+        return Now(
+            wall=datetime.now(UTC),  # noqa: TID251  # the one place
+            service_s=self._parent.service_s + (mono - self._parent.mono_ns) / 1e9,
+            boot=self._parent.boot,
+            mono_ns=mono,
+            clock=self._parent.clock,
+        )

@@ -27,12 +27,14 @@ from gatehouse_edge.alarms.commands import (
     Command,
     CommandResult,
     ConfirmValveOpen,
+    DeskLeft,
     Inhibit,
     Refused,
     RequestValveOpen,
     SetAbsence,
     SilenceSounder,
     StartTest,
+    TestOutput,
     Uninhibit,
 )
 from gatehouse_edge.alarms.plan import DevicePlan, OutputKind, Plan
@@ -102,6 +104,8 @@ class Desk(Struct, frozen=True, kw_only=True):
     reports: dict[str, str] = {}
     """Code -> text of what the gateway says of itself."""
     results: dict[str, CommandResult] = {}
+    tested: dict[str, float] = {}
+    """Output -> until when it is switched on to be tested (service time). Not kept: a restart ends a test."""
 
 
 def step(
@@ -176,6 +180,7 @@ def demands(desk: Desk, plan: Plan, now: Now) -> dict[str, OutputState]:
         plan,
         now,
         silenced_until_s=desk.board.silenced_until_s,
+        tested=desk.tested,
     )
 
 
@@ -202,6 +207,7 @@ class _Work:
         self._failed = desk.failed_outputs
         self._reports = desk.reports
         self._results = desk.results
+        self._tested = desk.tested
 
     def tick(self) -> None:
         for device in _devices(self._plan):
@@ -214,6 +220,10 @@ class _Work:
             ):  # taken out of the configuration: nothing reports it any more
                 self._draft.judge(alarm.device_id, ())
         self._draft.pass_time()
+        if self._tested:
+            self._tested = {
+                name: until_s for name, until_s in self._tested.items() if until_s > self._now.service_s
+            }
 
     def observe(self, observation: AnyObservation) -> None:
         if isinstance(observation, OutputReading) and observation.device_id in self._plan.outputs:
@@ -251,7 +261,8 @@ class _Work:
         if refused is not None:  # what cannot be stored must not come near the journal
             return decisions.refuse(command, refused)
         result = self._decide(command)
-        if isinstance(command, Annunciated):  # many a minute: written once per showing, never an outcome
+        # Receipts come many a minute: written once per showing, never an outcome.
+        if isinstance(command, Annunciated | DeskLeft):
             return result
         self._draft.records.append(
             NewRecord(kind="outcome", body=CommandOutcome(command=command, result=result))
@@ -270,6 +281,7 @@ class _Work:
             failed_outputs=self._failed,
             reports=self._reports,
             results=self._results,
+            tested=self._tested,
         )
         return desk, Outcome(records=tuple(self._draft.records), state=self._draft.state, result=result)
 
@@ -355,6 +367,12 @@ class _Work:
                     # Shown at once, not a second later.
                     self._draft.judge(command.device_id, self._desk.conditions[command.device_id])
                 return result
+            case TestOutput():
+                return self._test(command)
+            case DeskLeft():
+                decisions.leave(self._draft)
+                self._draft.records.append(NewRecord(kind="audit", body=command))
+                return CommandResult(command_id=command.command_id)
             case Annunciated():
                 if decisions.receive(self._draft, command):
                     self._draft.records.append(NewRecord(kind="audit", body=command))
@@ -363,6 +381,16 @@ class _Work:
                 )
             case _:
                 return decisions.decide(self._draft, command)
+
+    def _test(self, command: TestOutput) -> CommandResult:
+        refused = outputs.test_refusal(self._plan.outputs.get(command.output_id), command.duration_s)
+        if refused is not None:
+            return decisions.refuse(command, refused)
+        self._tested = {
+            **self._tested,
+            command.output_id: self._now.service_s + command.duration_s,
+        }
+        return CommandResult(command_id=command.command_id)
 
     def _absence(self, command: SetAbsence) -> CommandResult:
         device = self._plan.devices.get(command.device_id)

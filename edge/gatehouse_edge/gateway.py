@@ -21,9 +21,12 @@ from fastapi import FastAPI
 from msgspec import Struct
 
 from gatehouse_config import Fault, FaultyConfigError, GatewayConfig, diff, load
+from gatehouse_config.devices import CameraDevice
 from gatehouse_edge import logs
 from gatehouse_edge.alarms.plan import Plan
 from gatehouse_edge.blueprint import card_of, plan_of
+from gatehouse_edge.calibration import FOLDER as CALIBRATION_FOLDER
+from gatehouse_edge.calibration import CalibrationStore
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.console import (
     Accounts,
@@ -33,16 +36,22 @@ from gatehouse_edge.console import (
     reconfigure,
     tls_files,
 )
+from gatehouse_edge.console.cameras import CameraDesk, NoStillError
 from gatehouse_edge.crew import Crew
 from gatehouse_edge.desk import replan, restore
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
+from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE_FOLDER
+from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.evidence_orders import EvidenceOrders
 from gatehouse_edge.fleet_part import FleetPart
+from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.keeper import FAILED, Keeper
 from gatehouse_edge.ledger import Ledger, last_seen
 from gatehouse_edge.metrics import registry_of
 from gatehouse_edge.node_updates import NodeUpdates
 from gatehouse_edge.notifier import Directory, Notifier, Patience, channels, place_text
 from gatehouse_edge.ntp import clock_quality
+from gatehouse_edge.ports import GivesStills, StillError
 from gatehouse_edge.service import Service
 from gatehouse_edge.uplink.config_trial import KEPT_KEY, USE_LOCAL, config_path, kept_config
 from gatehouse_edge.uplink.status import ConfigOrigin
@@ -130,6 +139,12 @@ class Gateway:
         self._reload_wanted: Final = asyncio.Event()
         self._changing: Final = asyncio.Lock()
         self._crew: Crew | None = None
+        self._evidence: Final = EvidenceDesk(
+            ledger,
+            directory / EVIDENCE_FOLDER,
+            clock=clock,
+            days=lambda: self._config.storage.evidence_days,
+        )
         self._fleet: Final = FleetPart(
             self,
             ledger,
@@ -172,6 +187,8 @@ class Gateway:
                 "notifier's bell": self._ring,
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
+                "evidence": self._evidence.run,
+                "evidence orders": EvidenceOrders(self._evidence, directory).run,
                 "node updates": self._node_updates().run,
                 "reload": self._reload,
                 "configuration trial": self._fleet.try_configs,
@@ -224,6 +241,7 @@ class Gateway:
             inbox=self._ledger,
             clock=self._clock,
             counters=self._ledger.counters,
+            evidence=self._evidence,
             only=frozenset({name}),
         )
         self._drivers |= made
@@ -271,14 +289,25 @@ class Gateway:
                 contextlib.closing(await asyncio.to_thread(Accounts.open, console_directory(self._config)))
             )
             tls = tls_files(self._config, self._clock)
+            past = stack.enter_context(Reader.open(directory))
+            history = await asyncio.to_thread(History, console_directory(self._config) / HISTORY_FILE, past)
+            stack.callback(history.close)
             self._app = app = create_app(
                 self._ledger,
                 stack.enter_context(Reader.open(directory)),
                 self._config,
                 accounts,
+                history=history,
                 clock=self._clock,
                 registry=registry_of(self._ledger, self._drivers, self._fleet.link),
                 link=self._fleet.link.view,
+                evidence=self._evidence,
+                cameras=CameraDesk(
+                    names=self._cameras,
+                    still=self._still,
+                    store=CalibrationStore(directory / CALIBRATION_FOLDER),
+                    changed=self._recalibrated,
+                ),
             )
             scheme = "http" if tls is None else "https"
             _log.info("console at %s://%s:%d/", scheme, config.host, config.port)
@@ -288,6 +317,26 @@ class Gateway:
                     f"\n  first user's one-time code 首个用户一次性口令: {accounts.first_code}\n\n"
                 )
             await ConsoleServer(app, host=config.host, port=config.port, tls=tls).run()
+
+    def _cameras(self) -> dict[str, str]:
+        return {
+            device.id: place_text(self._ledger.plan.place(device.id))
+            for device in self._config.devices
+            if isinstance(device, CameraDevice)
+        }
+
+    async def _still(self, camera_id: str) -> bytes:
+        driver: object = self._drivers.get(camera_id)
+        if not isinstance(driver, GivesStills):
+            raise NoStillError("the camera is not running")
+        try:
+            return await driver.still()
+        except StillError as error:
+            raise NoStillError(str(error)) from error
+
+    async def _recalibrated(self, camera_id: str) -> None:
+        """Somebody has drawn on a still: the camera's driver looks by itself (`CalibrationStore.newest`)."""
+        _log.info("camera %s is calibrated anew", camera_id, extra={"device_id": camera_id})
 
     async def _ring(self) -> None:
         """Tell the notifier of each commit."""
@@ -384,7 +433,14 @@ class Gateway:
         for config in (old, new):
             buses |= {getattr(dev, "bus", "") for dev in config.devices if dev.id in boards}
         arriving = driver_names(new, buses, changes.devices.all)
-        drivers_of(new, inbox=self._ledger, clock=self._clock, counters=self._ledger.counters, only=arriving)
+        drivers_of(
+            new,
+            inbox=self._ledger,
+            clock=self._clock,
+            counters=self._ledger.counters,
+            evidence=self._evidence,
+            only=arriving,
+        )
         channels(new)
         plan = plan_of(new)
         replan(self._ledger.desk, plan, self._clock.now())

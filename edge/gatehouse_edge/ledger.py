@@ -25,11 +25,22 @@ from gatehouse_edge.alarms import flood
 from gatehouse_edge.alarms.board import NewRecord
 from gatehouse_edge.alarms.commands import AnyCommand, Command, CommandResult
 from gatehouse_edge.alarms.incidents import Incident
-from gatehouse_edge.alarms.plan import Place, Plan
+from gatehouse_edge.alarms.plan import OutputKind, Place, Plan
+from gatehouse_edge.alarms.shelving import Inhibition
 from gatehouse_edge.clock import Clock, LastSeen, Now
 from gatehouse_edge.desk import Desk, Report, demands, flush, replan, step
-from gatehouse_edge.outputs import OutputState, Valve
-from gatehouse_edge.reading import AnyObservation, BeaconReading, ButtonReading, LiftReading, Refusal, Silence
+from gatehouse_edge.outputs import OutputState, Valve, is_tested
+from gatehouse_edge.reading import (
+    AnyObservation,
+    BeaconReading,
+    ButtonReading,
+    EvidenceReading,
+    LiftReading,
+    OutputReading,
+    Refusal,
+    Silence,
+    ThrowReading,
+)
 from gatehouse_edge.samples import Kept, sample
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.chain import MAX_BODY_BYTES, Entry, EntryKind, Lane, Position, Stamp, canonical
@@ -100,7 +111,29 @@ class DeviceView(Struct, frozen=True, kw_only=True):
     """Why it says nothing now; None: it spoke last."""
     codes: tuple[str, ...]
     """All that is true of it now."""
-    is_inhibited: bool
+    inhibition: Inhibition | None = None
+    """Who put it out of service, until when and why; None: nobody did."""
+
+    @property
+    def is_inhibited(self) -> bool:
+        """A person has put it out of service."""
+        return self.inhibition is not None
+
+
+class OutputView(Struct, frozen=True, kw_only=True):
+    """One output as the console shows it."""
+
+    output_id: str
+    kind: OutputKind
+    place: Place
+    is_quiet: bool
+    is_wanted: bool
+    """What is demanded of it now."""
+    last: OutputReading | None
+    """The last verdict of its board; None: none since the start."""
+    failed: str
+    """Why it does not obey; empty: nothing is known against it."""
+    is_tested: bool
 
 
 class Started(Struct, frozen=True, kw_only=True):
@@ -152,6 +185,8 @@ class Settlement(Struct, frozen=True, kw_only=True):
     """Carried out in this order; `answer` sees the result of the first."""
     answer: Callable[[CommandResult | None], OrderOutcome] | None = None
     """Makes the `outcome` entry; None: it is told later (`is_late`)."""
+    records: tuple[NewRecord, ...] = ()
+    """Entries of somebody else that belong to it."""
     state: Mapping[str, bytes | None] = {}
     """State keys of whoever goes on with it; None removes one."""
     is_late: bool = False
@@ -310,6 +345,38 @@ class Ledger:
         """
         await self._enqueue(Settlement(place=OrderPlace(), state=state, is_late=True))
 
+    async def enter(
+        self,
+        records: tuple[NewRecord, ...],
+        *,
+        state: Mapping[str, bytes | None],
+        commands: tuple[AnyCommand, ...] = (),
+    ) -> None:
+        """Write entries, state keys and what commands lead to in one commit; return when it is on disk.
+
+        Raises:
+            LedgerError: a body is too large for an entry.
+            LedgerClosedError: the gateway is stopping.
+        """
+        if any(len(canonical(record.body)) > MAX_BODY_BYTES for record in records):
+            raise LedgerError(f"an entry holds at most {MAX_BODY_BYTES} bytes")
+        await self._enqueue(
+            Settlement(place=OrderPlace(), commands=commands, records=records, state=state, is_late=True)
+        )
+
+    async def sign(self) -> None:
+        """Sign the heads of both lanes now, not at the end of the hour.
+
+        Raises:
+            LedgerError: no room, the disk refuses, or the gateway is stopping.
+        """
+        now = self._clock.now()
+        await self._in_journal(lambda: self._journal.checkpoint(_stamp(now)))
+
+    def kept_under(self, prefix: str) -> dict[str, bytes]:
+        """Return all state keys of somebody else that begin so, on the disk or about to be."""
+        return {key: value for key, value in self._kept_state.items() if key.startswith(prefix)}
+
     def kept(self, key: str) -> bytes | None:
         """Return a state key of somebody else, on the disk or about to be; None: not set."""
         return self._kept_state.get(key)
@@ -416,6 +483,26 @@ class Ledger:
         """Return what every output should do now. Follows what was seen also while the disk refuses."""
         return demands(self.desk, self._plan, self._clock.now())
 
+    def outputs(self) -> list[OutputView]:
+        """Return all outputs: what is demanded of each and what its board last said of it."""
+        now, desk, wanted = self._clock.now(), self.desk, self.demands()
+        views = []
+        for output in self._plan.outputs.values():
+            last = self._last.get(output.output_id)
+            views.append(
+                OutputView(
+                    output_id=output.output_id,
+                    kind=output.kind,
+                    place=output.place,
+                    is_quiet=output.is_quiet,
+                    is_wanted=wanted[output.output_id].is_on,
+                    last=last if isinstance(last, OutputReading) else None,
+                    failed=desk.failed_outputs.get(output.output_id, ""),
+                    is_tested=is_tested(desk.tested, output.output_id, now),
+                )
+            )
+        return views
+
     def devices(self) -> list[DeviceView]:
         """Return all devices with their last data and its age."""
         now, desk = self._clock.now(), self.desk
@@ -431,7 +518,7 @@ class Ledger:
                     age_s=None if last is None else max(0.0, now.service_s - last.at.service_s),
                     silence=self._silences.get(device.device_id),
                     codes=tuple(c.code for c in desk.conditions.get(device.device_id, ())),
-                    is_inhibited=device.device_id in desk.board.inhibited,
+                    inhibition=desk.board.inhibited.get(device.device_id),
                 )
             )
         return views
@@ -554,6 +641,7 @@ class Ledger:
             entries += [_entry(record, now) for record in outcome.records]
             state |= outcome.state
             results.append(outcome.result)
+        entries += [_entry(record, now) for record in settlement.records]
         if settlement.answer is not None:
             told = settlement.answer(results[0] if results else None)
             entries.append(_entry(NewRecord(kind=EntryKind.OUTCOME, body=told), now))
@@ -589,7 +677,8 @@ class Ledger:
         if isinstance(observation, Silence):
             self._silences[device_id] = observation
         elif not isinstance(observation, Refusal) and self._plan.knows(device_id):
-            self._last[device_id] = observation
+            if not isinstance(observation, ThrowReading | EvidenceReading):  # moments, not how the camera is
+                self._last[device_id] = observation
             self._silences.pop(device_id, None)
             found = sample(observation, self._kept.get(device_id))
             if found is not None:

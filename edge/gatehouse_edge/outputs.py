@@ -3,14 +3,15 @@
 | output | on while |
 |---|---|
 | siren | a served P1 or P2 wants a person, unless silenced (消音, 120 s; any new alarm sounds again) |
-| siren `is_quiet` | the same, but only while the console has not shown that alarm within 5 s |
+| siren `is_quiet` | the same, but only while the desk has not shown that alarm within 5 s, or says that it is mute |
 | lamp | a served alarm is open and not hidden |
 | voice | an e-bike stands in a served lift, or a passenger is trapped in it |
 | gas_valve | it is to be closed (on = closed): from a gas high alarm of a served detector until two people open it |
 
 Opening a valve takes two different people at the site's own console within 120 s, the second at least a supervisor, while
 every served detector measures and reports no gas (domain row 27). A remote order is always refused. A drill never moves
-a valve; an inhibited detector still closes it, because closing is the safe side and needs no person.
+a valve; an inhibited detector still closes it, because closing is the safe side and needs no person. A test of an output switches
+it on for some seconds beside all that; it never switches anything off and never touches a valve.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from typing import Final
 
 from msgspec import Struct, structs
 
-from gatehouse_edge.alarms.annunciation import sounds, unheard
-from gatehouse_edge.alarms.commands import Refused
+from gatehouse_edge.alarms.annunciation import sounds, untold
+from gatehouse_edge.alarms.commands import LOCAL, Refused
 from gatehouse_edge.alarms.plan import OutputKind, OutputPlan, Plan
 from gatehouse_edge.clock import Now
 from gatehouse_edge.rules.condition import Condition
@@ -30,8 +31,8 @@ from gatehouse_events.states import AlarmState, Kind, Label
 
 SILENCE_S: Final = 120.0
 CONFIRM_S: Final = 120.0
-LOCAL: Final = "local"
-"""`Actor.station` of the site's own console."""
+TEST_LIMIT_S: Final = 10.0
+"""A siren that is tested longer is taken for a real one."""
 OPERATOR_ROLES: Final = frozenset({"operator", "guard", "supervisor", "manager", "admin"})
 SUPERVISOR_ROLES: Final = frozenset({"supervisor", "manager", "admin"})
 CLOSING_CODES: Final = frozenset({"gas.high_alarm"})
@@ -99,17 +100,18 @@ def demand(
     now: Now,
     *,
     silenced_until_s: float | None = None,
+    tested: Mapping[str, float] | None = None,
 ) -> dict[str, OutputState]:
-    """Return what each output should do now."""
+    """Return what each output should do now; `tested`: output -> until when it is switched on to be tested."""
     shown = list(alarms)
     is_silenced = silenced_until_s is not None and now.service_s < silenced_until_s
-    untold = {alarm.alarm_id for alarm in unheard(shown, now)}
+    unknown = {alarm.alarm_id for alarm in untold(shown, now)}
     demands = {}
     for output in plan.outputs.values():
         served = [alarm for alarm in shown if output.serves_device(alarm.device_id)]
         match output.kind:
             case OutputKind.SIREN:
-                heard = [a for a in served if sounds(a) and (not output.is_quiet or a.alarm_id in untold)]
+                heard = [a for a in served if sounds(a) and (not output.is_quiet or a.alarm_id in unknown)]
                 state = OutputState(is_on=bool(heard) and not is_silenced)
             case OutputKind.LAMP:
                 state = OutputState(is_on=any(a.is_open and a.state not in _HIDDEN for a in served))
@@ -118,8 +120,32 @@ def demand(
             case OutputKind.GAS_VALVE:
                 valve = valves.get(output.output_id)
                 state = OutputState(is_on=valve is not None and valve.is_closed)
+        if output.kind is not OutputKind.GAS_VALVE and is_tested(tested or {}, output.output_id, now):
+            state = OutputState(is_on=True, message=state.message)
         demands[output.output_id] = state
     return demands
+
+
+def is_tested(tested: Mapping[str, float], output_id: str, now: Now) -> bool:
+    """Return whether this output is being tested now."""
+    return now.service_s < tested.get(output_id, float("-inf"))
+
+
+def test_refusal(output: OutputPlan | None, duration_s: float) -> Refused | None:
+    """Return why this output may not be tested so."""
+    if output is None:
+        return Refused(reason="unknown_output", text=Label("没有此输出", "no such output"))
+    if output.kind is OutputKind.GAS_VALVE:
+        return Refused(
+            reason="valve_never_tested",
+            text=Label("燃气阀不参与自检", "a gas valve is never moved by a test"),
+        )
+    if not 0 < duration_s <= TEST_LIMIT_S:
+        return Refused(
+            reason="term",
+            text=Label(f"自检时长最多{TEST_LIMIT_S:g}秒", f"a test lasts {TEST_LIMIT_S:g} s at most"),
+        )
+    return None
 
 
 def close_for(

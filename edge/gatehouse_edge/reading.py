@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gatehouse_edge.clock import Now
+from gatehouse_events.evidence import ClockBasis
 
 
 class Unit(StrEnum):
@@ -167,7 +168,7 @@ class InputReading(Observation, frozen=True, kw_only=True):
 
 
 class OutputReading(Observation, frozen=True, kw_only=True):
-    """An output began to fail to do what it was told, or obeys again; `device_id` is the output id."""
+    """An output began to fail to do what it was told, obeys again, or was read back as newly demanded; `device_id` is its id."""
 
     is_ok: bool
     wanted: bool
@@ -185,23 +186,112 @@ class PictureState(StrEnum):
     LOST = "lost"
 
 
+class Flaw(StrEnum):
+    """What may be wrong with a camera whose picture lives; several at once."""
+
+    BLURRED = "blurred"
+    MOVED = "moved"
+    """It looks elsewhere than when its view was taken for reference."""
+    SLOW = "slow"
+    UNEVEN = "uneven"
+    """Enough pictures, with holes in which a fall cannot be followed."""
+    RESIZED = "resized"
+    """Another picture size than was drawn on, or than the stream began with."""
+    CORRUPT = "corrupt"
+    UNTIMED = "untimed"
+    """No usable time stamps: capture time is the time of arrival."""
+    CLOCK = "clock"
+    """Its clock disagrees with the gateway's."""
+    UNSTABLE = "unstable"
+    """The stream breaks again and again, each time for less than would call it lost."""
+    DETECTOR = "detector"
+    """The throw models cannot be used: the camera is seen, nothing is detected."""
+
+
+class CameraFigures(Struct, frozen=True, kw_only=True):
+    """What one camera costs and loses, since its process began."""
+
+    frames: int = 0
+    """Decoded."""
+    frames_skipped: int = 0
+    """Decoded and not looked at, because detection was slower than the camera."""
+    repeats: int = 0
+    """Pictures sent twice by the camera and stepped over."""
+    tiles_skipped: int = 0
+    """Places in which something moved beyond the budget of a frame."""
+    undecodable: int = 0
+    openings: int = 0
+    """How often the stream was opened."""
+    ms_per_frame: float | None = None
+    """Processor time of detection; None: nothing is detected."""
+    cpu_share: float = 0.0
+    """Of one core, all threads, since the last report."""
+    rss_mib: float = 0.0
+    lag_s: float = 0.0
+    """How far the newest decoded picture is behind the quickest one."""
+    size_px: tuple[int, int] | None = None
+    clock: ClockBasis = ClockBasis.ARRIVAL
+    """What capture times rest on."""
+    clock_offset_s: float | None = None
+    """The camera's clock minus the gateway's; None: it does not tell."""
+    detect: str = "off"
+    """`off`, `watch` or `alarm`: what is done with a throw."""
+    models: str = ""
+    """Version of the models at work."""
+    is_calibrated: bool = False
+    throws: int = 0
+    """Found since the process began, alarms or not."""
+
+
 class CameraReading(Observation, frozen=True, kw_only=True):
     """Health of one camera's picture, on change and every few seconds."""
 
     picture: PictureState
     frames_per_s: float | None = None
     detail: str = ""
+    flaws: dict[Flaw, str] = {}
+    """Words for a flaw that stands; "" for one that was looked for and is not there; absent: not judged."""
+    figures: CameraFigures | None = None
+    last_throw: str = ""
+    """The last throw since its process began, in words, whether it raised an alarm or not."""
 
 
 class ThrowReading(Observation, frozen=True, kw_only=True):
-    """One throw that a detector process has proven, its files already on disk."""
+    """One throw that a camera's process has found. Its files follow as an `EvidenceReading`, where some were promised."""
 
-    floor_low: int
-    floor_high: int
     confidence: float
+    """Calibrated probability that it is a throw."""
     track_points: int
+    throw_id: str = ""
+    floor_low: int | None = None
+    """None: nobody has drawn this camera's floors."""
+    floor_high: int | None = None
+    floor_probability: float | None = None
+    """That the true floor is one of them."""
+    column: int | None = None
+    """Window column from the left, 1 the first."""
+    landing_px: tuple[float, float] | None = None
+    """Where it was last seen, in the picture."""
+    fall_s: float | None = None
+    """From release to where it was last seen, estimated."""
+    speed_m_s: float | None = None
+    began_at: datetime | None = None
+    """When it was first and last seen."""
+    ended_at: datetime | None = None
+    clock: ClockBasis = ClockBasis.ARRIVAL
+    is_alarm: bool = True
+    """False: shown, not raised; the models are not marked as fit for alarms and nobody has said otherwise."""
+    awaits_evidence: bool = False
     evidence: tuple[dict[str, object], ...] = ()
     model_sha256: str | None = None
+
+
+class EvidenceReading(Observation, frozen=True, kw_only=True):
+    """The files of one throw are no longer awaited: they lie on the disk, or it is known what is missing."""
+
+    throw_id: str
+    missing: str = ""
+    """What is not there and why; may stand beside files that are (a clip that ends early)."""
 
 
 class SilenceReason(StrEnum):
@@ -258,6 +348,7 @@ AnyObservation = (
     | OutputReading
     | CameraReading
     | ThrowReading
+    | EvidenceReading
     | Silence
     | BusReading
     | Refusal

@@ -16,6 +16,7 @@ from gatehouse_edge.reading import (
     GasReading,
     InputReading,
     LiftReading,
+    ThrowReading,
 )
 
 EVERY_S: Final = 60.0
@@ -88,7 +89,18 @@ def _values(observation: AnyObservation) -> tuple[dict[str, object], float | Non
         case InputReading():
             return {observation.role: observation.is_on, "subject": observation.subject}, None, 0.0
         case CameraReading():
-            return {"picture": observation.picture.value}, None, 0.0
+            flaws = sorted(flaw.value for flaw, text in observation.flaws.items() if text)
+            return {"picture": observation.picture.value, "flaws": flaws}, None, 0.0
+        case ThrowReading():
+            # Each has another time, so each is a line: what was only suspected stands nowhere else.
+            words = {
+                "throw": observation.throw_id,
+                "is_alarm": observation.is_alarm,
+                "floors": [observation.floor_low, observation.floor_high],
+                "confidence": round(observation.confidence, 3),
+                "began_at": None if observation.began_at is None else observation.began_at.isoformat(),
+            }
+            return words, None, 0.0
         case BeaconReading():
             return {"adapter": observation.adapter}, None, 0.0
         case BusReading():

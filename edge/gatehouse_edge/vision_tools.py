@@ -2,129 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
+
+from gatehouse_edge.vision.release import MANIFEST, Manifest, ModelError, load_manifest, released, watch_maker
+
+__all__ = ["MANIFEST", "Manifest", "add_parser", "load_manifest", "released", "run", "watch_maker"]
+
+from gatehouse_edge import calibration_tools
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-    from gatehouse_edge.vision.detector import Detector
-    from gatehouse_edge.vision.origin import Calibration, Origin
-    from gatehouse_edge.vision.watch import Classifier, Throw, Watch
-
-MANIFEST: Final = "manifest.json"
-
-
-class ModelFile(Struct, frozen=True, kw_only=True):
-    """One file of a release."""
-
-    file: str
-    sha256: str
-
-
-class Manifest(Struct, frozen=True, kw_only=True):
-    """What a release of the models holds."""
-
-    version: str
-    detector: ModelFile
-    classifier: ModelFile
-    """Judges the paths that the detector's spots make."""
-    fallback: ModelFile | None = None
-    """Judges the paths of the classical proposals (three-frame difference); None: there is no fallback."""
-    threshold: float = 0.5
-    """Calibrated probability from which a path is an event."""
-    for_alarms: bool = False
-    """Whether its figures are good enough to raise alarms by themselves; False: only suggestions to a person."""
-
-    @property
-    def sha256(self) -> str:
-        """One hash for both files."""
-        return hashlib.sha256(f"{self.detector.sha256}{self.classifier.sha256}".encode()).hexdigest()
-
-
-def released() -> Path | None:
-    """Return the folder of the models that came with this program; None: there are none."""
-    inside = Path(__file__).parent / "vision" / "released"
-    beside = Path(__file__).parents[2] / "models" / "throw"
-    return next((folder for folder in (inside, beside) if (folder / MANIFEST).is_file()), None)
-
-
-def load_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a release.
-
-    Raises:
-        ModelError: there is none, or it is not one.
-    """
-    from gatehouse_edge.vision.detector import ModelError
-
-    try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except OSError as error:
-        raise ModelError(f"no {MANIFEST} in {folder}: name the folder of a release with --models") from error
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{folder / MANIFEST} is not a manifest: {error}") from error
-
-
-def watch_maker(
-    folder: Path | None, *, is_classical: bool, threshold: float | None = None
-) -> Callable[[int], Watch]:
-    """Return what makes a fresh chain for a picture of so many rows. OpenCV is held to one thread.
-
-    Args:
-        folder: of a release; None: this installation has none.
-        is_classical: three-frame difference instead of the detector network.
-        threshold: probability from which a path is an event; None: the release's own.
-
-    Raises:
-        ModelError: no usable models.
-    """
-    import cv2
-
-    from gatehouse_edge.vision.detector import ModelError
-    from gatehouse_edge.vision.watch import Watch
-
-    if folder is None:
-        raise ModelError("this installation has no throw models: name a folder with --models")
-    detector, classifier, limit = parts(folder, is_classical=is_classical)
-    cv2.setNumThreads(1)
-    return lambda height_px: Watch(
-        detector, classifier, height_px=height_px, threshold=limit if threshold is None else threshold
-    )
-
-
-def parts(folder: Path, *, is_classical: bool) -> tuple[Detector, Classifier, float]:
-    """Return the detector, the classifier and the threshold of a release.
-
-    Raises:
-        ModelError: no usable models.
-    """
-    from gatehouse_edge.vision.detector import ClassicalDetector, ModelError, OnnxDetector
-    from gatehouse_edge.vision.watch import Classifier
-
-    manifest = load_manifest(folder)
-    detector: Detector
-    if is_classical:
-        if manifest.fallback is None:
-            raise ModelError(f"the release {manifest.version} has no classifier for the classical path")
-        detector, judge = ClassicalDetector(), manifest.fallback
-    else:
-        detector = OnnxDetector(folder / manifest.detector.file, sha256=manifest.detector.sha256)
-        judge = manifest.classifier
-    return detector, Classifier(folder / judge.file, sha256=judge.sha256), manifest.threshold
+    from gatehouse_edge.vision.facade import Calibration, Origin
+    from gatehouse_edge.vision.watch import Throw, Watch
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add `vision` with its verbs; the parsed arguments go to `run`."""
-    parser = subparsers.add_parser("vision", help="throw detection: replay a clip, measure its cost")
+    parser = subparsers.add_parser(
+        "vision", help="throw detection: replay a clip, calibrate a camera, measure the cost"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     replay = verbs.add_parser(
         "replay", help="run clips through the whole chain; one JSON object for each event with --json"
@@ -152,16 +57,18 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     bench.add_argument("clip", type=Path, metavar="CLIP", help="a video file of the camera in question")
     bench.add_argument("--models", type=Path, help="folder of a model release; without: the own one")
     bench.add_argument("--json", action="store_true", help="print JSON")
+    calibration_tools.add_parser(verbs)
 
 
 def run(args: Namespace) -> int:
-    """Replay or measure; 0 done, 1 a clip, the models or the calibration could not be used."""
+    """Do what `args` ask; 0 done, 1 a clip, the models or the calibration could not be used, 2 misuse."""
+    if args.verb == "calibrate":
+        return calibration_tools.run(args)
     return _bench(args) if args.verb == "bench" else _replay_all(args)
 
 
 def _bench(args: Namespace) -> int:
     from gatehouse_edge.drivers.clip import ClipError
-    from gatehouse_edge.vision.detector import ModelError
     from gatehouse_edge.vision_cost import measure
 
     try:
@@ -183,8 +90,7 @@ def _bench(args: Namespace) -> int:
 
 def _replay_all(args: Namespace) -> int:
     from gatehouse_edge.drivers.clip import ClipError
-    from gatehouse_edge.vision.detector import ModelError
-    from gatehouse_edge.vision.origin import CalibrationError, decode
+    from gatehouse_edge.vision.facade import CalibrationError, decode
 
     try:
         make = watch_maker(args.models or released(), is_classical=args.classical, threshold=args.threshold)

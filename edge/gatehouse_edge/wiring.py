@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from hashlib import sha256
 from typing import Protocol
 
 from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
@@ -13,8 +14,10 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers import modbus_bus
 from gatehouse_edge.drivers.ble_roster import tag_of
 from gatehouse_edge.drivers.lift_line import lift_line
-from gatehouse_edge.ports import Counters, Inbox
+from gatehouse_edge.ports import Counters, EvidenceInbox, Inbox
 
+EVIDENCE, CALIBRATIONS, VIEWS = "evidence", "calibration", "views"
+"""Folders of cameras below the storage directory."""
 RADIO = "radio"
 """Name of the one driver that owns every Bluetooth adapter."""
 
@@ -48,6 +51,7 @@ def drivers_of(
     inbox: Inbox,
     clock: Clock,
     counters: Counters,
+    evidence: EvidenceInbox,
     only: frozenset[str] | None = None,
 ) -> dict[str, Driver]:
     """Return the drivers of a configuration by name, or `only` these. Opens nothing yet.
@@ -58,7 +62,7 @@ def drivers_of(
     found = {
         **_wires(config, inbox=inbox, clock=clock, counters=counters),
         **_radio(config, inbox=inbox, clock=clock, counters=counters),
-        **_cameras(config, inbox=inbox, clock=clock),
+        **_cameras(config, inbox=inbox, clock=clock, evidence=evidence),
     }
     return {name: make() for name, make in found.items() if only is None or name in only}
 
@@ -100,25 +104,51 @@ def _radio(config: GatewayConfig, *, inbox: Inbox, clock: Clock, counters: Count
     return {RADIO: make} if radios else {}
 
 
-def _cameras(config: GatewayConfig, *, inbox: Inbox, clock: Clock) -> dict[str, Maker]:
+def _cameras(
+    config: GatewayConfig, *, inbox: Inbox, clock: Clock, evidence: EvidenceInbox
+) -> dict[str, Maker]:
     return {
-        device.id: partial(_camera, config, device, inbox=inbox, clock=clock)
+        device.id: partial(_camera, config, device, inbox=inbox, clock=clock, evidence=evidence)
         for device in config.devices
         if isinstance(device, CameraDevice)
     }
 
 
-def _camera(config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock) -> Driver:
+def _camera(
+    config: GatewayConfig, device: CameraDevice, *, inbox: Inbox, clock: Clock, evidence: EvidenceInbox
+) -> Driver:
     from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
+    from gatehouse_edge.drivers.camera_drawing import Drawing
 
-    url = device.url if "://" in device.url else str(config.resolve(device.url))
+    storage = config.resolve(config.storage.directory)
     settings = CameraSettings(
         camera_id=device.id,
-        url=url,
+        url=device.url if "://" in device.url else str(config.resolve(device.url)),
+        transport=device.transport,
+        repeat_file=device.repeat_file,
         frozen_after_s=device.frozen_after_s,
         lost_after_s=device.max_silence_s,
         black_after_s=device.black_after_s,
         # The rule calls a camera lost after max_silence_s without a word of it.
         report_every_s=device.max_silence_s / 3,
+        min_frames_per_s=device.min_frames_per_s,
+        view_directory=str(storage / VIEWS),
+        detect=device.detect,
+        models="" if device.models_directory is None else str(config.resolve(device.models_directory)),
+        threshold=device.threshold,
+        evidence_directory=str(storage / EVIDENCE),
+        memory_limit_mib=device.memory_limit_mib,
     )
-    return CameraDriver(settings, inbox=inbox, clock=clock)
+    return CameraDriver(
+        settings,
+        inbox=inbox,
+        clock=clock,
+        gateway_id=config.gateway.id,
+        config_sha256=sha256(config.model_dump_json().encode()).hexdigest(),
+        evidence=evidence,
+        drawn=Drawing(
+            storage / CALIBRATIONS,
+            device.id,
+            None if device.calibration_file is None else config.resolve(device.calibration_file),
+        ).now,
+    )

@@ -173,6 +173,8 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """When somebody must have acted (a rescuer arrived); None: no such duty."""
     heard_s: float | None = None
     """When a console had painted and sounded it since it last began to want a person; None: not yet."""
+    is_mute: bool = False
+    """A console has painted it since then and said that it cannot be heard: the siren does not wait for the time limit."""
     escalation_step: int = 0
     """Steps of the ladder already taken."""
     rescue: Rescue | None = None

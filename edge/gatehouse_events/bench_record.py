@@ -26,6 +26,7 @@ from gatehouse_events.chain import canonical
 DOMAIN: Final = b"gatehouse bench record 1\0"
 SCHEMA: Final = "gatehouse-bench-record/1"
 MAX_FILE_BYTES: Final = 1 << 20
+ROOM_LENGTH: Final = 64
 NAMELESS: Final = "unknown-"
 """Before the place's name: the history of boards that failed there before they said who they are."""
 
@@ -163,6 +164,8 @@ class Record(Struct, frozen=True, kw_only=True):
     previous: _Optional_digest = ""
     """Hash of the record before it; empty for the first."""
     kind: str
+    room: Annotated[str, Meta(max_length=ROOM_LENGTH)] = ""
+    """Where it is to hang, as the technician read it from the room's code; empty: nobody has said."""
     chip: str = ""
     mac: str = ""
     verdict: Verdict

@@ -79,6 +79,10 @@ class EntryKind(StrEnum):
     CONFIG = "config"
     SECURITY = "security"
     OUTPUT = "output"
+    DRILL = "drill"
+    """What a drill or a self-test proved."""
+    EVIDENCE = "evidence"
+    """The register of clips: kept, viewed, held, deleted (`gatehouse_events.evidence`)."""
     READING = "reading"
     HEALTH = "health"
 

@@ -52,11 +52,12 @@ def export(reader: Reader, lane: Lane, *, after: int = 0, through: int | None = 
         for entry, stored in rows:
             if entry.seq > last:
                 return
-            yield canonical(_line(entry, stored, clocks.corrected(entry))) + b"\n"
+            yield canonical(line_of(entry, stored, clocks.corrected(entry))) + b"\n"
             after = entry.seq
 
 
-def _line(entry: Entry, stored: bytes, corrected_at: datetime | None) -> Line:
+def line_of(entry: Entry, stored: bytes, corrected_at: datetime | None) -> Line:
+    """Return one entry with its stored hash as a line."""
     return Line(
         epoch=entry.epoch,
         lane=entry.lane,

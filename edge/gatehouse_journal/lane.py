@@ -53,6 +53,7 @@ CREATE TABLE IF NOT EXISTS entry (
   body BLOB
 ) STRICT;
 CREATE INDEX IF NOT EXISTS entry_of_journal ON entry (kind, seq) WHERE kind IN ({_IN_SELF});
+CREATE INDEX IF NOT EXISTS entry_of_evidence ON entry (seq) WHERE kind = 'evidence';
 """
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value BLOB NOT NULL, crc INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -235,6 +236,12 @@ def read_kind(db: sqlite3.Connection, lane: Lane, kind: str, *, upto: int | None
         _SELECT + f" WHERE kind = ? AND kind IN ({_IN_SELF}) AND seq <= ? ORDER BY seq",
         (kind, last),
     )
+    return [_entry(row, lane)[0] for row in found.fetchall()]
+
+
+def read_evidence(db: sqlite3.Connection, lane: Lane, after: int, limit: int) -> list[Entry]:
+    """Return entries of the evidence register after `after`, oldest first (they are indexed)."""
+    found = db.execute(_SELECT + " WHERE kind = 'evidence' AND seq > ? ORDER BY seq LIMIT ?", (after, limit))
     return [_entry(row, lane)[0] for row in found.fetchall()]
 
 

@@ -15,7 +15,7 @@ from gatehouse_journal.clockwork import ClockTable
 from gatehouse_journal.cursors import Cursors
 from gatehouse_journal.errors import JournalError
 from gatehouse_journal.faults import SQL_ERRORS
-from gatehouse_journal.lane import head_position, read_kind, read_rows, tolerant_text
+from gatehouse_journal.lane import head_position, read_evidence, read_kind, read_rows, tolerant_text
 from gatehouse_journal.opening import ALARM_FILE, TELEMETRY_FILE
 from gatehouse_journal.signer import public_keys
 from gatehouse_journal.verify import Progress, Report, verify
@@ -64,6 +64,11 @@ class Reader:
     def read_rows(self, lane: Lane, after: int, limit: int) -> list[tuple[Entry, bytes]]:
         """Return entries as `read` does, each with the hash stored beside it."""
         return read_rows(self.database(lane), lane, after, min(limit, MAX_READ))
+
+    def read_evidence(self, after: int, limit: int) -> list[Entry]:
+        """Return at most `limit` (and `MAX_READ`) entries of the evidence register that follow `after`, oldest first."""
+        with _named():
+            return read_evidence(self.database(Lane.ALARM), Lane.ALARM, after, min(limit, MAX_READ))
 
     def head(self, lane: Lane) -> Position:
         """Return the last entry of `lane` (sequence 0 in an empty one)."""

@@ -11,6 +11,7 @@ import contextlib
 import io
 import struct
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from types import TracebackType
@@ -18,10 +19,11 @@ from typing import Final, Literal
 
 import av
 
-from gatehouse_hil.facade import Facade, Luma
+from gatehouse_hil.facade import Body, Facade, Luma
 from gatehouse_hil.h264 import RTP_HZ, RTP_TYPE, Encoder, Packetizer, is_key, parameter_sets
 
 _REQUEST_BYTES: Final = 8192
+_REPORT_EVERY_S: Final = 2
 _QUEUE_PICTURES: Final = 30
 """A client this far behind loses pictures rather than costing us memory."""
 
@@ -63,9 +65,11 @@ class CameraPlayer:
         """Pictures encoded so far."""
         self._wire: Final = wire
         self._fps: Final = fps
-        self._facade: Final = facade or Facade()
+        self.facade: Final = facade or Facade(fps=fps)
+        self.clock_error_s: float | None = 0.0
+        """What is added to the time its sender reports tell; None: it sends none."""
         self._port = port
-        self._encoder: Final = Encoder(self._facade.width, self._facade.height, fps)
+        self._encoder: Final = Encoder(self.facade.width, self.facade.height, fps)
         self._clients: set[asyncio.Queue[_Picture | None]] = set()
         self._left: Final = asyncio.Event()
         self._sets: list[bytes] = []
@@ -73,6 +77,10 @@ class CameraPlayer:
         self._server: asyncio.Server | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._filming: asyncio.Task[None] | None = None
+
+    def throw(self, *, floor: int, column: int) -> Body:
+        """Let something fall from a window from the next picture on."""
+        return self.facade.throw(self.pictures, floor=floor, column=column)
 
     @property
     def url(self) -> str:
@@ -146,10 +154,10 @@ class CameraPlayer:
     def _draw(self) -> Luma:
         if self.condition is Condition.FROZEN:
             if self._stuck is None:
-                self._stuck = self._facade.picture(self.pictures)
+                self._stuck = self.facade.picture(self.pictures)
             return self._stuck
         self._stuck = None
-        draw = self._facade.black if self.condition is Condition.BLACK else self._facade.picture
+        draw = self.facade.black if self.condition is Condition.BLACK else self.facade.picture
         return draw(self.pictures)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -161,7 +169,7 @@ class CameraPlayer:
                 if self._wire == "rtsp":
                     await _Session(reader, writer, self).converse(pictures)
                 else:
-                    await _send_transport_stream(writer, pictures, self._facade, self._fps)
+                    await _send_transport_stream(writer, pictures, self.facade, self._fps)
         finally:
             self._clients.discard(pictures)
             writer.transport.abort()
@@ -183,6 +191,10 @@ def _ours(
 ) -> tuple[type[BaseException] | None, BaseException | None, TracebackType | None]:
     """A task group wraps what it is told of; a test's own failure should come out as it is."""
     return (kind, error, trace) if kind is asyncio.CancelledError else (None, None, None)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)  # noqa: TID251  # the camera's own clock
 
 
 class _Picture:
@@ -218,11 +230,16 @@ class _Session:
         """Answer requests, after PLAY send pictures too, until either side hangs up."""
         async with asyncio.TaskGroup() as tasks:
             answering = tasks.create_task(self._answer_until_gone(pictures), name="rtsp requests")
-            packetizer, is_started = Packetizer(), False
+            packetizer, is_started, reported = Packetizer(), False, -_REPORT_EVERY_S * RTP_HZ
             async for picture in _from_key(pictures):
                 is_started = self._is_playing and (is_started or picture.is_key)
                 if not is_started:
                     continue
+                error_s = self._player.clock_error_s
+                if error_s is not None and picture.timestamp - reported >= _REPORT_EVERY_S * RTP_HZ:
+                    reported = picture.timestamp
+                    report = packetizer.report(picture.timestamp, _now() + timedelta(seconds=error_s))
+                    self._writer.write(struct.pack(">cBH", b"$", 1, len(report)) + report)
                 for packet in packetizer.packets(picture.unit, picture.timestamp):
                     self._writer.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
                 try:

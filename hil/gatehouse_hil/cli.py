@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import getpass
 import json
 import logging
@@ -21,6 +22,7 @@ from gatehouse_hil.bench.words import Lang, Words, lang_of
 
 if TYPE_CHECKING:
     from gatehouse_hil.bench import desk, runs
+    from gatehouse_hil.bench.progress import Told
     from gatehouse_hil.bench.workplace import Workplace
 
 _STEPS = {
@@ -91,26 +93,45 @@ def _failed(error: BenchError, words: Words, *, as_json: bool) -> int:
 
 
 def _bench(args: argparse.Namespace, words: Words) -> int:
-    from gatehouse_hil.bench import desk, rig, runs, soaking
+    from gatehouse_hil.bench import rig, soaking
+    from gatehouse_hil.bench.backend_local import Technician, TechnicianAtPage
     from gatehouse_hil.bench.clock import SystemClock
+    from gatehouse_hil.bench.progress import Told
     from gatehouse_hil.bench.workplace import DEFAULT_RIG, Workplace
 
+    clock = SystemClock()
+    told = Told(clock.elapsed_s) if getattr(args, "progress", False) else None
     place = Workplace(
         directory=args.directory,
         rig=rig.load(args.rig or DEFAULT_RIG),
         words=words,
-        clock=SystemClock(),
+        clock=clock,
         operator=args.operator or getpass.getuser(),
         bench=platform.node() or "bench",
+        hands=Technician(words) if told is None else TechnicianAtPage(told),
     )
     match args.command:
         case "make" | "flash" | "provision" | "test" | "calibrate":
-            return _run(place, args)
+            return _run(place, args, told)
         case "soak":
             ended = asyncio.run(soaking.soak(place, _wish(args, ("identify", "test")), rounds=args.rounds))
             lines = [f"  {each.board:<12} {each.sentence}" for each in ended.failures]
             lines.append("  " + words("out.rounds", rounds=ended.rounds, failed=ended.failed))
             return _say(args, ended, lines, is_good=ended.ok)
+        case "console" | "registers" | "scan" | "aim":
+            return _watch(place, args)
+        case "page":
+            return _page(place, args)
+        case _:
+            return _at_desk(place, args)
+
+
+def _at_desk(place: Workplace, args: argparse.Namespace) -> int:
+    """What changes no board."""
+    from gatehouse_hil.bench import desk
+
+    words = place.words
+    match args.command:
         case "list":
             return _list(args, words, desk.listing(place))
         case "identify":
@@ -122,13 +143,6 @@ def _bench(args: argparse.Namespace, words: Words) -> int:
             return _label(place, args)
         case "rig":
             return _rig(place, args)
-        case "record" if args.what == "upload":
-            sent = asyncio.run(runs.upload(place))
-            if sent.fault is not None:
-                return _failed(sent.fault, words, as_json=args.json)
-            key = "out.sent" if place.rig.fleet else "out.kept"
-            told = {"ok": True, "sent": sent.sent, "kept": sent.kept}
-            return _say(args, told, ["  " + words(key, sent=sent.sent, kept=sent.kept)])
         case _:
             return _record(place, args)
 
@@ -140,18 +154,21 @@ def _wish(args: argparse.Namespace, steps: tuple[str, ...]) -> runs.Wish:
     given = {
         name: value
         for name, value in vars(args).items()
-        if name in {"runtime", "app_only", "plan", "gas", "floors", "take_over", "unit_id", "is_printed"}
+        if name
+        in {"runtime", "app_only", "plan", "gas", "floors", "take_over", "unit_id", "is_printed", "room"}
     }
     return Wish(steps=tuple(StepName(step) for step in steps), boards=tuple(args.boards), **given)
 
 
-def _run(place: Workplace, args: argparse.Namespace) -> int:
+def _run(place: Workplace, args: argparse.Namespace, told: Told | None) -> int:
     from gatehouse_hil.bench import progress, runs
 
     words = place.words
     steps = _STEPS.get(args.command, tuple(runs.ALL))
     wish = _wish(args, steps)
-    shown = progress.shown(words, place.chosen(wish.boards), steps=len(steps), is_for_program=args.json)
+    shown = progress.shown(
+        words, place.chosen(wish.boards), steps=len(steps), is_for_program=args.json, told=told
+    )
     done = asyncio.run(runs.run(place, wish, shown))
     lines = []
     for board in done.boards:
@@ -223,9 +240,91 @@ def _rig(place: Workplace, args: argparse.Namespace) -> int:
     return _say(args, {"ok": not found, "broken": found}, lines or whole, is_good=not found)
 
 
+def _upload(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import runs
+
+    sent = asyncio.run(runs.upload(place))
+    if sent.fault is not None:
+        return _failed(sent.fault, place.words, as_json=args.json)
+    key = "out.sent" if place.rig.fleet else "out.kept"
+    answer = {"ok": True, "sent": sent.sent, "kept": sent.kept}
+    return _say(args, answer, ["  " + place.words(key, sent=sent.sent, kept=sent.kept)])
+
+
+def _overview(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench import overview
+
+    found = overview.read(place.archive)
+    lines = [
+        f"  {device.serial:<22} {run.number:>4} {run.began_at:%Y-%m-%d %H:%M}Z  "
+        f"{place.words(f'verdict.{run.verdict}')}  {run.room}".rstrip()
+        for device in found.devices
+        for run in device.runs
+    ]
+    return _say(args, found, lines)
+
+
+def _watch(place: Workplace, args: argparse.Namespace) -> int:
+    """Look on until Ctrl-C, which is how this is meant to end."""
+    from gatehouse_hil.bench.watching import Teller
+
+    tell = Teller(place.clock, as_json=args.json)
+    with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
+        match args.command:
+            case "console":
+                from gatehouse_hil.bench import console
+
+                asyncio.run(console.listen(place, args.board, tell))
+            case "registers":
+                from gatehouse_hil.bench import registers
+
+                profile = registers.profile_of(args.profile)
+                watching = registers.watch(
+                    place, args.board, tell, unit=args.unit_id, every_s=args.every, profile=profile
+                )
+                asyncio.run(watching)
+            case "scan":
+                from gatehouse_hil.bench import air
+
+                asyncio.run(air.scan(place, tell, keys=air.read_keys(args.keys) if args.keys else {}))
+            case "aim":
+                from gatehouse_hil.bench import aim
+
+                asyncio.run(aim.watch(place, args.camera, tell))
+    return 0
+
+
+def _page(place: Workplace, args: argparse.Namespace) -> int:
+    from gatehouse_hil.bench.arguments import BENCH_DIRECTORY
+    from gatehouse_hil.bench_page.commands import Setup
+    from gatehouse_hil.bench_page.server import serve
+
+    setup = Setup(
+        directory=args.directory,
+        is_own_directory=args.directory != BENCH_DIRECTORY,
+        rig=args.rig,
+        runtime=args.runtime,
+        gas=args.gas,
+        floors=args.floors,
+        operator=args.operator,
+    )
+    asyncio.run(serve(place, setup, port=args.port, opens_browser=not args.no_browser, as_json=args.json))
+    return 0
+
+
 def _record(place: Workplace, args: argparse.Namespace) -> int:
     from gatehouse_hil.bench import desk
 
+    if args.what == "list":
+        return _overview(place, args)
+    if args.what == "upload":
+        return _upload(place, args)
+    if args.what == "export":
+        from gatehouse_hil.bench import export
+
+        done = export.write(place, args.since)
+        line = place.words("out.exported", records=done.records, html=done.html, json=done.json)
+        return _say(args, done, [f"  {line}"])
     if args.what == "key":
         path = str(place.archive.public_key_file)
         return _say(args, {"ok": True, "key": path}, [path])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Final
 
@@ -16,6 +17,7 @@ _PAYLOAD_BYTES: Final = 1400
 """Below an Ethernet frame, as cameras do even over TCP."""
 _FU_A: Final = 28
 _SPS, _PPS, _IDR = 7, 8, 5
+_NTP_ZERO: Final = datetime(1900, 1, 1, tzinfo=UTC)
 RTP_TYPE: Final = 96
 RTP_HZ: Final = 90_000
 
@@ -67,6 +69,30 @@ class Packetizer:
     def __init__(self, ssrc: int = 0x47480001) -> None:
         self._ssrc: Final = ssrc
         self._sequence = 1
+        self._packets = 0
+        self._octets = 0
+
+    def report(self, timestamp: int, at: datetime) -> bytes:
+        """Return a compound RTCP packet that says what time it was at a timestamp (RFC 3550 §6.4.1 SR, §6.5 SDES)."""
+        seconds = (at - _NTP_ZERO).total_seconds()
+        whole = int(seconds)
+        fraction = int((seconds - whole) * 2**32)
+        report = struct.pack(
+            ">BBHIIIIII",
+            0x80,
+            200,
+            6,
+            self._ssrc,
+            whole & 0xFFFFFFFF,
+            fraction,
+            timestamp & 0xFFFFFFFF,
+            self._packets & 0xFFFFFFFF,
+            self._octets & 0xFFFFFFFF,
+        )
+        item = (
+            b"\x01\x06camera\0\0\0\0"  # CNAME, its length, the name; at least one zero ends it, up to a word
+        )
+        return report + struct.pack(">BBHI", 0x81, 202, 1 + len(item) // 4, self._ssrc) + item
 
     def packets(self, access_unit: bytes, timestamp: int) -> Iterator[bytes]:
         """Yield the RTP packets of one picture (RFC 6184 §5.6 single units, §5.8 FU-A fragments)."""
@@ -77,6 +103,8 @@ class Packetizer:
                 ">BBHII", 0x80, marker | RTP_TYPE, self._sequence, timestamp & 0xFFFFFFFF, self._ssrc
             )
             self._sequence = (self._sequence + 1) & 0xFFFF
+            self._packets += 1
+            self._octets += len(payload)
             yield header + payload
 
 

@@ -128,6 +128,10 @@ class PostgresCluster:
         )
         return name
 
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self._run("dropdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "gatehouse", "--force", name)
+
     def url(self, database: str) -> str:
         """Return the address a server is given."""
         return f"postgresql://gatehouse@127.0.0.1:{self.port}/{database}"

@@ -139,6 +139,22 @@ async def _mains_loss(estate: Estate, target: str, say: Say) -> None:
     await say("mains lost, running on the UPS; `play calm` brings it back")
 
 
+async def _throw(estate: Estate, target: str, say: Say) -> None:
+    try:
+        floor, column = map(int, target.split("-"))
+    except ValueError:
+        raise ValueError("target is FLOOR-COLUMN, such as 12-4") from None
+    facade = estate.camera.facade
+    if not (2 <= floor <= facade.floors and 1 <= column <= facade.columns):
+        raise ValueError(f"floors are 2 to {facade.floors}, columns 1 to {facade.columns}")
+    body = estate.camera.throw(floor=floor, column=column)
+    await say(
+        f"cam-3-n: something is thrown from floor {floor}, column {column}; it lands in {body.fall_s:.1f} s"
+    )
+    await asyncio.sleep(body.fall_s)
+    await say("it lies on the ground; the alarm is there within two seconds, its clip some six seconds later")
+
+
 async def _camera_frozen(estate: Estate, target: str, say: Say) -> None:
     del target
     estate.camera.condition = Condition.FROZEN
@@ -206,6 +222,13 @@ SCENARIOS: Final = {
         Scenario("unplug", "拔掉总线适配器", "RS-485 adapter pulled and put back", _unplug),
         Scenario("noise", "总线干扰", "noise on the RS-485 line", _noise),
         Scenario("mains-loss", "市电中断", "mains lost", _mains_loss),
+        Scenario(
+            "throw",
+            "高空抛物",
+            "something falls past the facade: found in the picture, not injected",
+            _throw,
+            "9-7",
+        ),
         Scenario("camera-frozen", "画面冻结", "camera picture frozen", _camera_frozen),
         Scenario("camera-black", "画面全黑", "camera picture black", _camera_black),
         Scenario("camera-lost", "摄像机失联", "camera connection cut", _camera_lost),

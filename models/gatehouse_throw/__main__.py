@@ -239,8 +239,8 @@ def _onnx(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import watch_maker
     from gatehouse_edge.vision.stack import TILE_PX
-    from gatehouse_edge.vision_tools import watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import chosen, clips_in, run
     from gatehouse_throw.export import export, load, parity
@@ -275,7 +275,7 @@ def _sha256(path: Path) -> str:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import load_manifest, watch_maker
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import clips_in, run
 
@@ -287,7 +287,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _losses(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import parts
+    from gatehouse_edge.vision.release import parts
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import clips_in
     from gatehouse_throw.losses import losses, table
@@ -299,7 +299,7 @@ def _losses(args: argparse.Namespace) -> int:
 
 
 def _negatives(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import load_manifest, watch_maker
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
     from gatehouse_throw.negatives import entries, tally, watch
 
     manifest = load_manifest(args.models)
@@ -315,8 +315,8 @@ def _negatives(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
     from gatehouse_edge.vision.watch import Classifier
-    from gatehouse_edge.vision_tools import load_manifest, watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.baselines import Mog2Watch
     from gatehouse_throw.evaluate import clips_in, rows, run
@@ -335,7 +335,7 @@ def _compare(args: argparse.Namespace) -> int:
 
 
 def _draw(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_edge.vision.release import watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.contact import trail
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from gatehouse_edge.vision.origin import Calibration
+from gatehouse_edge.vision.facade import Calibration
 from gatehouse_throw.scenes.distractors import Box
 
 SUFFIXES: Final = (".mp4", ".avi", ".mkv", ".mov")

@@ -37,6 +37,7 @@ KINDS: Final[dict[str, Mover]] = {
 """What a rendered distractor is called by the classifier."""
 _THROW_REACH_PX: Final = 4.0
 _OTHER_REACH_PX: Final = 2.0
+_FRAGMENT_SHARE: Final = 0.6
 _SURE_SHARE: Final = 0.6
 _DOUBTFUL_SHARE: Final = 0.25
 
@@ -78,14 +79,39 @@ def label(path: Path, truth: Annotated) -> Mover | None:
 def rows_of(
     paths: Sequence[Path], truth: Annotated, *, height_px: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return (features, index into `MOVERS`) of the paths of one clip."""
+    """Return (features, index into `MOVERS`) of the paths of one clip.
+
+    Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
+    is taught of fragments is that any four points may be a throw.
+    """
     kept = [(features(path, height_px=height_px), label(path, truth)) for path in paths]
+    longest: Counter[int] = Counter()
+    on = [_followed(path, truth) for path in paths]
+    for number, count in on:
+        longest[number] = max(longest[number], count)
+    kept = [
+        (row, None if mover is Mover.THROW and count < _FRAGMENT_SHARE * longest[number] else mover)
+        for (row, mover), (number, count) in zip(kept, on, strict=True)
+    ]
     known = [(row, mover) for row, mover in kept if row is not None and mover is not None]
     if not known:
         return np.empty((0, len(NAMES)), np.float32), np.empty(0, np.int64)
     return np.stack([row for row, _ in known]), np.array(
         [MOVERS.index(mover) for _, mover in known], np.int64
     )
+
+
+def _followed(path: Path, truth: Annotated) -> tuple[int, int]:
+    """Return the number of the fall a path follows longest, and for how many points; (-1, 0) if none."""
+    counts = [
+        sum(
+            p.frame in event.boxes and _covers(event.boxes[p.frame], p.x, p.y, _THROW_REACH_PX)
+            for p in falling_part(path)
+        )
+        for event in truth.events
+    ]
+    best = int(np.argmax(counts)) if counts else -1
+    return (best, counts[best]) if counts and counts[best] else (-1, 0)
 
 
 def _covers(box: Box, x: float, y: float, rim: float) -> bool:

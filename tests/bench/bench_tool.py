@@ -16,6 +16,7 @@ from pathlib import Path
 
 from gatehouse_hil import node_build, rom_image
 from gatehouse_hil.bench import application, esptool_cli, mpremote_cli, power, rig, runs
+from gatehouse_hil.bench.backend_local import Technician
 from gatehouse_hil.bench.backend_simulated import stations
 from gatehouse_hil.bench.clock import SystemClock
 from gatehouse_hil.bench.progress import Silent
@@ -82,6 +83,7 @@ async def four(folder: Path) -> bool:
         clock=SystemClock(),
         operator="benchmark",
         bench="benchmark",
+        hands=Technician(Words(Lang.EN)),
     )
     done = await runs.run(place, Wish(steps=ALL), Silent())
     print(

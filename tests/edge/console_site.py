@@ -16,10 +16,14 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 from gatehouse_config import load
 from gatehouse_edge.blueprint import plan_of
+from gatehouse_edge.calibration import CalibrationStore
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.console import Accounts, ConsoleServer, console_directory, create_app, tls_files
+from gatehouse_edge.console.cameras import CameraDesk, NoStillError
 from gatehouse_edge.console.roles import Role
 from gatehouse_edge.desk import restore
+from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.history import HISTORY_FILE, History
 from gatehouse_edge.ledger import Ledger
 from gatehouse_edge.reading import (
     ButtonEvent,
@@ -32,6 +36,7 @@ from gatehouse_edge.reading import (
     Unit,
 )  # fmt: skip
 from gatehouse_events.chain import Stamp
+from gatehouse_events.clock import ClockQuality, ClockSource
 from gatehouse_journal import Journal, Limits, Reader, Signer, StorageFullError
 
 CHEAP = Argon2Hasher(time_cost=1, memory_cost=64, parallelism=1)
@@ -73,17 +78,29 @@ SETTINGS = {
 }  # fmt: skip
 
 
+CAMERA = {
+    "id": "cam-1", "kind": "camera", "url": "rtsp://127.0.0.1:9/x", "sign_posted": True,
+    "location": {"name": "north"}, "max_silence_s": 600,
+}  # fmt: skip
+
+
 class ShiftedClock:
     """The real clock, which a test may move on."""
 
     def __init__(self):
         self._real = SystemClock()
+        self._real.quality = ClockQuality(synced=True, offset_ms=3.0, source=ClockSource.NTP)
         self.shift_s = 0.0
+        self.clock_quality = None
+        """None: as the real one says."""
 
     def now(self):
         now = self._real.now()
         return structs.replace(
-            now, service_s=now.service_s + self.shift_s, wall=now.wall + timedelta(seconds=self.shift_s)
+            now,
+            service_s=now.service_s + self.shift_s,
+            wall=now.wall + timedelta(seconds=self.shift_s),
+            clock=self.clock_quality or now.clock,
         )
 
 
@@ -177,8 +194,8 @@ def write_config(folder, **sections):
 
 
 @asynccontextmanager
-async def running_site(folder, **sections):
-    config, clock = write_config(folder, **sections), ShiftedClock()
+async def running_site(folder, *, port=0, clock=None, link=None, **sections):
+    config, clock = write_config(folder, **sections), clock or ShiftedClock()
     now, directory = clock.now(), config.resolve(config.storage.directory)
     stamp = Stamp(at=now.wall, boot=now.boot, mono_ns=now.mono_ns)
     directory.mkdir(exist_ok=True)
@@ -188,13 +205,35 @@ async def running_site(folder, **sections):
         )
     )
     plan = plan_of(config)
-    ledger = Ledger(disk, restore(disk.load_state(), plan, now), plan, clock, counters=disk.load_counters())
+    ledger = Ledger(
+        disk,
+        restore(disk.load_state(), plan, now),
+        plan,
+        clock,
+        counters=disk.load_counters(),
+        state=disk.load_state(),
+    )
     accounts = Accounts.open(console_directory(config), argon2=CHEAP)
     try:
-        with Reader.open(directory) as reader:
-            app = create_app(ledger, reader, config, accounts, clock=clock)
+        with Reader.open(directory) as reader, Reader.open(directory) as past:
+            history = History(console_directory(config) / HISTORY_FILE, past)
+            evidence = EvidenceDesk(
+                ledger, directory / "evidence", clock=clock, days=lambda: config.storage.evidence_days
+            )
+            stills = {}
+            app = create_app(
+                ledger,
+                reader,
+                config,
+                accounts,
+                history=history,
+                clock=clock,
+                link=link,
+                evidence=evidence,
+                cameras=cameras_of(config, directory, stills),
+            )
             tls = tls_files(config, clock)
-            server = ConsoleServer(app, host="127.0.0.1", port=0, tls=tls)
+            server = ConsoleServer(app, host="127.0.0.1", port=port, tls=tls)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(ledger.run(), name="ledger")
                 serving = tasks.create_task(server.run(), name="console")
@@ -202,15 +241,36 @@ async def running_site(folder, **sections):
                 await until(lambda: ledger.version > 0)
                 yield Site(
                     config=config, clock=clock, disk=disk, ledger=ledger, accounts=accounts, app=app, tls=tls,
-                    server=server, stream=app.state.console.stream, reader=reader,
+                    server=server, stream=app.state.console.stream, reader=reader, history=history, evidence=evidence,
+                    stills=stills, directory=directory,
                 )  # fmt: skip
                 serving.cancel()
                 await asyncio.wait([serving])
                 disk.is_full = False
                 ledger.stop()
+            history.close()
     finally:
         accounts.close()
         disk.close()
+
+
+def cameras_of(config, directory, stills):
+    """Cameras whose pictures the test sets in `stills`."""
+
+    async def still(camera_id):
+        if camera_id not in stills:
+            raise NoStillError("dark")
+        return stills[camera_id]
+
+    async def changed(camera_id):
+        pass
+
+    return CameraDesk(
+        names=lambda: {device.id: "" for device in config.devices if device.kind == "camera"},
+        still=still,
+        store=CalibrationStore(directory / "calibration"),
+        changed=changed,
+    )
 
 
 class Events:

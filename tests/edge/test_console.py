@@ -7,6 +7,7 @@ import ssl
 import stat
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -123,6 +124,21 @@ async def test_without_a_session_nothing_is_shown_or_done(site):
             answer = await browser.get(f"/api/v1/{path}")
             assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
         assert (await browser.post("/api/v1/silence", json={})).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["<i>乙</i>", "甲/乙", "../x", "%2F", "a?b#c", "\u202e示例".replace("\u202e", "")]
+)
+async def test_a_person_can_be_changed_whatever_the_name_is(site, name):
+    async with site.person("admin") as admin:
+        made = await admin.post("/api/v1/users", json={"name": name, "password": PASSWORD, "role": "viewer"})
+        assert made.status_code == 201
+        changed = await admin.patch(f"/api/v1/users/{quote(name, safe='')}", json={"role": "operator"})
+        assert (changed.status_code, changed.json()["name"], changed.json()["role"]) == (
+            200,
+            name,
+            "operator",
+        )
 
 
 async def test_a_session_ends_by_time_by_logging_out_and_by_shutting_the_person_out(site):
@@ -331,7 +347,7 @@ async def test_a_drill_is_started_and_ended(site):
 async def test_a_receipt_says_that_an_alarm_was_painted_and_heard(site):
     await site.press()
     alarm = await site.alarm("sos.pressed")
-    async with site.person("viewer") as browser:
+    async with site.person("operator") as browser:
         receipts = [{"alarm_id": alarm.alarm_id, "seq": alarm.seq, "visible": True, "audible": True}]
         answer = await browser.post("/api/v1/annunciated", json={"receipts": receipts})
         assert answer.json() == {"taken": 1}
@@ -489,7 +505,13 @@ async def test_the_page_is_served_under_a_strict_policy_and_names_no_other_origi
         policy = page.headers["content-security-policy"]
         assert "default-src 'none'" in policy
         assert "unsafe" not in policy
-        for path in ("/static/main.js", "/static/console.css", "/ui/words.js", "/ui/tokens.css"):
+        for path in (
+            "/static/duty.js",
+            "/static/duty.css",
+            "/ui/words.js",
+            "/ui/words/zh/common.json",
+            "/ui/tokens.css",
+        ):
             answer = await browser.get(path)
             assert answer.status_code == 200
             assert answer.headers["x-content-type-options"] == "nosniff"

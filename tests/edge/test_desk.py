@@ -3,12 +3,14 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
+from gatehouse_edge.alarms.board import REAL_ALARM
 from gatehouse_edge.alarms.commands import (
     Acknowledge,
     AddNote,
     Annunciated,
     CloseAlarm,
     ConfirmValveOpen,
+    DeskLeft,
     EndTest,
     Inhibit,
     RequestValveOpen,
@@ -19,6 +21,7 @@ from gatehouse_edge.alarms.commands import (
     Shelve,
     SilenceSounder,
     StartTest,
+    TestOutput,
     Uninhibit,
     Unshelve,
 )
@@ -41,7 +44,7 @@ from gatehouse_edge.reading import (
 )
 from gatehouse_edge.rules import RULES
 from gatehouse_edge.rules.supervision import Supervision
-from gatehouse_events.alarm import GATEWAY, Actor, Alarm, DealStatus
+from gatehouse_events.alarm import GATEWAY, SYSTEM, Actor, Alarm, DealStatus
 from gatehouse_events.clock import ClockQuality
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority
 
@@ -367,13 +370,70 @@ def test_an_alarm_that_no_console_shows_drives_even_a_quiet_siren(site):
     assert site.alarm("gateway.console_unheard").state is AlarmState.RTN
 
 
-def test_a_receipt_of_a_hidden_or_mute_page_does_not_count(site):
+def test_a_receipt_of_a_hidden_page_does_not_count(site):
+    site.press()
+    alarm = site.alarm("sos.pressed")
+    site.give(Annunciated, alarm_id=alarm.alarm_id, seq=alarm.seq, visible=False, audible=True)
+    assert not site.on("quiet")
+    site.wait(5)
+    assert site.on("quiet")
+
+
+def test_a_mute_page_makes_the_quiet_siren_sound_at_once(site):
     site.press()
     alarm = site.alarm("sos.pressed")
     site.give(Annunciated, alarm_id=alarm.alarm_id, seq=alarm.seq, visible=True, audible=False)
-    site.give(Annunciated, alarm_id=alarm.alarm_id, seq=alarm.seq, visible=False, audible=True)
+    assert site.on("quiet")
+    assert "gateway.console_unheard" not in site.codes()
+    site.wait(5)
+    assert site.alarm("gateway.console_unheard").text == "page is mute"
+    site.give(
+        Annunciated, alarm_id=alarm.alarm_id, seq=site.alarm("sos.pressed").seq, visible=True, audible=True
+    )
+    assert not site.on("quiet")
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [
+        REMOTE,
+        Actor(name="示例丁", role="viewer", station="local"),
+        Actor(name="示例戊", role="operator", station="remote 10.1.1.1"),
+    ],
+    ids=lambda actor: f"{actor.role} {actor.station}",
+)
+def test_only_a_screen_at_the_desk_tells_an_alarm(site, actor):
+    site.press()
+    alarm = site.alarm("sos.pressed")
+    site.give(Annunciated, alarm_id=alarm.alarm_id, seq=alarm.seq, visible=True, audible=True, actor=actor)
     site.wait(5)
     assert site.on("quiet")
+    assert "gateway.console_unheard" in site.codes()
+
+
+def test_when_the_last_screen_has_gone_what_it_told_counts_as_untold(site):
+    site.press()
+    alarm = site.alarm("sos.pressed")
+    site.give(Annunciated, alarm_id=alarm.alarm_id, seq=alarm.seq, visible=True, audible=True)
+    site.wait(60)
+    site.give(DeskLeft, actor=SYSTEM)
+    site.wait(1)
+    assert site.on("quiet")
+    assert "gateway.console_unheard" in site.codes()
+    site.restart()
+    assert site.on("quiet")
+    site.give(
+        Annunciated, alarm_id=alarm.alarm_id, seq=site.alarm("sos.pressed").seq, visible=True, audible=True
+    )
+    assert not site.on("quiet")
+
+
+def test_an_alarm_that_somebody_took_stays_told_when_the_screen_goes(site):
+    site.press()
+    site.give(Acknowledge, alarm_id=site.alarm("sos.pressed").alarm_id)
+    site.give(DeskLeft, actor=SYSTEM)
+    site.wait(6)
+    assert not site.on("quiet")
 
 
 def test_a_receipt_in_time_keeps_everything_quiet_also_over_a_restart(site):
@@ -453,16 +513,64 @@ def test_a_drill_sounds_but_moves_no_valve_calls_no_family_and_ends(site):
     assert {c.word.value for c in site.said("alarm") if c.alarm.kind is Kind.TEST} == {"test"}
 
 
-def test_a_real_alarm_during_a_drill_is_an_alarm_of_its_own(site):
-    drill = site.give(StartTest, device_id="gas-1", code="gas.high_alarm")
+def test_a_real_alarm_ends_every_drill_and_is_an_alarm_of_its_own(site):
+    site.give(StartTest, device_id="gas-1", code="gas.high_alarm")
+    site.give(StartTest, device_id="lift-1", code="lift.trapped")
     site.gas(GasFlag.HIGH_ALARM)
-    assert {a.kind for a in site.desk.board.alarms.values() if a.code == "gas.high_alarm"} == {
-        Kind.TEST,
-        Kind.ALARM,
-    }
-    site.give(EndTest, alarm_id=drill.alarm_id)
-    assert site.alarm("gas.high_alarm").kind is Kind.ALARM
+    assert {(a.kind, a.code) for a in site.desk.board.alarms.values()} == {(Kind.ALARM, "gas.high_alarm")}
+    assert site.on("siren")
+    assert site.on("valve")
+    ended = [one.alarm for one in site.said("alarm") if one.alarm.disposition is Disposition.TEST]
+    assert {alarm.close_reason for alarm in ended} == {REAL_ALARM}
     assert site.give(EndTest, alarm_id=site.alarm("gas.high_alarm").alarm_id).refused.reason == "no_test"
+
+
+def test_no_drill_begins_while_a_real_alarm_wants_a_person(site):
+    site.press()
+    refused = site.give(StartTest, device_id="gas-1", code="gas.high_alarm").refused
+    assert refused.reason == "real_alarm"
+    site.give(Acknowledge, alarm_id=site.alarm("sos.pressed").alarm_id)
+    assert site.give(StartTest, device_id="gas-1", code="gas.high_alarm").refused is None
+
+
+def test_what_a_drill_brings_to_light_does_not_end_it(site):
+    drill = site.give(StartTest, device_id="gas-1", code="gas.high_alarm")
+    site.wait(6)
+    assert "gateway.console_unheard" in site.codes()
+    assert drill.alarm_id in site.desk.board.alarms
+
+
+def test_a_drill_of_gas_never_moves_a_valve(site):
+    site.give(StartTest, device_id="gas-1", code="gas.high_alarm")
+    assert site.on("siren")
+    assert not site.on("valve")
+
+
+def test_an_output_is_tested_beside_the_alarms_never_against_them(site):
+    assert site.give(TestOutput, output_id="quiet", duration_s=3).refused is None
+    assert site.on("quiet")
+    site.wait(4)
+    assert not site.on("quiet")
+    site.press()
+    assert site.on("siren")
+    site.give(TestOutput, output_id="siren", duration_s=1)
+    site.wait(2)
+    assert site.on("siren")
+
+
+def test_a_test_of_an_output_is_short_known_and_never_a_valve(site):
+    for output_id, duration_s, reason in (
+        ("valve", 3, "valve_never_tested"),
+        ("nothing", 3, "unknown_output"),
+        ("lamp", 11, "term"),
+        ("lamp", 0, "term"),
+        ("lamp", float("nan"), "term"),
+    ):
+        refused = site.give(TestOutput, output_id=output_id, duration_s=duration_s).refused
+        assert refused.reason == reason, (output_id, duration_s)
+    site.give(TestOutput, output_id="siren", duration_s=10)
+    site.restart()
+    assert not site.on("siren")
 
 
 def test_an_inhibited_detector_is_recorded_and_quiet_for_15_minutes_at_most(site):

@@ -14,6 +14,7 @@ from gatehouse_edge.alarms.commands import (
     Acknowledge,
     AddNote,
     Annunciated,
+    AttachEvidence,
     CloseAlarm,
     Inhibit,
     RescueReport,
@@ -151,7 +152,17 @@ class Machine(RuleBasedStateMachine):
         data=st.data(),
         actor=st.sampled_from(ACTORS),
         command=st.sampled_from(
-            [Acknowledge, Shelve, Unshelve, Reset, CloseAlarm, AddNote, RescueReport, Annunciated]
+            [
+                Acknowledge,
+                Shelve,
+                Unshelve,
+                Reset,
+                CloseAlarm,
+                AddNote,
+                RescueReport,
+                Annunciated,
+                AttachEvidence,
+            ]
         ),
         seen=st.sampled_from(["now", "first", "none"]),
     )
@@ -166,6 +177,7 @@ class Machine(RuleBasedStateMachine):
                 "reason": "r",
             },
             CloseAlarm: lambda: {"disposition": data.draw(st.sampled_from(Disposition)), "reason": "r"},
+            AttachEvidence: lambda: {"evidence": ({"sha256": data.draw(st.sampled_from("abc")) * 64},)},
             AddNote: lambda: {"text": data.draw(st.text(max_size=5))},
             RescueReport: lambda: {"step": data.draw(st.sampled_from(RescueStep))},
             Annunciated: lambda: {"seq": alarm.seq, "visible": True, "audible": data.draw(st.booleans())},

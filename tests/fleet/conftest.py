@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
@@ -37,19 +38,63 @@ def cluster() -> Iterator[PostgresCluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Address of an empty database, once of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/fleet.db"
-    cluster: PostgresCluster = request.getfixturevalue("cluster")
-    return cluster.url(cluster.create_database())
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """Every test of a database runs on both; a module that asks only one overrides this."""
+    kind: str = request.param
+    return kind
 
 
 @pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
-    """A store with every table."""
-    store = Store.open(database_url)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, database_kind: str) -> Iterator[str]:
+    """Address of an empty database."""
+    if database_kind == "sqlite":
+        yield f"sqlite:///{tmp_path}/fleet.db"
+        return
+    cluster: PostgresCluster = request.getfixturevalue("cluster")
+    name = cluster.create_database()
+    yield cluster.url(name)
+    cluster.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with every table: copied for each test, for making sixty tables takes longer than most tests."""
+    path = tmp_path_factory.mktemp("tables") / "fleet.db"
+    asyncio.run(_make_tables(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_with_tables(cluster: PostgresCluster) -> str:
+    """Name of a database with every table, the template of each test's own."""
+    name = cluster.create_database()
+    asyncio.run(_make_tables(cluster.url(name)))
+    return name
+
+
+async def _make_tables(url: str) -> None:
+    store = Store.open(url)
     await store.create_all()
+    await store.close()
+
+
+@pytest.fixture
+def store_url(request: pytest.FixtureRequest, tmp_path: Path, database_kind: str) -> Iterator[str]:
+    """Address of a database with every table and nothing in them."""
+    if database_kind == "sqlite":
+        path = tmp_path / "fleet.db"
+        shutil.copyfile(request.getfixturevalue("sqlite_with_tables"), path)
+        yield f"sqlite:///{path}"
+        return
+    cluster: PostgresCluster = request.getfixturevalue("cluster")
+    name = cluster.create_database(template=request.getfixturevalue("postgres_with_tables"))
+    yield cluster.url(name)
+    cluster.drop_database(name)
+
+
+@pytest.fixture
+async def store(store_url: str) -> AsyncIterator[Store]:
+    store = Store.open(store_url)
     yield store
     await store.close()
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
+from gatehouse_edge import cli
+from gatehouse_edge.evidence.drawer import read_manifest
 from gatehouse_hil.camera_player import Condition
-from gatehouse_hil.estate import LAMP, MAINS, SIREN, VOICE
+from gatehouse_hil.estate import CAMERA_FPS, LAMP, MAINS, SIREN, VOICE
 from gatehouse_journal import Reader
 from gatehouse_journal.city_feed import city_events
 
@@ -78,6 +84,40 @@ async def test_a_frozen_picture_is_a_named_fault(site: Site) -> None:
     site.estate.camera.condition = Condition.FROZEN
     await site.has_raised("cam-3-n", "throw.camera_frozen")
     site.estate.camera.condition = Condition.NORMAL
+
+
+async def test_a_throw_is_found_in_the_picture_and_told_with_floor_and_playable_clip(site: Site) -> None:
+    def clip() -> Path | None:
+        alarm = site.alarms().get(("cam-3-n", "throw.object_falling"))
+        files: list[dict[str, str]] = [] if alarm is None else alarm["evidence"]  # type: ignore[assignment]
+        found = [file["sha256"] for file in files if file["kind"] == "clip"]
+        return next((site.storage / "evidence").glob(f"{found[0]}.*")) if found else None
+
+    await site.until(lambda: site.state("cam-3-n", "throw.camera_frozen") in {"rtn", "closed"})
+    thrown = []
+    for target in ("9-7", "13-4", "6-9"):  # the models miss one now and then; three in a row they do not
+        thrown.append(int(target.split("-")[0]))
+        await site.play("throw", target)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(4.0):
+                while ("cam-3-n", "throw.object_falling") not in site.alarms():
+                    await asyncio.sleep(0.2)
+                break
+    await site.until(lambda: clip() is not None)
+    alarm = site.alarms()["cam-3-n", "throw.object_falling"]
+    told: dict[str, int] = alarm["facts"]["throw"]  # type: ignore[index]
+    assert any(told["floor_low"] - 1 <= floor <= told["floor_high"] + 1 for floor in thrown)
+    assert alarm["facts"]["fall"]["clock"] == "camera"  # type: ignore[index]
+    path = clip()
+    assert path is not None
+    with av.open(str(path)) as container:
+        pictures = [frame for packet in container.demux(video=0) for frame in packet.decode()]
+    assert len(pictures) > 5 * CAMERA_FPS
+    assert (pictures[0].width, pictures[0].height) == (960, 540)
+    shas = [file["sha256"] for file in alarm["evidence"] if file["kind"] == "log"]  # type: ignore[attr-defined]
+    manifest = read_manifest(site.storage / "evidence", shas[0])
+    assert manifest.alarm_id == alarm["alarm_id"]
+    assert cli.main(["evidence", "verify", str(site.storage)]) == 0
 
 
 async def test_nobody_acknowledges_so_the_second_guard_gets_a_text_message(site: Site) -> None:

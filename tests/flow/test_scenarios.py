@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240), pytest.mark.slow]
 
-ELSEWHERE = {"leak", "sos", "ebike", "mains-loss", "camera-frozen", "look"}
+ELSEWHERE = {"leak", "sos", "ebike", "mains-loss", "camera-frozen", "throw", "look"}
 """Played by `test_estate.py`; `look` only prints."""
 HERE = {
     "sensor-fault": ("gas-3-2-502", "gas.sensor_fault"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gatehouse_edge.vision.origin import Calibration, FloorLine
+from gatehouse_edge.vision.facade import Calibration, FloorLine
 from gatehouse_throw.annotations import Annotated, TrueEvent, read, write
 from gatehouse_throw.evaluate import ClipReport, Floors, Report, chosen, rows
 from gatehouse_throw.metrics import FoundEvent, score

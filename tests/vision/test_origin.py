@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse_edge.vision.detector import Spot
-from gatehouse_edge.vision.origin import (
-    G_M_S2,
+from gatehouse_edge.vision.facade import (
     Calibration,
     CalibrationError,
     FloorLine,
@@ -17,8 +16,8 @@ from gatehouse_edge.vision.origin import (
     contains,
     decode,
     floor_of,
-    origin,
 )
+from gatehouse_edge.vision.origin import G_M_S2, origin
 from gatehouse_edge.vision.tracks import Point
 from gatehouse_throw.scenes.view import View
 

@@ -136,3 +136,31 @@ def test_a_path_that_only_rises_has_no_features() -> None:
     points = tuple(Point(n / 25, n, spot(100, 300.0 - 9 * n), 0, 0.0) for n in range(12))
     path = Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
     assert features(path, height_px=HEIGHT_PX) is None
+
+
+def test_what_has_landed_and_stays_in_sight_is_told_within_a_second_of_landing() -> None:
+    tracker, ended = Tracker(540), []
+    landed_s = 1.2
+    for frame in range(60):
+        at_s = frame / 20
+        y = 60 + 0.5 * 340 * min(at_s, landed_s) ** 2 + (frame % 2) * 0.8
+        paths = tracker.add(at_s, frame, [spot(300.0, y)], active_share=0.01)
+        ended += [(at_s, path) for path in paths if path.points[0].at_s < 0.3]
+    assert ended
+    assert landed_s < ended[0][0] < landed_s + 0.8
+
+
+def test_what_goes_on_falling_slowly_is_followed_to_its_end() -> None:
+    tracker = Tracker(540)
+    ended = [tracker.add(n / 20, n, [spot(300.0, 60 + 2.5 * n)], active_share=0.01) for n in range(120)]
+    assert not any(ended)
+
+
+def test_a_path_ends_in_a_scene_that_stands_still() -> None:
+    tracker = Tracker(HEIGHT_PX)
+    for n in range(8):
+        tracker.add(n / 20, n, [spot(300.0, 60 + 12.0 * n)], active_share=0.01)
+    assert tracker.wait(0.5) == []
+    (path,) = tracker.wait(1.0)
+    assert len(path.points) == 8
+    assert tracker.end() == []

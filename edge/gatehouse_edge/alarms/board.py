@@ -29,6 +29,9 @@ from gatehouse_events.states import AlarmState, Disposition, Kind
 WAIVE_S: Final = 900.0
 """A cause that a person has declared over raises no new alarm for this long, unless it goes or occurs again."""
 
+REAL_ALARM: Final = "真实报警，演练中止 ended by a real alarm"
+"""`close_reason` of a drill that a real alarm has ended."""
+
 _T = TypeVar("_T")
 
 
@@ -130,6 +133,8 @@ class Draft:
         self._reindex(alarm)
         if outcome.what in _SOUNDS_ANEW and annunciation.sounds(alarm):
             self.silence(None)
+            if is_real(alarm):
+                self._end_drills()
 
     def keep(self, alarm: Alarm) -> None:
         """Take over a receipt: no revision, but on disk."""
@@ -153,6 +158,11 @@ class Draft:
         if flood.counts(alarm):
             self._set_load(flood.raised(self.load, alarm, self.now))
         return alarm
+
+    @property
+    def has_real_alarm(self) -> bool:
+        """A real alarm wants a person: nothing is played now."""
+        return any(is_real(alarm) and annunciation.sounds(alarm) for alarm in self.alarms.values())
 
     @property
     def load(self) -> Load:
@@ -253,6 +263,11 @@ class Draft:
         if rescue.is_missed_now(alarm, now):
             self.put(rescue.miss(alarm, now))
 
+    def _end_drills(self) -> None:
+        """A real alarm ends every drill: nobody at the desk may have to ask which of two is meant."""
+        for drill in [alarm for alarm in self.alarms.values() if alarm.kind is Kind.TEST]:
+            self.put(life_cycle.close(drill, self.now, Disposition.TEST, REAL_ALARM))
+
     def _forget(self) -> None:
         now = self.now
         recent: dict[str, Recent] = self._look("recent", self._before.recent)
@@ -313,6 +328,11 @@ class Draft:
             self._fields[name] = dict(before)
         mine: dict[str, _T] = self._fields[name]
         return mine
+
+
+def is_real(alarm: Alarm) -> bool:
+    """Return whether this is an alarm or a tampering, not a drill and not a fault (a drill may bring faults to light)."""
+    return alarm.kind in {Kind.ALARM, Kind.TAMPER}
 
 
 _SOUNDS_ANEW: Final = frozenset({What.RAISED, What.REPEATED, What.EXPOSED, What.SHELF_EXPIRED})

@@ -15,6 +15,10 @@ from msgspec import Struct
 from gatehouse_events.alarm import Actor
 from gatehouse_events.states import Disposition, Label
 
+LOCAL: Final = "local"
+"""`Actor.station` of the site's own console."""
+DESK_ROLES: Final = frozenset({"operator", "supervisor", "admin"})
+"""Who may take an alarm: only such a person's screen tells it."""
 MAX_TEXT: Final = 500
 """Longest reason or note, in characters."""
 
@@ -138,6 +142,14 @@ class EndTest(Command, frozen=True, kw_only=True):
     alarm_id: str
 
 
+class TestOutput(Command, frozen=True, kw_only=True):
+    """自检: switch one siren, lamp or voice on for `duration_s`. Never off what an alarm wants on, never a valve."""
+
+    __test__ = False
+    output_id: str
+    duration_s: float = 3.0
+
+
 class Annunciated(Command, frozen=True, kw_only=True):
     """A console has painted this revision: the receipt that keeps the buzzer quiet."""
 
@@ -145,6 +157,18 @@ class Annunciated(Command, frozen=True, kw_only=True):
     seq: int
     visible: bool
     audible: bool
+
+
+class AttachEvidence(Command, frozen=True, kw_only=True):
+    """Files of this alarm have come to lie on the disk, or what is to be known of them has changed. The gateway's own."""
+
+    alarm_id: str
+    evidence: tuple[dict[str, object], ...]
+    """Items of the event schema's `evidence`; one whose hash the alarm names already takes its place."""
+
+
+class DeskLeft(Command, frozen=True, kw_only=True):
+    """No screen has been open at the desk for a while: what was told there counts as untold again."""
 
 
 AnyCommand = (
@@ -163,7 +187,10 @@ AnyCommand = (
     | ConfirmValveOpen
     | StartTest
     | EndTest
+    | TestOutput
     | Annunciated
+    | AttachEvidence
+    | DeskLeft
 )
 
 

@@ -15,6 +15,7 @@ from gatehouse_edge.alarms.commands import (
     Acknowledge,
     AddNote,
     Annunciated,
+    AttachEvidence,
     CloseAlarm,
     Command,
     CommandResult,
@@ -50,7 +51,9 @@ CLOSABLE_WHILE_ACTIVE: Final = frozenset(
 among them: gas that is measured is there."""
 TEST_LIMIT_S: Final = 900.0
 
-AlarmCommand = Acknowledge | Shelve | Unshelve | Reset | CloseAlarm | AddNote | RescueReport | EndTest
+AlarmCommand = (
+    Acknowledge | Shelve | Unshelve | Reset | CloseAlarm | AddNote | RescueReport | EndTest | AttachEvidence
+)
 DeviceCommand = Inhibit | Uninhibit | StartTest
 
 
@@ -77,6 +80,14 @@ def receive(draft: Draft, command: Annunciated) -> bool:
     if told is not None:
         draft.keep(told)
     return told is not None
+
+
+def leave(draft: Draft) -> None:
+    """Count as untold what was told at a desk where no screen is open any more."""
+    for alarm in tuple(draft.alarms.values()):
+        left = annunciation.leave(alarm)
+        if left is not None:
+            draft.keep(left)
 
 
 def decide_device(draft: Draft, command: DeviceCommand) -> CommandResult:
@@ -112,7 +123,7 @@ def _stale(alarm: Alarm, command: Command) -> Refused | None:
     )
 
 
-def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refused:  # noqa: C901  # a flat table
+def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refused:  # noqa: C901, PLR0912  # a flat table
     now = draft.now
     match command:
         case Acknowledge():
@@ -143,6 +154,8 @@ def _change(draft: Draft, alarm: Alarm, command: AlarmCommand) -> Change | Refus
             if alarm.kind is not Kind.TEST:
                 return Refused(reason="no_test", text=Label("这不是演练", "this is not a drill"))
             return life_cycle.close(alarm, now, Disposition.TEST, "", command)
+        case AttachEvidence():
+            return life_cycle.attach(alarm, now, command, command.evidence)
 
 
 def _reset(draft: Draft, alarm: Alarm, command: Reset) -> Change | Refused:
@@ -227,6 +240,14 @@ def _start_test(draft: Draft, command: StartTest) -> CommandResult:
     ):
         return refuse(
             command, Refused(reason="test_running", text=Label("演练进行中", "this drill is running already"))
+        )
+    if draft.has_real_alarm:
+        return refuse(
+            command,
+            Refused(
+                reason="real_alarm",
+                text=Label("有真实报警未确认，不能演练", "a real alarm wants a person; no drill now"),
+            ),
         )
     ends_s = draft.now.service_s + command.duration_s
     alarm = draft.raise_alarm(

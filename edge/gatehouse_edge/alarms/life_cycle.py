@@ -251,6 +251,15 @@ def note(alarm: Alarm, now: Now, command: Command, text: str) -> Change:
     return _by(command, _revise(alarm, now, notes=notes), What.NOTED, Word.UPDATED)
 
 
+def attach(alarm: Alarm, now: Now, command: Command, evidence: tuple[dict[str, object], ...]) -> Change:
+    """Return the alarm with its files named; a file it names already is told anew (a legal hold)."""
+    fresh = {item.get("sha256"): item for item in evidence}
+    merged = [fresh.pop(item.get("sha256"), item) for item in alarm.evidence] + list(fresh.values())
+    return _by(
+        command, _revise(alarm, now, evidence=tuple(merged[-MAX_EVIDENCE:])), What.CHANGED, Word.UPDATED
+    )
+
+
 def overdue(alarm: Alarm, now: Now) -> Change:
     """Return the alarm that nobody acknowledged in time."""
     return _change(_revise(alarm, now, is_overdue=True), What.OVERDUE)
@@ -348,6 +357,7 @@ def _wanted(alarm: Alarm, now: Now) -> dict[str, object]:
         "is_overdue": False,
         "escalation_step": 0,
         "heard_s": None,
+        "is_mute": False,
         "acked_by": None,
         "acked_at": None,
     }

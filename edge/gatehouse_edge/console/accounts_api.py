@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from gatehouse_edge.console.accounts import AccountError, User
+from gatehouse_edge.console.accounts import AccountError, Session, User
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import Login, NewUser, Setup, UserChange
-from gatehouse_edge.console.roles import Right
+from gatehouse_edge.console.roles import RIGHTS, Right
 from gatehouse_edge.console.session import (
     Caller,
     caller,
@@ -42,7 +42,7 @@ _LABELS: Final[dict[str, tuple[int, Label]]] = {
     "unknown_user": (404, Label("没有此用户", "no such user")),
     "last_admin": (409, Label("不能停用最后一名管理员", "the last administrator stays")),
 }
-_WRONG: Final = ProblemError(401, "wrong_login", Label("姓名或密码不正确", "wrong name or password"))
+WRONG: Final = ProblemError(401, "wrong_login", Label("姓名或密码不正确", "wrong name or password"))
 
 
 @router.get("/setup")
@@ -79,26 +79,37 @@ async def setup(request: Request, body: Setup) -> dict[str, Any]:
 @router.post("/login")
 async def login(request: Request, response: Response, body: Login) -> dict[str, Any]:
     """Start a session."""
-    state = console_of(request)
     check_origin(request)
-    by_peer, by_name = f"peer {peer(request)}", f"name {body.name}"
+    token, session = await log_in(request, body.name, body.password)
+    state = console_of(request)
+    set_cookie(response, state, token, state.session_s)
+    return _row(session.user)
+
+
+async def log_in(request: Request, name: str, password: str) -> tuple[str, Session]:
+    """Return a new session and its token; slows down who guesses, and writes both down.
+
+    Raises:
+        ProblemError: 401 wrong name or password, 429 too many tries.
+    """
+    state = console_of(request)
+    by_peer, by_name = f"peer {peer(request)}", f"name {name}"
     _slow_down(state, by_peer, by_name)
     async with state.hashing:
         now_s = state.clock.now().service_s
         found = await asyncio.to_thread(
-            state.accounts.log_in, body.name, body.password, now_s=now_s, lasts_s=state.session_s
+            state.accounts.log_in, name, password, now_s=now_s, lasts_s=state.session_s
         )
     if found is None:
         state.throttle.fail(by_peer, now_s)
         state.throttle.fail(by_name, now_s)
-        await state.audit("login_failed", who=body.name, station=_station(request))
-        raise _WRONG
+        await state.audit("login_failed", who=name, station=_station(request))
+        raise WRONG
     token, session = found
     state.throttle.succeed(by_peer)
     state.throttle.succeed(by_name)
     await state.audit("login", who=session.user.name, station=_station(request))
-    set_cookie(response, state, token, state.session_s)
-    return _row(session.user)
+    return token, session
 
 
 @router.post("/logout")
@@ -106,11 +117,16 @@ async def logout(
     request: Request, response: Response, who: Annotated[Caller, Depends(caller)]
 ) -> dict[str, Any]:
     """End the session."""
+    await log_out(request, who)
+    clear_cookie(response, console_of(request))
+    return {}
+
+
+async def log_out(request: Request, who: Caller) -> None:
+    """End a session and write it down."""
     state = console_of(request)
     await asyncio.to_thread(state.accounts.log_out, who.token)
-    clear_cookie(response, state)
     await state.audit("logout", who=who.actor.name, station=who.actor.station)
-    return {}
 
 
 @router.get("/users")
@@ -120,6 +136,15 @@ async def users(
 ) -> dict[str, Any]:
     """Return everybody."""
     return {"users": [_row(user) for user in console_of(request).accounts.users()]}
+
+
+@router.get("/roles")
+async def roles(
+    request: Request,  # noqa: ARG001  # the same for every gateway
+    who: Annotated[Caller, Depends(entitled(Right.MANAGE_USERS))],  # noqa: ARG001  # the right is the point
+) -> dict[str, Any]:
+    """Return which roles have each right; fixed by the program."""
+    return {"rights": {right.value: sorted(allowed) for right, allowed in RIGHTS.items()}}
 
 
 @router.post("/users", status_code=201)
@@ -141,7 +166,7 @@ async def make_user(
     return _row(user)
 
 
-@router.patch("/users/{name}")
+@router.patch("/users/{name:path}")  # a name may hold a slash
 async def change_user(
     request: Request,
     name: str,

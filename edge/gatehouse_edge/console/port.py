@@ -10,10 +10,10 @@ from msgspec import Struct
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.alarms.flood import Figures
 from gatehouse_edge.alarms.plan import Plan
-from gatehouse_edge.ledger import DeviceView
+from gatehouse_edge.ledger import DeviceView, OutputView
 from gatehouse_edge.outputs import Valve
 from gatehouse_events.alarm import Alarm
-from gatehouse_events.chain import EntryKind
+from gatehouse_events.chain import EntryKind, Lane, Position
 
 
 class DeskPort(Protocol):
@@ -49,6 +49,14 @@ class DeskPort(Protocol):
 
     def devices(self) -> Sequence[DeviceView]:
         """Return every device with its last data and their age."""
+        ...
+
+    def outputs(self) -> Sequence[OutputView]:
+        """Return all outputs: what is demanded of each and what its board last said of it."""
+        ...
+
+    def head(self, lane: Lane) -> Position:
+        """Return the last entry of a lane, as committed."""
         ...
 
     def valves(self) -> Mapping[str, Valve]:

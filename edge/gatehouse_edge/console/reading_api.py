@@ -9,6 +9,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response, StreamingResponse
 
+from gatehouse_edge.alarms.annunciation import is_desk
+from gatehouse_edge.alarms.commands import LOCAL
 from gatehouse_edge.console import views
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import LaneName
@@ -16,7 +18,6 @@ from gatehouse_edge.console.roles import RIGHTS, Right
 from gatehouse_edge.console.session import Caller, caller, entitled, station
 from gatehouse_edge.console.state import console_of
 from gatehouse_edge.console.stream import MAX_CLIENTS, Client
-from gatehouse_edge.outputs import LOCAL
 from gatehouse_events.chain import Entry, Lane
 from gatehouse_events.codes import CODES
 from gatehouse_events.states import STATE_LABELS, Label
@@ -67,6 +68,12 @@ async def devices(request: Request, who: Annotated[Caller, Depends(caller)]) -> 
     return _json({"devices": rows, "beat": _beat(request)})
 
 
+@router.get("/api/v1/devices/cards")
+async def cards(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
+    """Return what the configuration says of each device."""
+    return _json({"cards": list(console_of(request).cards.values())})
+
+
 @router.get("/api/v1/valves")
 async def valves(request: Request, who: Annotated[Caller, Depends(caller)]) -> Response:  # noqa: ARG001  # must be logged in
     """Return the gas valves something was ever asked of."""
@@ -93,18 +100,23 @@ async def events(
     request: Request,
     who: Annotated[Caller, Depends(caller)],
     last_event_id: Annotated[str | None, Header(max_length=128)] = None,
+    after: Annotated[str | None, Query(max_length=128)] = None,
 ) -> StreamingResponse:
-    """Stream what changes, as server-sent events; see `console/stream.py` for the table of events."""
+    """Stream what changes, as server-sent events; see `console/stream.py` for the table of events.
+
+    `Last-Event-ID` is what a browser sends that comes back by itself; `after` says the same for a page that begins anew.
+    """
     state = console_of(request)
     if state.stream.clients >= MAX_CLIENTS:
         text = Label("打开的页面过多", "too many pages are open")
         raise ProblemError(503, "too_many_pages", text, retry_after_s=10)
     client = Client(
         is_clear=who.is_clear,
+        is_desk=is_desk(who.actor),
         is_live=lambda: state.accounts.session(who.token, now_s=state.clock.now().service_s) is not None,
     )
     return StreamingResponse(
-        state.stream.follow(client, last_event_id),
+        state.stream.follow(client, last_event_id or after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )

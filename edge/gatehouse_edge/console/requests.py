@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from gatehouse_edge.alarms.commands import MAX_TEXT, RescueStep
 from gatehouse_edge.console.accounts import MAX_PASSWORD
 from gatehouse_edge.console.roles import Role
-from gatehouse_events.states import Disposition
+from gatehouse_edge.outputs import TEST_LIMIT_S
+from gatehouse_events.drill import DrillKind
+from gatehouse_events.states import Disposition, Kind, Priority
 
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=MAX_TEXT)]
 CommandId = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,64}$")]
@@ -88,6 +90,20 @@ class TestOrder(Order):
     duration_s: Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)] = 300.0
 
 
+class OutputTestOrder(Body):
+    """Switch an output on to hear or see it."""
+
+    duration_s: Annotated[float, Field(gt=0, le=TEST_LIMIT_S, allow_inf_nan=False)] = 3.0
+
+
+class SelfTest(Body):
+    """What a person saw or heard."""
+
+    what: Literal[DrillKind.SCREEN, DrillKind.SOUND]
+    is_good: bool
+    note: Reason = ""
+
+
 class Receipt(Body):
     """A page has painted this revision of an alarm."""
 
@@ -104,7 +120,8 @@ class Receipts(Body):
 
 
 Password = Annotated[str, StringConstraints(min_length=1, max_length=MAX_PASSWORD)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+MAX_NAME: Final = 40
+Name = Annotated[str, StringConstraints(min_length=1, max_length=MAX_NAME)]
 
 
 class Login(Body):
@@ -132,6 +149,25 @@ class UserChange(Body):
     role: Role | None = None
     is_disabled: bool | None = None
     password: Password | None = None
+
+
+class PastQuery(Body):
+    """Which alarms of the past are asked for."""
+
+    since: AwareDatetime
+    until: AwareDatetime
+    q: Annotated[str, StringConstraints(strip_whitespace=True, max_length=80)] = Field(
+        default="", description="words that must all fit: room, resident, device, code, text, person"
+    )
+    category: Annotated[list[Literal["gas", "lift", "sos", "throw", "gateway"]], Field(max_length=5)] = []
+    priority: Annotated[list[Priority], Field(max_length=4)] = []
+    kind: Annotated[list[Kind], Field(max_length=5)] = []
+    device: Annotated[str, StringConstraints(max_length=64)] = ""
+    has_evidence: bool = False
+    after: Annotated[str, StringConstraints(max_length=48)] = Field(
+        default="", description="`next` of the page before"
+    )
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 LaneName = Literal["alarm", "telemetry"]

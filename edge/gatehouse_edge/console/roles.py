@@ -40,6 +40,15 @@ class Right(StrEnum):
     READ_JOURNAL = "read_journal"
     READ_RESIDENTS = "read_residents"
     """See names, telephone numbers and notes (PIPL Art 28; contractors do not, domain table row 49)."""
+    SEE_EVIDENCE = "see_evidence"
+    """Know what is kept of an alarm and see it masked."""
+    SEE_ORIGINAL = "see_original"
+    """See clips as the camera sent them."""
+    HOLD_EVIDENCE = "hold_evidence"
+    READ_REGISTER = "read_register"
+    """See who has looked at what."""
+    CALIBRATE = "calibrate"
+    """Draw façades and zones on a still of a camera."""
     MANAGE_USERS = "manage_users"
 
 
@@ -63,6 +72,11 @@ RIGHTS: Final[dict[Right, frozenset[Role]]] = {
     Right.VALVE_CONFIRM: _LEAD,
     Right.READ_JOURNAL: _DESK,
     Right.READ_RESIDENTS: _DESK,
+    Right.SEE_EVIDENCE: _DESK,
+    Right.SEE_ORIGINAL: _LEAD,
+    Right.HOLD_EVIDENCE: _LEAD,
+    Right.READ_REGISTER: _LEAD,
+    Right.CALIBRATE: _LEAD | {Role.TECHNICIAN},
     Right.MANAGE_USERS: frozenset({Role.ADMIN}),
 }
 

@@ -106,6 +106,8 @@ class ConsoleServer:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._state.stream.run(), name="console stream")
+                tasks.create_task(self._state.attendance.run(), name="console attendance")
+                tasks.create_task(self._state.drills.run(), name="console drills")
                 tasks.create_task(server.main_loop(), name="console server")
         finally:
             self._state.stream.close()

@@ -11,11 +11,11 @@ from fastapi import Depends, Request
 from msgspec import Struct
 from starlette.responses import Response
 
+from gatehouse_edge.alarms.commands import LOCAL
 from gatehouse_edge.console.accounts import Session
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.roles import Right, Role, may
 from gatehouse_edge.console.state import ConsoleState, console_of
-from gatehouse_edge.outputs import LOCAL
 from gatehouse_events.alarm import Actor
 from gatehouse_events.states import Label
 
@@ -89,8 +89,17 @@ def caller(request: Request) -> Caller:
     Raises:
         ProblemError: 401 without a live session, 403 for a forged request.
     """
-    state = console_of(request)
     check_origin(request)
+    return holder(request)
+
+
+def holder(request: Request) -> Caller:
+    """Return whose session a request carries; for a form, whose own token has been checked.
+
+    Raises:
+        ProblemError: 401 without a live session.
+    """
+    state = console_of(request)
     token = request.cookies.get(cookie_name(state), "")
     session = state.accounts.session(token, now_s=state.clock.now().service_s)
     if session is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Final, TypeVar
@@ -15,12 +15,21 @@ from prometheus_client import CollectorRegistry
 from gatehouse_edge.alarms.commands import AnyCommand, CommandResult
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.console.accounts import Accounts
+from gatehouse_edge.console.attendance import Attendance
+from gatehouse_edge.console.buildings import BuildingView
+from gatehouse_edge.console.cameras import CameraDesk
+from gatehouse_edge.console.cards import DeviceCard
+from gatehouse_edge.console.drills import Drills
+from gatehouse_edge.console.links import ViewLinks
 from gatehouse_edge.console.port import DeskPort
 from gatehouse_edge.console.problems import ProblemError, refusal
 from gatehouse_edge.console.stream import Position, Stream
 from gatehouse_edge.console.throttle import Throttle
+from gatehouse_edge.evidence_desk import EvidenceDesk
+from gatehouse_edge.history import History
 from gatehouse_edge.ledger import LedgerError
 from gatehouse_edge.uplink.link import LinkView
+from gatehouse_edge.uplink.replicator import CURSOR_NAME
 from gatehouse_events.chain import EntryKind, Lane
 from gatehouse_events.states import Label
 from gatehouse_journal import Reader
@@ -41,7 +50,7 @@ class Audit(Struct, frozen=True, kw_only=True):
     """Body of a journal entry of kind `audit`."""
 
     what: str
-    """Stable token: `login`, `login_failed`, `logout`, `user_made`, `user_changed`, `journal_read`."""
+    """Stable token: `login`, `login_failed`, `logout`, `user_made`, `user_changed`, `journal_read`, `history_read`, `sheet_printed`."""
     who: str
     station: str
     detail: str = ""
@@ -58,6 +67,10 @@ class SharedReader:
         """Return what `work` finds in the journal."""
         async with self._lock:
             return await asyncio.to_thread(work, self._reader)
+
+    async def confirmed(self) -> int:
+        """Return the last alarm entry that the fleet has confirmed."""
+        return await self.call(lambda reader: reader.cursor(CURSOR_NAME))
 
     async def position(self) -> Position:
         """Return the heads of both lanes."""
@@ -76,7 +89,10 @@ class ConsoleState:
     desk: DeskPort
     reader: SharedReader
     accounts: Accounts
+    history: History
+    drills: Drills
     stream: Stream
+    attendance: Attendance
     clock: Clock
     registry: CollectorRegistry
     site_networks: tuple[IPv4Network | IPv6Network, ...]
@@ -85,6 +101,14 @@ class ConsoleState:
     gateway_id: str
     estate: str
     link: Callable[[], LinkView]
+    cards: Mapping[str, DeviceCard]
+    buildings: list[BuildingView]
+    build: str
+    """Names the pages handed out; another one means that a page is older than its gateway."""
+    evidence: EvidenceDesk | None
+    """None: this gateway keeps none (a test's)."""
+    cameras: CameraDesk | None
+    links: ViewLinks = field(default_factory=ViewLinks)
     throttle: Throttle = field(default_factory=Throttle)
     hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One password at a time: argon2 takes 64 MiB and a core."""

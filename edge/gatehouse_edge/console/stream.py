@@ -56,11 +56,27 @@ class Position(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.epoch}.{self.alarm}.{self.telemetry}"
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Earlier and later within one epoch."""
+        return self.alarm, self.telemetry
+
+    @classmethod
+    def parse(cls, text: str | None) -> Position | None:
+        """Return the position a page names, None if it names none."""
+        parts = (text or "").split(".")
+        if len(parts) != 3 or not all(part.isascii() and part.isdecimal() for part in parts[1:]):  # noqa: PLR2004
+            return None
+        return cls(parts[0], int(parts[1]), int(parts[2]))
+
 
 class _Change(Struct, frozen=True):
     """One event in both forms: for those who may read residents' data, and for the others."""
 
-    position: str
+    place: tuple[int, int]
+    """Of its position."""
+    has_id: bool
+    """False: the disk refused entries, so pages that heard it do not stand behind it."""
     clear: bytes
     masked: bytes
 
@@ -68,8 +84,10 @@ class _Change(Struct, frozen=True):
 class Client:
     """One open page."""
 
-    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool]) -> None:
+    def __init__(self, *, is_clear: bool, is_live: Callable[[], bool], is_desk: bool = False) -> None:
         self.is_clear: Final = is_clear
+        self.is_desk: Final = is_desk
+        """It stands at the desk, before a person who may take alarms."""
         self.is_live: Final = is_live
         """False once the session behind it has ended."""
         self.queue: Final[asyncio.Queue[bytes | None]] = asyncio.Queue(QUEUE)
@@ -102,6 +120,8 @@ class Stream:
     ) -> None:
         self.resyncs = 0
         """Pages that lagged and got a snapshot."""
+        self.build = ""
+        """Names the pages handed out."""
         self.pushes = 0
         """Changes told."""
         self._desk: Final = desk
@@ -111,7 +131,9 @@ class Stream:
         self.residents = residents
         self._clients: Final[set[Client]] = set()
         self._remembered: Final[deque[_Change]] = deque(maxlen=REMEMBERED)
-        self._position = ""
+        self._at: Position | None = None
+        self._complete_from = (0, 0)
+        """A page that stands here or later can be told what it missed."""
         self._alarms: dict[str, int] = {}
         self._valves: dict[str, object] = {}
         self._devices: dict[str, object] = {}
@@ -123,9 +145,14 @@ class Stream:
         return len(self._clients)
 
     @property
+    def screens(self) -> int:
+        """How many of them stand at the desk."""
+        return sum(client.is_desk for client in self._clients)
+
+    @property
     def position(self) -> str:
         """The latest position told."""
-        return self._position
+        return "" if self._at is None else str(self._at)
 
     def viewpoint(self) -> Viewpoint:
         """Return the view under the configuration in force."""
@@ -135,7 +162,7 @@ class Stream:
         """Return everything a page shows."""
         view = self.viewpoint()
         return {
-            "position": self._position,
+            "position": self.position,
             "alarms": [view.alarm(alarm, is_clear=is_clear) for alarm in self._desk.alarms()],
             "devices": [view.device(device, is_clear=is_clear) for device in self._desk.devices()],
             "valves": [views.valve(name, valve) for name, valve in self._desk.valves().items()],
@@ -173,11 +200,13 @@ class Stream:
         while True:
             seen = await self._desk.changed(seen)
             try:
-                position = str(await self._heads())
+                position = await self._heads()
             except (JournalError, sqlite3.Error) as error:
                 # An alarm is shown without the journal's leave; a page that comes back is told it again.
                 _log.warning("the journal's heads cannot be read: %s", error)
-                position = self._position
+                if self._at is None:
+                    raise
+                position = self._at
             self._tell(position)
 
     async def _tell_beats(self) -> None:
@@ -192,18 +221,21 @@ class Stream:
                     self._offer(client, chunk)
             await asyncio.sleep(BEAT_S)
 
-    def _tell(self, position: str) -> None:
+    def _tell(self, position: Position) -> None:
         alarms = self._desk.alarms()
         known = self._alarms
         self._alarms = {alarm.alarm_id: alarm.seq for alarm in alarms}
         changed = [alarm for alarm in alarms if known.get(alarm.alarm_id) != alarm.seq]
         gone = sorted(known.keys() - self._alarms.keys())
         valves = dict(self._desk.valves())
-        is_new = position != self._position
+        has_id = position != self._at and not self._desk.is_storage_failing
+        if self._at is None or position.epoch != self._at.epoch:
+            self._remembered.clear()
+            self._complete_from = position.place
+        self._at = position
         has_valves = valves != self._valves
         self._valves = dict(valves)
         if not (changed or gone or has_valves):
-            self._position = position
             return
         view = self.viewpoint()
         forms = [
@@ -214,12 +246,14 @@ class Stream:
                     "gone": gone,
                     "valves": [views.valve(name, valve) for name, valve in valves.items()],
                 },
-                position if is_new and not self._desk.is_storage_failing else None,
+                str(position) if has_id else None,
             )
             for is_clear in (True, False)
         ]
-        self._position = position
-        change = _Change(position, forms[0], forms[1])
+        change = _Change(position.place, has_id, forms[0], forms[1])
+        if len(self._remembered) == REMEMBERED:
+            oldest = self._remembered[0]
+            self._complete_from = oldest.place if oldest.has_id else (oldest.place[0] + 1, 0)
         self._remembered.append(change)
         self.pushes += 1
         for client in list(self._clients):
@@ -249,13 +283,15 @@ class Stream:
 
     def _missed(self, client: Client, last_event_id: str | None) -> list[bytes]:
         """Return what a page that knows `last_event_id` has to hear; a snapshot if that is not known any more."""
-        remembered = list(self._remembered)
-        after = [at for at, change in enumerate(remembered) if change.position == last_event_id]
-        if last_event_id and last_event_id == self._position and not after:
-            after = [len(remembered) - 1]
-        if not last_event_id or not after:
+        last, now = Position.parse(last_event_id), self._at
+        is_known = last is not None and now is not None and last.epoch == now.epoch
+        if last is None or not is_known or last.place < self._complete_from:
             return [self._snapshot_event(client)]
-        missed = remembered[after[0] + 1 :]
+        missed = [
+            change
+            for change in self._remembered
+            if change.place > last.place or (change.place == last.place and not change.has_id)
+        ]
         view = self.viewpoint()
         devices = [view.device(device, is_clear=client.is_clear) for device in self._desk.devices()]
         chunks = [change.clear if client.is_clear else change.masked for change in missed]
@@ -267,13 +303,13 @@ class Stream:
             client.start_over(self._snapshot_event(client))
 
     def _snapshot_event(self, client: Client) -> bytes:
-        position = None if self._desk.is_storage_failing else self._position
+        position = None if self._desk.is_storage_failing else self.position
         return _event("snapshot", self.snapshot(is_clear=client.is_clear), position)
 
     def _beat(self) -> Row:
-        return views.beat(
-            self._clock.now(), is_storage_failing=self._desk.is_storage_failing, link=self._link()
-        )
+        now = self._clock.now()
+        beat = views.beat(now, is_storage_failing=self._desk.is_storage_failing, link=self._link())
+        return {**beat, "build": self.build}
 
 
 def _event(name: str, data: Row, event_id: str | None = None) -> bytes:
@@ -283,4 +319,4 @@ def _event(name: str, data: Row, event_id: str | None = None) -> bytes:
 
 def _mark(view: DeviceView) -> object:
     last_s = None if view.last is None else view.last.at.service_s
-    return last_s, view.codes, view.silence is not None, view.is_inhibited, view.place
+    return last_s, view.codes, view.silence is not None, view.inhibition, view.place

@@ -15,7 +15,7 @@ import msgspec
 from gatehouse_config.devices import Resident
 from gatehouse_edge.alarms.plan import Place, Plan
 from gatehouse_edge.clock import Now
-from gatehouse_edge.ledger import DeviceView
+from gatehouse_edge.ledger import DeviceView, OutputView
 from gatehouse_edge.outputs import Valve
 from gatehouse_edge.reading import (
     AnyObservation,
@@ -82,6 +82,13 @@ class Viewpoint:
             if view.silence is None
             else {"reason": view.silence.reason.value, "detail": view.silence.detail},
             "is_inhibited": view.is_inhibited,
+            "inhibition": None
+            if view.inhibition is None
+            else {
+                "by": view.inhibition.actor,
+                "until_s": view.inhibition.until_s,
+                "reason": view.inhibition.reason,
+            },
             "resident": self._resident(view.device_id, is_clear=is_clear),
         }
 
@@ -144,7 +151,7 @@ def told(last: AnyObservation) -> Row:
         case InputReading():
             fields = ("role", "is_on", "subject", "quality")
         case CameraReading():
-            fields = ("picture", "frames_per_s", "detail")
+            fields = ("picture", "frames_per_s", "detail", "flaws", "figures", "last_throw")
         case BusReading():
             fields = ("is_up", "detail")
         case _:
@@ -178,6 +185,23 @@ def valve(output_id: str, state: Valve) -> Row:
     return {"id": output_id, **msgspec.to_builtins(state)}
 
 
+def output(view: OutputView) -> Row:
+    """Return one output; `read_s` is when its relay was last judged, on the service scale."""
+    last = view.last
+    return {
+        "id": view.output_id,
+        "kind": view.kind.value,
+        "place": place(view.place),
+        "is_quiet": view.is_quiet,
+        "is_wanted": view.is_wanted,
+        "is_tested": view.is_tested,
+        "is_on": None if last is None else last.is_on,
+        "is_ok": None if last is None else last.is_ok and not view.failed,
+        "read_s": None if last is None else last.at.service_s,
+        "failed": view.failed,
+    }
+
+
 def beat(now: Now, *, is_storage_failing: bool, link: LinkView) -> Row:
     """Return what every beat says: the gateway's own time, whether it is believed, and how the way to the fleet is."""
     return {
@@ -186,7 +210,12 @@ def beat(now: Now, *, is_storage_failing: bool, link: LinkView) -> Row:
         "service_s": now.service_s,
         "clock": msgspec.to_builtins(now.clock),
         "is_storage_failing": is_storage_failing,
-        "fleet": {"state": link.state, "label": msgspec.to_builtins(link.label), "queued": link.queued_alarm},
+        "fleet": {
+            "state": link.state,
+            "label": msgspec.to_builtins(link.label),
+            "since_s": link.since_s,
+            "queued": link.queued_alarm,
+        },
     }
 
 

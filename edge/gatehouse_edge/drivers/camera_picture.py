@@ -50,7 +50,7 @@ class PictureJudge:
     """Watches the frames of one opened stream. Times are monotonic seconds of arrival."""
 
     def __init__(self, settings: PictureSettings) -> None:
-        self._settings: Final = settings
+        self.settings: Final = settings
         self._all: Final = _Stillness(settings.still_level)
         self._keys: Final = _Stillness(settings.still_level)
         self._sampled_s: float | None = None
@@ -62,7 +62,7 @@ class PictureJudge:
         """Take one frame into account."""
         if pts_s is None or pts_s != self._pts_s or self._pts_moved_s is None:
             self._pts_s, self._pts_moved_s = pts_s, now_s
-        is_due = self._sampled_s is None or now_s - self._sampled_s >= self._settings.sample_every_s
+        is_due = self._sampled_s is None or now_s - self._sampled_s >= self.settings.sample_every_s
         if is_due:
             self._sampled_s = now_s
             self._all.see(luma, now_s)
@@ -72,18 +72,20 @@ class PictureJudge:
 
     def verdict(self, now_s: float) -> Verdict:
         """Return what the frames seen so far amount to. A black picture is also still; black is the better name."""
-        settings = self._settings
+        settings = self.settings
         if self._dark_since_s is not None and now_s - self._dark_since_s >= settings.black_after_s:
-            return Verdict(PictureState.BLACK, "dark everywhere")
+            return Verdict(PictureState.BLACK, "画面全黑 dark everywhere")
         still_s = max(self._all.still_s, self._keys.still_s)
         if still_s >= settings.frozen_after_s:
-            return Verdict(PictureState.FROZEN, f"nothing changed for {still_s:.0f} s")
+            return Verdict(
+                PictureState.FROZEN, f"画面{still_s:.0f} s无变化 nothing changed for {still_s:.0f} s"
+            )
         if self._pts_moved_s is not None and now_s - self._pts_moved_s >= settings.frozen_after_s:
-            return Verdict(PictureState.FROZEN, "time stamps stand still")
+            return Verdict(PictureState.FROZEN, "时间戳不再前进 time stamps stand still")
         return Verdict(PictureState.OK)
 
     def _look_for_darkness(self, luma: Luma, now_s: float) -> None:
-        if np.percentile(luma[::4, ::4], BLACK_SHARE_PCT) > self._settings.black_level:
+        if np.percentile(luma[::4, ::4], BLACK_SHARE_PCT) > self.settings.black_level:
             self._dark_since_s = None
         elif self._dark_since_s is None:
             self._dark_since_s = now_s

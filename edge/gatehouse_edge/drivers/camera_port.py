@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.clock import Now
+from gatehouse_edge.drivers.camera_time import Stamp
 
 Luma = npt.NDArray[np.uint8]
 """One picture's brightness, shape (height, width), as decoded; 16 is black in limited range, 0 in full range."""
@@ -24,6 +25,10 @@ class LumaFrame:
     luma: Luma
     pts_s: float | None
     """The camera's own presentation time in seconds; starts anywhere, jumps when the stream is opened again."""
+    stamp: Stamp
+    """When it was taken."""
+    opening: int
+    """Number of the opening it came from; nothing can be followed from one to the next."""
     at: Now
     """When the packet that completed it arrived."""
 

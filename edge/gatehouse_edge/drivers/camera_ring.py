@@ -71,6 +71,12 @@ class PacketRing:
             self._groups.clear()
             self._held_bytes = 0
 
+    def begin_anew(self) -> None:
+        """Forget all but the newest group; the picture size has changed, and a clip can hold one size only."""
+        with self._lock:
+            while len(self._groups) > 1:
+                self._drop_group()
+
     def packets(self, *, since_s: float) -> list[StoredPacket]:
         """Return the packets from the last key frame at or before service time `since_s` (else all held)."""
         with self._lock:

@@ -51,7 +51,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
-    """A change in how well one output obeys."""
+    """A change in how well one output obeys, or the first proof that it does what was demanded last."""
 
     output_id: str
     wanted: bool
@@ -74,6 +74,8 @@ class _State:
         self.retry_s = -_NEVER_S
         self.is_ok: bool | None = None
         """None: not judged since the start; the first verdict is told, for the last run may have left another."""
+        self.proven: bool | None = None
+        """The demand that a read-back has proven last: a drill counts what came back, not what was sent."""
 
     def levels(self, now_s: float) -> dict[int, bool]:
         """Return what the relays of this output should be now. Empty: nothing was ever demanded."""
@@ -217,9 +219,9 @@ class RelayWriter:
         if is_right:
             state.misses = 0
             state.retry_s = now_s
-            if state.is_ok:
+            if state.is_ok and state.proven is state.wanted:
                 return []
-            state.is_ok = True
+            state.is_ok, state.proven = True, state.wanted
         else:
             if now_s < state.retry_s:
                 return []  # no order has been given since the last miss, so this is the same one
@@ -231,7 +233,7 @@ class RelayWriter:
             )
             if state.is_ok is False:
                 return []
-            state.is_ok = False
+            state.is_ok, state.proven = False, None
         return [
             Outcome(
                 output_id=state.relay.output_id,

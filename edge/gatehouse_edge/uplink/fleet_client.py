@@ -58,7 +58,6 @@ class FleetClient:
         self, url: str, gateway_id: str, *, tls: ssl.SSLContext | None, proxy: str | None = None
     ) -> None:
         self._gateway_id: Final = gateway_id
-        self._compressor: Final = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
         # No proxies and no credentials out of the environment: destinations are the configuration's (domain row 16).
         self._web: Final = httpx.AsyncClient(
             base_url=url,
@@ -87,7 +86,7 @@ class FleetClient:
 
     async def post(self, batch: ReplicationBatch) -> Answer:
         """Send a batch and return the fleet's answer; it is committed there then."""
-        packed = await asyncio.to_thread(lambda: self._compressor.compress(replication.encode(batch)))
+        packed = await asyncio.to_thread(_packed, batch)
         raw = await self._send(
             "POST",
             journal_path(self._gateway_id, batch.lane),
@@ -208,6 +207,11 @@ async def _body(answer: httpx.Response, limit_bytes: int) -> bytes:
         if len(body) > limit_bytes:
             raise AnswerError(f"the answer has more than {limit_bytes} bytes")
     return bytes(body)
+
+
+def _packed(batch: ReplicationBatch) -> bytes:
+    """Encode and compress. A compressor of its own each time: both lanes send at once, and one must not serve two threads."""
+    return zstandard.compress(replication.encode(batch), level=_ZSTD_LEVEL)
 
 
 def _refusal(answer: httpx.Response, body: bytes) -> UplinkError:

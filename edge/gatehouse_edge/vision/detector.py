@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, Look
 
 Floats = npt.NDArray[np.float64]
@@ -31,10 +32,6 @@ _AROUND_Y, _AROUND_X = (part.ravel() for part in np.mgrid[-1:2, -1:2])
 _LEAST_AREA_PX: Final = 2
 _WIDEST_PX: Final = 60
 """What the classical path takes for a thing; smaller is noise, larger a body or a shadow."""
-
-
-class ModelError(Exception):
-    """A model file is not the one it should be."""
 
 
 @dataclass(frozen=True, slots=True)

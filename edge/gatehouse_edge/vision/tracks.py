@@ -60,6 +60,14 @@ class Point:
         return self.spot.y + self.shift[1]
 
 
+_REST_S: Final = 0.5
+_REST_HEIGHTS: Final = 0.01
+"""What sinks by less of the picture in half a second lies; a plastic bag sinks by five times as much."""
+_FALLEN_HEIGHTS: Final = 0.15
+_FALLEN_POINTS: Final = 8
+"""It must have fallen through so much of the picture before, and been seen so often; less is a swaying twig, whose whole path is judged."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Path:
     """A finished path."""
@@ -70,12 +78,27 @@ class Path:
     merit: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Growing:
     points: list[Point]
     merit: float
     misses: int = 0
     frames_s: list[float] = field(default_factory=list)
+
+    def rests(self, at_s: float, height_px: int) -> bool:
+        """Return whether it has fallen and now lies: what has landed may stay in sight for hours, and is told at once."""
+        points = self.points
+        if len(points) < _FALLEN_POINTS or at_s - points[0].at_s < _REST_S:
+            return False
+        resting = [p.spot.y for p in points if at_s - p.at_s < _REST_S]
+        before = [p.spot.y for p in points[: len(points) - len(resting)]]
+        if len(resting) < MIN_POINTS or len(before) < _FALLEN_POINTS:
+            return False
+        lowest = max(before)
+        return (
+            max(resting) - lowest < _REST_HEIGHTS * height_px
+            and lowest - min(before) > _FALLEN_HEIGHTS * height_px
+        )
 
     def foretell(self, at_s: float) -> tuple[float, float, float]:
         """Return (x, y, speed in pixels a second) at `at_s`: a straight line aside, a parabola downwards."""
@@ -145,15 +168,26 @@ class Tracker:
             asked_s = 0.5 * self._gap_s + 0.5 * GAP_FRAMES * max(0.0, at_s - self._last_s)
             self._gap_s = min(_LONGEST_GAP_S, max(GAP_S, asked_s))
         self._last_s = at_s
-        finished = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
-        self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
+        finished = self._left_behind(at_s)
         points = [Point(at_s, frame, spot, len(spots) - 1, active_share, shift) for spot in spots]
         forks, used = self._extend(points, at_s)
+        landed = [p for p in self._paths if p.rests(at_s, self._height_px)]
+        finished += landed
+        self._paths = [p for p in self._paths if p not in landed]
         for index, point in enumerate(points):
             if index not in used or used[index] < _ESTABLISHED_POINTS:
                 forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
         self._paths = _thinned([*self._paths, *forks])
         return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+
+    def wait(self, at_s: float) -> list[Path]:
+        """Let time pass without a frame to look at (a repeat, a scene that stands still) and return the paths that have ended."""
+        return [_closed(path) for path in self._left_behind(at_s) if len(path.points) >= MIN_POINTS]
+
+    def _left_behind(self, at_s: float) -> list[_Growing]:
+        left = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
+        self._paths = [p for p in self._paths if at_s - p.points[-1].at_s <= self._gap_s]
+        return left
 
     def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
         """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2)."""

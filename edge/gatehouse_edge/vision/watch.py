@@ -10,8 +10,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.detector import Detector, ModelError, Spot, open_model
+from gatehouse_edge.vision.detector import Detector, Spot, open_model
 from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
 from gatehouse_edge.vision.tracks import Path, Point, Tracker
@@ -144,6 +145,8 @@ class Watch:
             self._tracker, self._shield = Tracker(self._height_px), Shield()
         look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
         if look is None:
+            # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
+            self._judge(self._tracker.wait(capture_s), capture_s)
             return self._settled(capture_s)
         spots = self._detector.find(look)
         if self.keep_spots is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import StreamingResponse
+from pydantic import AwareDatetime, Field, StringConstraints
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,20 +20,26 @@ from gatehouse_events.states import AlarmState, Disposition, Kind, Priority
 from gatehouse_fleet.api.org import reachable as reachable_node
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.projection.reading import Unreadable, read_change
-from gatehouse_fleet.services import services_of
+from gatehouse_fleet.registry.spreadsheet import BOM, line, when
+from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store.schema.alarms import alarm, alarm_revision
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.journal import entry
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import entitled, require_reach, within
 from gatehouse_fleet.web.fields import Answer, Number
-from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
+from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark, moment_of
 from gatehouse_fleet.web.problems import NOT_FOUND
 
 router: Final = APIRouter(tags=["alarms"])
 Reader = Annotated[Caller, Depends(entitled(Right.READ_ALARMS))]
 AlarmId = Annotated[str, Path(pattern="^[0-9A-Z]{26}$", description="the alarm's id")]
 
+AlarmIdText = Annotated[str, StringConstraints(pattern="^[0-9A-Z]{26}$")]
+MAX_NAMED: Final = 200
+_EXPORT_PAGE: Final = 500
+MAX_EXPORT: Final = 50_000
+"""Lines of one table; a spreadsheet program is no place for more."""
 _MAX_REVISIONS: Final = 200
 """The latest ones; an alarm that chatters is counted, not told one by one."""
 
@@ -128,20 +137,39 @@ class AlarmQuery(PageQuery):
     below: Number | None = None
     """Place whose subtree is meant."""
     gateway_id: Annotated[str, Query(pattern="^[a-z0-9][a-z0-9-]{2,62}$")] | None = None
+    code: Annotated[str, Query(pattern="^[a-z0-9_.]{1,64}$")] | None = None
+    since: AwareDatetime | None = None
+    """Raised then or later."""
+    until: AwareDatetime | None = None
+    """Raised before."""
+    alarm_id: Annotated[tuple[AlarmIdText, ...], Field(max_length=MAX_NAMED)] = ()
+    """These only; a screen that has heard of them asks for their words."""
 
 
 @router.get("/alarms")
 async def list_alarms(request: Request, who: Reader, asked: Annotated[AlarmQuery, Query()]) -> Page[AlarmRow]:
     """Return alarms of one's subtree: the open ones most urgent first, or all of them newest first."""
-    limit = asked.limit
-    async with services_of(request).store.read() as db:
-        query = _conditions(_query().where(within(org_node.c.path, who)), asked)
-        if asked.below is not None:
-            below = await reachable_node(db, who, asked.below)
-            query = query.where(org_node.c.path.startswith(below.path, autoescape=True))
-        rows = (await db.execute(_ordered(query, asked).limit(limit + 1))).all()
-    more = _mark(asked, rows[limit - 1]) if len(rows) > limit else None
-    return Page(items=[AlarmRow(**_row(row, who)) for row in rows[:limit]], next=more)
+    return await _page(services_of(request), who, asked)
+
+
+@router.get(
+    "/alarms/export.csv",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "One alarm a line.", "content": {"text/csv": {"schema": {"type": "string"}}}}
+    },
+)
+async def export_alarms(
+    request: Request, who: Reader, asked: Annotated[AlarmQuery, Query()]
+) -> StreamingResponse:
+    """Return the list as a table for spreadsheets, at most 50 000 lines; rooms of homes only for who may read them."""
+    services = services_of(request)
+    first = await _page(services, who, asked.model_copy(update={"limit": _EXPORT_PAGE, "after": None}))
+    return StreamingResponse(
+        _csv(services, who, asked, first),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": 'attachment; filename="alarms.csv"', "Cache-Control": "no-store"},
+    )
 
 
 @router.get("/alarms/{alarm_id}")
@@ -176,6 +204,55 @@ async def one_alarm(request: Request, alarm_id: AlarmId, who: Reader) -> AlarmDe
     )
 
 
+async def _page(services: Services, who: Caller, asked: AlarmQuery) -> Page[AlarmRow]:
+    limit = asked.limit
+    async with services.store.read() as db:
+        query = _conditions(_query().where(within(org_node.c.path, who)), asked)
+        if asked.below is not None:
+            below = await reachable_node(db, who, asked.below)
+            query = query.where(org_node.c.path.startswith(below.path, autoescape=True))
+        rows = (await db.execute(_ordered(query, asked).limit(limit + 1))).all()
+    more = _mark(asked, rows[limit - 1]) if len(rows) > limit else None
+    return Page(items=[AlarmRow(**_row(row, who)) for row in rows[:limit]], next=more)
+
+
+_COLUMNS: Final = (
+    "报警编号", "小区", "网关", "设备", "楼栋", "单元", "楼层", "房间", "报警", "类别", "优先级", "状态",
+    "发生时间", "最后变化", "入库时间", "案件", "可信",
+)  # fmt: skip
+
+
+async def _csv(
+    services: Services, who: Caller, asked: AlarmQuery, page: Page[AlarmRow]
+) -> AsyncIterator[str]:
+    yield BOM + line(_COLUMNS)
+    written = 0
+    while True:
+        yield "".join(line(_cells(one)) for one in page.items)
+        written += len(page.items)
+        if page.next is None or written >= MAX_EXPORT:
+            return
+        following = asked.model_copy(update={"limit": _EXPORT_PAGE, "after": page.next})
+        page = await _page(services, who, following)
+
+
+def _cells(one: AlarmRow) -> tuple[str, ...]:
+    return (
+        one.alarm_id,
+        one.node_name,
+        one.gateway_id,
+        one.device_id,
+        *(text or "" for text in (one.building, one.unit, one.floor, one.room)),
+        one.label,
+        one.kind,
+        one.priority,
+        one.state,
+        *(when(at) for at in (one.raised_at, one.changed_at, one.committed_at)),
+        "" if one.case_id is None else str(one.case_id),
+        "1" if one.is_verified else "0",
+    )
+
+
 def _query() -> Select[Any]:
     return (
         select(
@@ -205,9 +282,16 @@ def _conditions(query: Select[Any], asked: AlarmQuery) -> Select[Any]:
         (alarm.c.kind, asked.kind),
         (alarm.c.is_verified, asked.verified),
         (gateway.c.id, asked.gateway_id),
+        (alarm.c.code, asked.code),
     ):
         if wanted is not None:
             query = query.where(column == wanted)
+    if asked.since is not None:
+        query = query.where(alarm.c.raised_at >= asked.since)
+    if asked.until is not None:
+        query = query.where(alarm.c.raised_at < asked.until)
+    if asked.alarm_id:
+        query = query.where(alarm.c.alarm_id.in_(asked.alarm_id))
     return query
 
 
@@ -217,11 +301,11 @@ def _ordered(query: Select[Any], asked: AlarmQuery) -> Select[Any]:
         key = key_of(asked.after, tuple[str, int, str])
         if key is not None:
             order = tuple_(alarm.c.priority, alarm.c.raised_at, alarm.c.alarm_id)
-            query = query.where(order > (key[0], moment(key[1]), key[2]))
+            query = query.where(order > (key[0], moment_of(key[1]), key[2]))
         return query.order_by(alarm.c.priority, alarm.c.raised_at, alarm.c.alarm_id)
     newest = key_of(asked.after, tuple[int, str])
     if newest is not None:
-        query = query.where(tuple_(alarm.c.raised_at, alarm.c.alarm_id) < (moment(newest[0]), newest[1]))
+        query = query.where(tuple_(alarm.c.raised_at, alarm.c.alarm_id) < (moment_of(newest[0]), newest[1]))
     return query.order_by(alarm.c.raised_at.desc(), alarm.c.alarm_id.desc())
 
 

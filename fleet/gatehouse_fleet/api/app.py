@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from gatehouse_fleet.api import (
+    alarm_statistics,
     alarms,
     audit,
     cases_api,
@@ -22,6 +23,7 @@ from gatehouse_fleet.api import (
     metrics_api,
     oidc,
     org,
+    overview,
     people,
     stream,
     users,
@@ -33,6 +35,7 @@ from gatehouse_fleet.api.desk import Desk
 from gatehouse_fleet.api.shell import Shell
 from gatehouse_fleet.city import api as city_api
 from gatehouse_fleet.city import page as trace_page
+from gatehouse_fleet.console import pages as console
 from gatehouse_fleet.evidence import api as evidence_api
 from gatehouse_fleet.orders import desk_api as orders_api
 from gatehouse_fleet.people.roles import Caller
@@ -41,12 +44,14 @@ from gatehouse_fleet.services import Services
 from gatehouse_fleet.web.problems import MEDIA_TYPE, Problem, ProblemError, on_http, on_invalid, on_problem
 from gatehouse_fleet.web.rates import Rates
 from gatehouse_fleet.web.session import cookie_name
+from gatehouse_ui import STATIC, Assets
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     people.router,
     oidc.router,
     users.router,
     org.router,
+    overview.router,
     enrolment.router,
     orders_api.router,
     cases_api.router,
@@ -55,6 +60,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     audit.router,
     health.router,
     alarms.router,
+    alarm_statistics.router,
     stream.router,
     city_api.router,
     evidence_api.router,
@@ -113,6 +119,8 @@ def create_app(
     for router in PAGES:
         app.include_router(router)
     app.include_router(metrics_api.router)
+    console.serve(app)
+    app.mount("/ui", Assets(STATIC), name="ui")
     _complete_description(app, services)
     app.add_middleware(Rates, services=services)
     app.add_middleware(Shell)

@@ -6,8 +6,6 @@ Every action carries `revision`, the last line of the time line that was on the 
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
@@ -44,6 +42,7 @@ from gatehouse_fleet.cases.office import Office, office_of
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
+from gatehouse_fleet.registry.spreadsheet import BOM, line, when
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.cases import photo
 from gatehouse_fleet.store.schema.org import org_node
@@ -60,7 +59,6 @@ _LAST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Figures begin between these two; who asks for the year 1 gets the first there could be."""
 _EXPORT_PAGE: Final = 500
 _STATUS: Final = {"photo_size": 413, "photo_type": 415, "reason": 422}
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 Shared = Annotated[Office, Depends(office_of)]
 Reader = Annotated[Caller, Depends(entitled(Right.READ_CASES))]
@@ -549,13 +547,13 @@ async def _csv(office: Office, wanted: Wanted) -> AsyncIterator[str]:
         "结案时间",
         "结果",
     )
-    yield "\ufeff" + _row(columns)
+    yield BOM + line(columns)
     after: Place | None = None
     while True:
         async with office.store.read() as db:
             page = await listing.find(db, wanted, office.clock.now(), after=after, limit=_EXPORT_PAGE)
         for one in page:
-            yield _row(_cells(one))
+            yield line(_cells(one))
         if len(page) < _EXPORT_PAGE:
             return
         after = page[-1].place
@@ -570,16 +568,9 @@ def _cells(one: Listed) -> tuple[str, ...]:
         one.case.priority,
         one.case.step,
         one.light or "",
-        "" if one.due_at is None else one.due_at.isoformat(timespec="seconds"),
-        one.case.opened_at.isoformat(timespec="seconds"),
+        when(one.due_at),
+        when(one.case.opened_at),
         one.case.unit,
-        "" if one.case.closed_at is None else one.case.closed_at.isoformat(timespec="seconds"),
+        when(one.case.closed_at),
         one.case.outcome or "",
     )
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    """Return one line; a cell that a spreadsheet would take for a formula is quoted."""
-    line = io.StringIO()
-    csv.writer(line).writerow(f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells)
-    return line.getvalue()

@@ -71,6 +71,17 @@ class GatewayRow(Answer):
     telemetry_backlog: int
     integrity_fault: str | None
     tags: tuple[str, ...]
+    status_at: datetime | None
+    """When it last told how it is; what follows is as it was then."""
+    started_at: datetime | None
+    disk_used: float | None
+    """0 to 1."""
+    devices: int | None
+    devices_online: int | None
+    open_alarms: int | None
+    clock_synced: bool | None
+    certificate_expires_at: datetime | None
+    """Of the certificate that lasts longest; absent: it has none that is good."""
 
 
 class NewGatewayBody(Body):
@@ -514,7 +525,7 @@ async def _reachable_device(db: AsyncConnection, who: Caller, gateway_id: str, d
 
 
 def _row(one: Gateway, now: datetime) -> GatewayRow:
-    stands = one.presence(now)
+    stands, said = one.presence(now), one.said()
     return GatewayRow(
         id=one.id,
         node_id=one.node_id,
@@ -531,6 +542,14 @@ def _row(one: Gateway, now: datetime) -> GatewayRow:
         telemetry_backlog=one.telemetry_backlog,
         integrity_fault=one.integrity_fault,
         tags=one.tags,
+        status_at=one.status_at,
+        started_at=said.started_at,
+        disk_used=said.disk_used,
+        devices=said.devices,
+        devices_online=said.devices_online,
+        open_alarms=said.open_alarms,
+        clock_synced=None if said.clock is None else said.clock.synced,
+        certificate_expires_at=one.certificate_expires_at,
     )
 
 

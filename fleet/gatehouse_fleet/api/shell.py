@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse_events import bench_record
 from gatehouse_fleet.cases import photos
+from gatehouse_ui import SECURITY_HEADERS
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
@@ -23,20 +24,6 @@ LARGER: Final[tuple[tuple[re.Pattern[str], int], ...]] = (
     (re.compile(r"/api/v1/bench/records"), bench_record.MAX_FILE_BYTES),
 )
 """Paths whose bodies may be larger (photos, configurations): a full-match pattern and bytes, one line each."""
-CSP: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "require-trusted-types-for 'script'"
-)
-_HEADERS: Final = {
-    "Content-Security-Policy": CSP,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=()",
-    "X-Frame-Options": "DENY",
-}
 _TLS_HEADERS: Final = {"Strict-Transport-Security": "max-age=31536000"}
 
 
@@ -67,7 +54,7 @@ class Shell:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                headers.update(SECURITY_HEADERS)
                 if scope.get("scheme") == "https":
                     headers.update(_TLS_HEADERS)
                 if scope["path"].startswith("/api/"):

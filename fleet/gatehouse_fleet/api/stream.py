@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query, Request
@@ -47,7 +49,7 @@ class EventStream(StreamingResponse):
     "/stream",
     response_class=EventStream,
     responses={200: {"description": "`alarm`, `case`, `gateway`, `rollout`, `city`: a line of the feed each, with its position as id. "
-    "`hello`: where the feed stands. `reset`: what was asked for is no longer kept, load everything again. `time`: heartbeat."}},
+    "`hello`: where the feed stands. `reset`: what was asked for is no longer kept, load everything again. `time`: heartbeat; all three say the server's time and its zone's offset."}},
 )  # fmt: skip
 async def stream(
     request: Request,
@@ -68,7 +70,7 @@ async def _events(
     if position is None or position > head or position + 1 < await tail.first():
         # Nothing asked for, or what was asked for is not there: a restored database, or a page left open for a week.
         name, position = ("hello" if position is None else "reset"), head
-        yield _event(name, b"{}", position)
+        yield _event(name, _time(services), position)
     yield b"retry: %d\n\n" % _RETRY_MS
     loop = asyncio.get_running_loop()
     due_s, beats = loop.time() + HEARTBEAT_S, 0
@@ -90,8 +92,20 @@ async def _events(
         if beats % _CHECKS_EVERY == 0 and not await _still_holds(request):
             return
         # The position too: whoever reaches little of the feed need not read all of it again.
-        yield _event("time", msgspec.json.encode({"at": services.clock.now()}), position)
+        yield _event("time", _time(services), position)
         due_s = loop.time() + HEARTBEAT_S
+
+
+def offset_s(at: datetime, zone: str) -> int:
+    """Return how far the zone of the people is ahead of UTC, seconds: screens show its times, whatever theirs is."""
+    offset = at.astimezone(ZoneInfo(zone)).utcoffset()
+    assert offset is not None  # noqa: S101  # aware
+    return int(offset.total_seconds())
+
+
+def _time(services: Services) -> bytes:
+    now = services.clock.now()
+    return msgspec.json.encode({"at": now, "utc_offset_s": offset_s(now, services.settings.time_zone)})
 
 
 def _may(who: Caller, line: FeedLine) -> bool:

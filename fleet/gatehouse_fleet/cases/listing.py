@@ -122,23 +122,29 @@ async def path_of(db: AsyncConnection, case_id: int) -> str | None:
 
 async def counts(db: AsyncConnection, scope_path: str, now: datetime) -> dict[Light, int]:
     """Return how many open cases stand at each light; what runs no deadline counts as green."""
+    found = await lights_of(db, scope_path, now)
+    return {one: sum(mine[one] for mine in found.values()) for one in Light}
+
+
+async def lights_of(db: AsyncConnection, scope_path: str, now: datetime) -> dict[int, dict[Light, int]]:
+    """Return how many open cases of each community stand at each light; a community without is left out."""
     within = org_node.c.path.startswith(scope_path, autoescape=True)
     base = _listing().where(within, case.c.is_open).subquery()
     red = base.c.next_due < literal(now, Moment)
     yellow = and_(~red, base.c.next_yellow <= literal(now, Moment))
-    row = (
-        await db.execute(
-            select(
-                func.count().label("all"),
-                func.count().filter(red).label("red"),
-                func.count().filter(yellow).label("yellow"),
-            ).select_from(base)
-        )
-    ).one()
+    query = select(
+        base.c.node_id,
+        func.count().label("all"),
+        func.count().filter(red).label("red"),
+        func.count().filter(yellow).label("yellow"),
+    ).group_by(base.c.node_id)
     return {
-        Light.GREEN: row.all - row.red - row.yellow,
-        Light.YELLOW: row.yellow,
-        Light.RED: row.red,
+        row.node_id: {
+            Light.GREEN: row.all - row.red - row.yellow,
+            Light.YELLOW: row.yellow,
+            Light.RED: row.red,
+        }
+        for row in await db.execute(query)
     }
 
 

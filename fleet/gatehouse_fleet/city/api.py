@@ -19,6 +19,7 @@ from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right
 from gatehouse_fleet.projection.readers import source_of
 from gatehouse_fleet.services import Services, services_of
+from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.city import city_parked, city_receipt, city_target
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.web.access import entitled, require_reach
@@ -107,6 +108,8 @@ class TraceView(Answer):
     what: str | None
     written_at: datetime
     committed_at: datetime
+    body_hash: str
+    prev_hash: str
     is_verified: bool
     doubt: str | None
     targets: tuple[LegView, ...]
@@ -116,6 +119,8 @@ class AlarmTraceView(Answer):
     """Every revision of one alarm, oldest first."""
 
     alarm_id: str
+    clock_offset_ms: float | None
+    """Gateway minus fleet, as its last status said: by so much the gateway's times are off."""
     revisions: tuple[TraceView, ...]
 
 
@@ -235,7 +240,12 @@ async def entry_trace(
 async def alarm_trace(alarm_id: AlarmIdPath, services: Shared, who: Reader) -> AlarmTraceView:
     """Return the trace of every revision of an alarm."""
     found = await traced_alarm(services, who, alarm_id)
-    return AlarmTraceView(alarm_id=alarm_id, revisions=tuple(_trace_view(one) for one in found))
+    async with services.store.read() as db:
+        query = select(gateway.c.clock_offset_ms).join(alarm, alarm.c.gateway_no == gateway.c.no)
+        offset = (await db.execute(query.where(alarm.c.alarm_id == alarm_id))).scalar_one()
+    return AlarmTraceView(
+        alarm_id=alarm_id, clock_offset_ms=offset, revisions=tuple(_trace_view(one) for one in found)
+    )
 
 
 async def traced_alarm(services: Services, who: Caller, alarm_id: str) -> list[EntryTrace]:

@@ -65,7 +65,12 @@ class EntryTrace(Struct, frozen=True, kw_only=True):
     """As the gateway's clock stood."""
     committed_at: datetime
     """On this server."""
+    body_hash: str
+    """SHA-256 of the entry's body, hex: what the gateway's chain was built over."""
+    prev_hash: str
+    """Hash of the entry before it."""
     is_verified: bool
+    """Hash, chain and signature agreed when it was stored."""
     doubt: str | None
     targets: tuple[TargetTrace, ...]
 
@@ -134,6 +139,8 @@ async def _traced(
                 what=None if change is None or isinstance(change, Unreadable) else change.what.value,
                 written_at=stored.entry.at,
                 committed_at=stored.committed_at,
+                body_hash=stored.entry.body_hash.hex(),
+                prev_hash=stored.entry.prev_hash.hex(),
                 is_verified=stored.doubt is None,
                 doubt=None if stored.doubt is None else stored.doubt.value,
                 targets=tuple(legs),

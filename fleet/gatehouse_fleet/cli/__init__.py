@@ -18,6 +18,7 @@ from gatehouse_fleet.cli import (
     gateway,
     migrate,
     org,
+    outline,
     restore,
     serve,
     user,
@@ -43,7 +44,22 @@ class Command(Protocol):
         ...
 
 
-COMMANDS: Final = (serve, user, gateway, org, case, city, config, bench, backup, restore, ca, audit, migrate)
+COMMANDS: Final = (
+    serve,
+    user,
+    gateway,
+    org,
+    outline,
+    case,
+    city,
+    config,
+    bench,
+    backup,
+    restore,
+    ca,
+    audit,
+    migrate,
+)
 """Every command, one module each: NAME, HELP, `arguments(parser)`, `run(args, out) -> int`."""
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_events.chain import microseconds
 from gatehouse_events.orders import Issuer
 from gatehouse_events.states import Label
 from gatehouse_fleet.evidence import clips, register
@@ -30,7 +31,7 @@ from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import entitled, require_reach, within
 from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Note, NumberPath, Reason
-from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
+from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark, moment_of
 from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
 router: Final = APIRouter(tags=["evidence"])
@@ -78,6 +79,12 @@ class ClipView(Answer):
     size_bytes: int | None
     received_at: datetime | None
     deleted_at: datetime | None
+
+
+class GatewayClipView(ClipView):
+    """The same in a gateway's list."""
+
+    alarm_id: str
 
 
 class LookBody(Body):
@@ -148,6 +155,33 @@ async def of_alarm(alarm_id: AlarmIdPath, services: Shared, who: Viewer) -> list
         require_reach(who, None if found is None else found.path)
         assert found is not None  # noqa: S101  # require_reach has refused
         return [_view(clip, found.id) for clip in await clips.of_alarm(db, alarm_id)]
+
+
+@router.get("/gateways/{gateway_id}/evidence")
+async def of_gateway(
+    gateway_id: GatewayIdPath, services: Shared, who: Viewer, after: After = None, limit: Limit = 100
+) -> Page[GatewayClipView]:
+    """Return what a gateway's alarms have named, newest first; never a picture."""
+    key = key_of(after, tuple[int, str])
+    behind = None if key is None else (moment_of(key[0]), key[1])
+    query = (
+        select(gateway.c.no, org_node.c.path)
+        .join(org_node, org_node.c.id == gateway.c.node_id)
+        .where(gateway.c.id == gateway_id)
+    )
+    async with services.store.read() as db:
+        found = (await db.execute(query)).one_or_none()
+        require_reach(who, None if found is None else found.path)
+        assert found is not None  # noqa: S101  # require_reach has refused
+        rows = await clips.of_gateway(db, found.no, behind=behind, limit=limit + 1)
+    last = rows[limit - 1] if len(rows) > limit else None
+    return Page(
+        items=[
+            GatewayClipView(alarm_id=clip.alarm_id, **_view(clip, gateway_id).model_dump())
+            for clip in rows[:limit]
+        ],
+        next=None if last is None else mark(microseconds(last.captured_at), last.sha256),
+    )
 
 
 @router.post("/evidence/{gateway_id}/{sha256}/want", status_code=202)

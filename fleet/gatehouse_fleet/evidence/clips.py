@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -94,6 +94,17 @@ async def of_alarm(db: AsyncConnection, alarm_id: str) -> list[Clip]:
         _query().where(evidence.c.alarm_id == alarm_id).order_by(evidence.c.captured_at, evidence.c.sha256)
     )
     return [_clip(row) for row in await db.execute(query)]
+
+
+async def of_gateway(
+    db: AsyncConnection, gateway_no: int, *, behind: tuple[datetime, str] | None, limit: int
+) -> list[Clip]:
+    """Return what a gateway's alarms name, newest first, behind a place in the list."""
+    query = _query().where(evidence.c.gateway_no == gateway_no)
+    if behind is not None:
+        query = query.where(tuple_(evidence.c.captured_at, evidence.c.sha256) < behind)
+    order = (evidence.c.captured_at.desc(), evidence.c.sha256.desc())
+    return [_clip(row) for row in await db.execute(query.order_by(*order).limit(limit))]
 
 
 async def masked_copy(db: AsyncConnection, clip: Clip) -> Clip | None:

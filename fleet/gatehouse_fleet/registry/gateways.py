@@ -11,12 +11,13 @@ from msgspec import Struct
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_events.clock import ClockQuality
 from gatehouse_fleet.errors import FleetError
 from gatehouse_fleet.life import SHUT_OUT, LifeState, step
 from gatehouse_fleet.pki.enrolment import revoke_all
 from gatehouse_fleet.registry.org import NodeKind
 from gatehouse_fleet.registry.presence import SILENT_AFTER, Presence, presence
-from gatehouse_fleet.store.schema.gateways import gateway
+from gatehouse_fleet.store.schema.gateways import certificate, gateway
 from gatehouse_fleet.store.schema.org import org_node
 
 MAX_TAGS: Final = 32
@@ -28,6 +29,17 @@ class GatewayError(FleetError):
     def __init__(self, reason: str, words: str) -> None:
         super().__init__(words)
         self.reason: Final = reason
+
+
+class Said(Struct, frozen=True):
+    """The parts of a `GatewayStatus` that are shown; all absent where it has not said anything yet."""
+
+    started_at: datetime | None = None
+    disk_used: float | None = None
+    devices: int | None = None
+    devices_online: int | None = None
+    open_alarms: int | None = None
+    clock: ClockQuality | None = None
 
 
 class Gateway(Struct, frozen=True, kw_only=True):
@@ -49,6 +61,15 @@ class Gateway(Struct, frozen=True, kw_only=True):
     telemetry_backlog: int
     integrity_fault: str | None
     tags: tuple[str, ...]
+    status_at: datetime | None
+    status: str | None
+    """Its last `GatewayStatus` as it came."""
+    certificate_expires_at: datetime | None
+    """Of the certificate that lasts longest and is not revoked."""
+
+    def said(self) -> Said:
+        """Return what its last status said."""
+        return Said() if self.status is None else msgspec.json.decode(self.status, type=Said)
 
     def presence(self, now: datetime) -> Presence:
         """Return how it stands towards the fleet."""
@@ -136,9 +157,17 @@ async def set_state(db: AsyncConnection, found: Gateway, new: LifeState, *, at: 
 
 def query_gateways() -> Select[Any]:
     """Return the SELECT whose rows `gateway_of` reads; add conditions, order and limit."""
-    return select(gateway, org_node.c.path, org_node.c.name.label("node_name")).join(
-        org_node, org_node.c.id == gateway.c.node_id
+    expires = (
+        select(func.max(certificate.c.expires_at))
+        .where(certificate.c.gateway_no == gateway.c.no, certificate.c.revoked_at.is_(None))
+        .scalar_subquery()
     )
+    return select(
+        gateway,
+        org_node.c.path,
+        org_node.c.name.label("node_name"),
+        expires.label("certificate_expires_at"),
+    ).join(org_node, org_node.c.id == gateway.c.node_id)
 
 
 def conditions(wanted: GatewayFilter, *, below_path: str | None, now: datetime) -> ColumnElement[bool]:
@@ -189,6 +218,9 @@ def gateway_of(row: Row[Any]) -> Gateway:
         telemetry_backlog=row.telemetry_backlog,
         integrity_fault=row.integrity_fault,
         tags=msgspec.json.decode(row.tags, type=tuple[str, ...]),
+        status_at=row.status_at,
+        status=row.status,
+        certificate_expires_at=row.certificate_expires_at,
     )
 
 

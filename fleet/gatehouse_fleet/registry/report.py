@@ -5,15 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec import Struct
 
 from gatehouse_fleet.registry.coverage import SENSE_LABELS, Figures, Sense, indicators, total
-
-BOM: Final = "\ufeff"
-"""Without it the spreadsheet program of most offices shows Chinese as rubbish."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+from gatehouse_fleet.registry.spreadsheet import BOM, safe
 
 
 class ReportRow(Struct, frozen=True, kw_only=True):
@@ -33,7 +29,7 @@ def monthly_csv(month: str, rows: Sequence[ReportRow]) -> str:
     counts = ["设备 devices", "摄像机 cameras", "报警 alarms", "已处置 handled"]
     writer.writerow(["月份 month", "编号 code", "小区 community", *senses, *labels, *counts])
     for row in rows:
-        writer.writerow([month, _safe(row.code), _safe(row.name), *_cells(row.figures)])
+        writer.writerow([month, safe(row.code), safe(row.name), *_cells(row.figures)])
     writer.writerow([month, "", "合计 total", *_cells(total(row.figures for row in rows))])
     return BOM + out.getvalue()
 
@@ -43,8 +39,3 @@ def _cells(figures: Figures) -> list[str]:
     senses = [str(getattr(figures, sense.value)) for sense in Sense]
     counts = (figures.devices, figures.cameras, figures.alarms_raised, figures.alarms_handled)
     return [*senses, *rates, *(str(count) for count in counts)]
-
-
-def _safe(text: str) -> str:
-    """Return a cell that no spreadsheet program takes for a formula: names come from people."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from datetime import datetime
 from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from gatehouse_events.chain import ChainError, moment
 from gatehouse_events.states import Label
 from gatehouse_fleet.web.problems import ProblemError
 
@@ -56,6 +58,18 @@ def key_of(after: str | None, kind: type[Key]) -> Key | None:
     if not all(_is_kept(step) for step in key):
         raise _NO_PAGE
     return key
+
+
+def moment_of(step: int) -> datetime:
+    """Return a time that stands in a sort key as microseconds.
+
+    Raises:
+        ProblemError: 404 `page`: no such time.
+    """
+    try:
+        return moment(step)
+    except ChainError as error:
+        raise _NO_PAGE from error
 
 
 class PageQuery(BaseModel):

@@ -27,7 +27,7 @@ from gatehouse_events.bench_record import (
     sign,
 )
 from gatehouse_hil.bench import junit, report
-from gatehouse_hil.bench.disk_file import replace_file
+from gatehouse_hil.bench.disk_file import locked, replace_file
 from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.record import check_history, verify
 
@@ -96,6 +96,17 @@ class Archive:
         check_history(records)
         return records
 
+    def readable(self, folder: str) -> tuple[tuple[Filed, ...], tuple[BenchError, ...]]:
+        """Return the true records in a folder, oldest first, and what is wrong with the others."""
+        true, wrong = [], []
+        for path in self._files(folder):
+            try:
+                content = read_file(path)
+                true.append(Filed(path=path, content=content, signed=verify(content, self.known_keys)))
+            except BenchError as error:
+                wrong.append(error)
+        return tuple(true), tuple(wrong)
+
     def made_of(self, mac: str) -> tuple[str, ...]:
         """Return the serial numbers under which the board with this MAC has been given a key on this bench."""
         return tuple(
@@ -162,13 +173,20 @@ def read_public_key(path: Path) -> bytes:
 def _own_key(path: Path) -> Ed25519PrivateKey:
     """Return the bench's key; made at the first use, readable by its owner only, the public half beside it."""
     if not path.exists():
-        fresh = Ed25519PrivateKey.generate()
-        replace_file(path, fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)
-        public = fresh.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        replace_file(path.with_suffix(".pub"), public)
+        _make_key(path)
     if path.stat().st_mode & 0o077:
         os.chmod(path, 0o600)  # noqa: PTH101  # a copy or a restore may have opened it
     key = load_pem_private_key(path.read_bytes(), None)
     if not isinstance(key, Ed25519PrivateKey):
         raise BenchError(Fault.NO_SUCH_FILE, path=path)
     return key
+
+
+def _make_key(path: Path) -> None:
+    with locked(path.parent):
+        if path.exists():  # another command on this bench was quicker
+            return
+        fresh = Ed25519PrivateKey.generate()
+        public = fresh.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        replace_file(path.with_suffix(".pub"), public)
+        replace_file(path, fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), mode=0o600)

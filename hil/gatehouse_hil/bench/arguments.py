@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Final
 
+from gatehouse_events.bench_record import ROOM_LENGTH
 from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.city_arguments import add_city_arguments
 
@@ -25,6 +27,9 @@ def parser(words: Words) -> argparse.ArgumentParser:
         verbs.choices[name].add_argument("--app-only", action="store_true", help=words("help.app_only"))
     for name in ("make", "flash", "provision"):
         verbs.choices[name].add_argument("--take-over", action="store_true", help=words("help.take_over"))
+    for name in ("make", "flash", "provision", "test", "calibrate"):
+        verbs.choices[name].add_argument("--room", type=_room, default="", help=words("help.room"))
+        verbs.choices[name].add_argument("--progress", action="store_true", help=words("help.progress"))
     for name in ("make", "provision"):
         verbs.choices[name].add_argument("--unit-id", type=_unit, default=1, help=words("help.unit"))
     for name in ("make", "test", "soak"):
@@ -42,6 +47,12 @@ def parser(words: Words) -> argparse.ArgumentParser:
     label.add_argument("serial", help=words("help.serial"))
     label.add_argument("--print", action="store_true", dest="is_printed", help=words("help.print"))
     _boards(_verb(verbs, "replay", words), words).add_argument("file", type=Path, help=words("help.file"))
+    _watching(verbs, words)
+    page = _common(_verb(verbs, "page", words), words)
+    page.add_argument("--port", type=int, default=8470, help=words("help.page_port"))
+    page.add_argument("--no-browser", action="store_true", help=words("help.no_browser"))
+    for name, help_key in (("--runtime", "help.runtime"), ("--gas", "help.gas"), ("--floors", "help.floors")):
+        page.add_argument(name, type=Path, help=words(help_key))
     _record(verbs.add_parser("record", help=words("help.record")), words)
     _rig(verbs.add_parser("rig", help=words("help.rig_verb")), words)
     _estate(verbs, words)
@@ -76,6 +87,21 @@ def _boards(made: argparse.ArgumentParser, words: Words) -> argparse.ArgumentPar
     return made
 
 
+def _watching(verbs: argparse._SubParsersAction[argparse.ArgumentParser], words: Words) -> None:
+    for name in ("console", "registers"):
+        _common(_verb(verbs, name, words), words).add_argument(
+            "--board", required=True, help=words("help.board")
+        )
+    registers = verbs.choices["registers"]
+    registers.add_argument("--profile", help=words("help.profile"))
+    registers.add_argument("--unit-id", type=_unit, default=1, help=words("help.unit"))
+    registers.add_argument("--every", type=float, default=1.0, help=words("help.every"))
+    scan = _common(_verb(verbs, "scan", words), words)
+    scan.add_argument("--keys", type=Path, help=words("help.keys"))
+    aim = _common(_verb(verbs, "aim", words), words)
+    aim.add_argument("--camera", help=words("help.camera"))
+
+
 def _record(made: argparse.ArgumentParser, words: Words) -> None:
     what = made.add_subparsers(dest="what", required=True)
     verify = _common(what.add_parser("verify", help=words("help.record_verify")), words)
@@ -83,6 +109,9 @@ def _record(made: argparse.ArgumentParser, words: Words) -> None:
     verify.add_argument("--key", type=Path, action="append", default=[], dest="keys", help="bench.pub")
     history = _common(what.add_parser("history", help=words("help.record_history")), words)
     history.add_argument("serial", help=words("help.serial"))
+    _common(what.add_parser("list", help=words("help.record_list")), words)
+    export = _common(what.add_parser("export", help=words("help.record_export")), words)
+    export.add_argument("--since", type=_day, help=words("help.since"))
     _common(what.add_parser("key", help=words("help.record_key")), words)
     _common(what.add_parser("upload", help=words("help.record_upload")), words)
 
@@ -126,6 +155,17 @@ def _unit(text: str) -> int:
     if not 1 <= number <= 65_535:
         raise argparse.ArgumentTypeError("1..65535")
     return number
+
+
+def _room(text: str) -> str:
+    room = " ".join(text.split())
+    if len(room) > ROOM_LENGTH or not room.isprintable():
+        raise argparse.ArgumentTypeError(f"1..{ROOM_LENGTH}")
+    return room
+
+
+def _day(text: str) -> datetime:
+    return datetime.combine(date.fromisoformat(text), datetime.min.time(), UTC)
 
 
 def _rounds(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -14,10 +15,11 @@ import serial
 
 from gatehouse_hil.bench import tool_process
 from gatehouse_hil.bench.fault import BenchError, Fault
+from gatehouse_hil.bench.progress import Told
 from gatehouse_hil.bench.raw_repl import open_port
 from gatehouse_hil.bench.rig import LocalBoard, LocalRig, Reset, Resource, ScpiMeter, UsbHub, UsbRelay
 from gatehouse_hil.bench.station import Hands, HandTask, Meter, PowerPort, Quantity, Relay, Station
-from gatehouse_hil.bench.words import Words
+from gatehouse_hil.bench.words import Lang, Words
 
 _SWITCH_S: Final = 20.0
 _NUMBER: Final = re.compile(rb"^\s*([-+]?[0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?)")
@@ -147,6 +149,44 @@ class Technician:
         sys.stderr.write("  " + self._words(f"task.{task}", **facts) + " ")
         sys.stderr.flush()
         await asyncio.to_thread(sys.stdin.readline)
+
+
+class TechnicianAtPage:
+    """The same person in front of a program that shows the task and writes a line when it is done."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+
+    async def do(self, task: HandTask, **facts: str | float) -> None:
+        """Ask, and wait for the line.
+
+        Raises:
+            BenchError: NO_RESOURCE, nobody is there any more.
+        """
+        sentences = {lang.value: Words(lang)(f"task.{task}", **facts) for lang in Lang}
+        board = str(facts.get("board", ""))
+        self._told.tell("ask", task=task.value, board=board, **sentences)
+        if not await _line_from(sys.stdin.fileno()):
+            raise BenchError(Fault.NO_RESOURCE, part="hands", known="-")
+        self._told.tell("done", task=task.value, board=board)
+
+
+async def _line_from(handle: int) -> bool:
+    """Wait for a line at `handle`; False at its end. No thread waits there, so that a Ctrl-C ends the command at once."""
+    loop = asyncio.get_running_loop()
+    while True:
+        readable = asyncio.Event()
+        try:
+            loop.add_reader(handle, readable.set)
+        except PermissionError:  # a file or /dev/null: nobody will ever write a line there
+            return False
+        try:
+            await readable.wait()
+        finally:
+            loop.remove_reader(handle)
+        mark = os.read(handle, 1)
+        if mark in (b"", b"\n"):
+            return bool(mark)
 
 
 def meters(wanted: Mapping[str, str], resources: Mapping[str, Resource]) -> dict[str, Meter]:

@@ -11,7 +11,7 @@ from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.kind import Kind
 from gatehouse_hil.bench.power import SUPPLY_METER
 from gatehouse_hil.bench.rig import Practice, Reset, SimulatedBoard, SimulatedRig
-from gatehouse_hil.bench.station import HandTask, Quantity, Station
+from gatehouse_hil.bench.station import Hands, HandTask, Quantity, Station
 from gatehouse_hil.fake_rom import ESP32_C3, ESP32_S3
 from gatehouse_hil.sim_board import SimBoard
 from gatehouse_hil.simnode import VmError
@@ -27,13 +27,18 @@ UV_PER_PCT_LEL: Final = 16_000
 
 
 @contextlib.asynccontextmanager
-async def stations(rig: SimulatedRig, directory: Path) -> AsyncIterator[tuple[Station, ...]]:
-    """Run the simulated boards for the block; their flash lives under `directory`."""
+async def stations(
+    rig: SimulatedRig, directory: Path, hands: Hands | None = None
+) -> AsyncIterator[tuple[Station, ...]]:
+    """Run the simulated boards for the block; their flash lives under `directory`.
+
+    `hands` are asked first where the rig is for training.
+    """
     async with contextlib.AsyncExitStack() as stack:
         made = []
         for board in rig.boards:
             simulated = await stack.enter_async_context(_board(board, directory))
-            station = _station(board, simulated)
+            station = _station(board, simulated, hands if rig.asks else None)
             made.append(station)
             if station.power is not None:
                 await station.power.on()
@@ -75,14 +80,14 @@ def _surround(simulated: SimBoard, board: SimulatedBoard) -> None:
             assert_never(never)
 
 
-def _station(board: SimulatedBoard, simulated: SimBoard) -> Station:
+def _station(board: SimulatedBoard, simulated: SimBoard, asked: Hands | None) -> Station:
     return Station(
         name=board.name,
         kind=board.kind,
         port=str(simulated.cable.path),
         expects=board.expects,
         reset=Reset.STRAP,
-        hands=_Surroundings(simulated),
+        hands=_Surroundings(simulated, asked),
         power=_Power(simulated, f"power-{board.name}"),
         strap=_Strap(simulated, f"strap-{board.name}"),
         uart=str(simulated.node.uart),
@@ -126,12 +131,15 @@ class _Supply:
 
 
 class _Surroundings:
-    """Gas and floors come by themselves."""
+    """Gas and floors come by themselves, in training once the technician has said so."""
 
-    def __init__(self, board: SimBoard) -> None:
+    def __init__(self, board: SimBoard, asked: Hands | None) -> None:
         self._board = board
+        self._asked = asked
 
     async def do(self, task: HandTask, **facts: str | float) -> None:
+        if self._asked is not None:
+            await self._asked.do(task, **facts)
         match task:
             case HandTask.ZERO_GAS:
                 self._board.node.sense("adc2", _counts(CLEAN_AIR_UV))

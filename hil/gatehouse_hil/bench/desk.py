@@ -37,6 +37,8 @@ class Place(Struct, frozen=True, kw_only=True):
     at: str
     chip: str
     mac: str = ""
+    is_present: bool | None = None
+    """Whether its port is there; None where only opening it would tell."""
 
 
 class Broken(Struct, frozen=True, kw_only=True):
@@ -188,14 +190,23 @@ async def _seen(place: Workplace, station: Station) -> Seen:
 
 
 def _place(board: SimulatedBoard | LocalBoard | LabgridBoard) -> Place:
+    is_present: bool | None = None
     match board:
         case SimulatedBoard():
-            at, mac = "simulated", board.mac
+            at, mac, is_present = "simulated", board.mac, True
         case LocalBoard():
             at, mac = board.port, board.expects.mac or ""
+            is_present = None if "://" in board.port else Path(board.port).exists()
         case LabgridBoard():
             at, mac = f"labgrid:{board.place}", board.expects.mac or ""
-    return Place(name=board.name, kind=board.kind.value, at=at, chip=board.expects.chip, mac=mac)
+    return Place(
+        name=board.name,
+        kind=board.kind.value,
+        at=at,
+        chip=board.expects.chip,
+        mac=mac,
+        is_present=is_present,
+    )
 
 
 def _verified(signed: SignedRecord) -> Verified:

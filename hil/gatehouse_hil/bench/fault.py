@@ -22,6 +22,7 @@ class Fault(StrEnum):
     NO_SUCH_BOARD = "no_such_board"
     NO_RESOURCE = "no_resource"
     NO_SUCH_FILE = "no_such_file"
+    NO_SUCH_PROFILE = "no_such_profile"
     GAS_NOT_NAMED = "gas_not_named"
     WORD_MISSING = "word_missing"
     # The board.
@@ -49,6 +50,7 @@ class Fault(StrEnum):
     LABGRID_SAID = "labgrid_said"
     TOOL_ABSENT = "tool_absent"
     TOOL_FAILED = "tool_failed"
+    NO_RADIO = "no_radio"
     PRINTER_ABSENT = "printer_absent"
     # Files and gas.
     IMAGE_DAMAGED = "image_damaged"
@@ -75,6 +77,7 @@ MISUSE: Final = frozenset(
         Fault.NO_SUCH_BOARD,
         Fault.NO_RESOURCE,
         Fault.NO_SUCH_FILE,
+        Fault.NO_SUCH_PROFILE,
         Fault.GAS_NOT_NAMED,
         Fault.WORD_MISSING,
     }

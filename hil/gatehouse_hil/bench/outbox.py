@@ -6,6 +6,7 @@ the fleet, which is idempotent on that hash, may be told it twice. Sent files mo
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 from dataclasses import dataclass
 from hashlib import sha256
@@ -92,7 +93,10 @@ class Outbox:
             base_url=post.url, headers=headers, timeout=_TIMEOUT_S, verify=verify, follow_redirects=False
         ) as client:
             for file in self.pending():
-                message = msgspec.json.decode(file.read_bytes(), type=Message)
+                try:
+                    message = msgspec.json.decode(file.read_bytes(), type=Message)
+                except FileNotFoundError:
+                    continue  # another command of this bench has sent it
                 try:
                     answer = await client.post(
                         message.path, content=bytes(message.body), headers={"idempotency-key": message.hash}
@@ -120,7 +124,8 @@ class Outbox:
     def _move(self, file: Path) -> None:
         folder = self._directory / "sent"
         folder.mkdir(exist_ok=True)
-        file.replace(folder / file.name)
+        with contextlib.suppress(FileNotFoundError):  # another command of this bench has sent it too
+            file.replace(folder / file.name)
 
 
 def _number(file: Path) -> int:

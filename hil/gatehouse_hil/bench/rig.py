@@ -153,18 +153,32 @@ class ScpiMeter(Part):
 Resource = Annotated[UsbHub | UsbRelay | ScpiMeter, Field(discriminator="type")]
 
 
+class Camera(Part):
+    """A camera to be aimed."""
+
+    name: Name
+    url: Annotated[str, Field(pattern=r"^(rtsp|http|https|tcp)://[^\s@]+$")]
+    """Without user and password: they would stand in every list of processes."""
+    user: str = ""
+    password_file: Path | None = None
+
+
 class _Bench(Part):
     name: Name
     """Of the rig: stands in every record."""
     fleet: Fleet | None = None
     printer: str | None = None
     """CUPS name of the label printer."""
+    cameras: tuple[Camera, ...] = ()
+    """Cameras that are aimed with this bench. A simulated rig has one of its own, named `facade`."""
 
 
 class SimulatedRig(_Bench):
     """Boards that exist in this computer only."""
 
     backend: Literal["simulated"]
+    asks: bool = False
+    """true: for training. The technician is asked for gas and floors as on a real bench; false: they come by themselves."""
     boards: Annotated[tuple[SimulatedBoard, ...], Field(min_length=1, max_length=MAX_BOARDS)]
 
 

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from gatehouse_hil.bench.disk_file import replace_file
+from gatehouse_hil.bench.disk_file import locked, replace_file
 from gatehouse_hil.bench.fault import BenchError, Fault
 
 _HISTORY_LIMIT: Final = 500
@@ -72,11 +72,12 @@ class RigMemory:
 
     def remember(self, error: BenchError, at: datetime) -> None:
         """Keep the first failure of `error.resource`; a later one changes nothing."""
-        before = self._read()
-        if error.resource in before.broken:
-            return
-        breakage = Breakage(resource=error.resource, fault=error.fault.value, facts=error.facts, at=at)
-        self._write(msgspec.structs.replace(before, broken={**before.broken, error.resource: breakage}))
+        with locked(self._path.parent):
+            before = self._read()
+            if error.resource in before.broken:
+                return
+            breakage = Breakage(resource=error.resource, fault=error.fault.value, facts=error.facts, at=at)
+            self._write(msgspec.structs.replace(before, broken={**before.broken, error.resource: breakage}))
 
     def reset(self, resource: str, *, reason: str, by: str, at: datetime) -> None:
         """Believe that `resource` was mended.
@@ -84,13 +85,15 @@ class RigMemory:
         Raises:
             BenchError: NO_RESOURCE, it is not broken.
         """
-        before = self._read()
-        broken = dict(before.broken)
-        breakage = broken.pop(resource, None)
-        if breakage is None:
-            raise BenchError(Fault.NO_RESOURCE, part=resource, known=", ".join(sorted(before.broken)) or "-")
-        repairs = (*before.repairs, Repair(breakage=breakage, reason=reason, by=by, at=at))[-_HISTORY_LIMIT:]
-        self._write(_Remembered(broken=broken, repairs=repairs))
+        with locked(self._path.parent):
+            before = self._read()
+            broken = dict(before.broken)
+            breakage = broken.pop(resource, None)
+            if breakage is None:
+                known = ", ".join(sorted(before.broken)) or "-"
+                raise BenchError(Fault.NO_RESOURCE, part=resource, known=known)
+            repair = Repair(breakage=breakage, reason=reason, by=by, at=at)
+            self._write(_Remembered(broken=broken, repairs=(*before.repairs, repair)[-_HISTORY_LIMIT:]))
 
     def repairs(self) -> tuple[Repair, ...]:
         """Return what was mended, oldest first."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +20,7 @@ from gatehouse_hil import node_build, rom_image
 from gatehouse_hil.bench import application, calibration, label, plan
 from gatehouse_hil.bench.application import Application
 from gatehouse_hil.bench.archive import Archive, Filed
+from gatehouse_hil.bench.disk_file import locked
 from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.job import Job, Order
 from gatehouse_hil.bench.kind import Kind
@@ -45,6 +49,8 @@ class Wish:
     floors: Path | None = None
     take_over: bool = False
     unit_id: int = 1
+    room: str = ""
+    """Where the devices are to hang, as the technician read it from the room's code."""
     is_printed: bool = False
 
 
@@ -82,15 +88,16 @@ async def run(place: Workplace, wish: Wish, shown: Shown) -> RunDone:
         BenchError: misuse, before any board is touched; a rig that cannot be opened.
     """
     began_s = place.clock.elapsed_s()
-    order = await asyncio.to_thread(prepare, place, wish)
     archive = place.archive
-    with shown:
-        async with place.stations(wish.boards) as stations:
-            jobs = [_job(place, station, order, shown, archive) for station in stations]
-            async with asyncio.TaskGroup() as tasks:
-                for job in jobs:
-                    tasks.create_task(job.run(), name=f"board {job.station.name}")
-    filed = {job.station.name: _file(place, archive, job) for job in jobs}
+    with _scratch(place) as scratch:
+        order = await asyncio.to_thread(prepare, place, wish, scratch)
+        with shown:
+            async with place.stations(wish.boards) as stations:
+                jobs = [_job(place, station, order, shown, archive) for station in stations]
+                async with asyncio.TaskGroup() as tasks:
+                    for job in jobs:
+                        tasks.create_task(job.run(), name=f"board {job.station.name}")
+    filed = {job.station.name: _file(place, archive, job, wish.room) for job in jobs}
     labels, trouble = await _labels(place, jobs, is_printed=wish.is_printed)
     sent = await upload(place)
     if sent.fault is not None:
@@ -106,8 +113,18 @@ async def run(place: Workplace, wish: Wish, shown: Shown) -> RunDone:
     )
 
 
-def prepare(place: Workplace, wish: Wish) -> Order:
+@contextlib.contextmanager
+def _scratch(place: Workplace) -> Iterator[Path]:
+    """A folder of this run alone: another run on the same bench may build the same program meanwhile."""
+    place.directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".run-", dir=place.directory) as folder:
+        yield Path(folder)
+
+
+def prepare(place: Workplace, wish: Wish, scratch: Path) -> Order:
     """Read and build everything the run needs, so that a mistyped file stops it before a board is touched.
+
+    Programs are built into `scratch`.
 
     Raises:
         BenchError: misuse.
@@ -120,8 +137,8 @@ def prepare(place: Workplace, wish: Wish) -> Order:
         raise BenchError(Fault.GAS_NOT_NAMED)
     return Order(
         steps=wish.steps,
-        runtime=_runtime(place, wish, is_simulated=is_simulated) if StepName.FLASH in wish.steps else None,
-        applications=_applications(place, kinds) if StepName.FLASH in wish.steps else {},
+        runtime=_runtime(scratch, wish, is_simulated=is_simulated) if StepName.FLASH in wish.steps else None,
+        applications=_applications(scratch, kinds) if StepName.FLASH in wish.steps else {},
         plans=_plans(wish, kinds) if StepName.TEST in wish.steps else {},
         bottle=calibration.load_bottle(gas) if gas and StepName.CALIBRATE in wish.steps else None,
         floors=calibration.load_floors(wish.floors) if wish.floors else None,
@@ -158,7 +175,7 @@ def _job(place: Workplace, station: Station, order: Order, shown: Shown, archive
     )
 
 
-def _record(place: Workplace, archive: Archive, job: Job) -> Record:
+def _record(place: Workplace, archive: Archive, job: Job, room: str) -> Record:
     folder = job.serial or Archive.nameless(job.station.name)
     number, previous = archive.latest(folder)
     seen = job.seen
@@ -168,6 +185,7 @@ def _record(place: Workplace, archive: Archive, job: Job) -> Record:
         number=number + 1,
         previous=previous,
         kind=job.station.kind.value,
+        room=room,
         chip=seen.chip if seen else "",
         mac=seen.mac if seen else "",
         verdict=Verdict.FAILED if job.fault else Verdict.PASSED,
@@ -184,8 +202,9 @@ def _record(place: Workplace, archive: Archive, job: Job) -> Record:
     )
 
 
-def _file(place: Workplace, archive: Archive, job: Job) -> Filed:
-    filed = archive.add(_record(place, archive, job))
+def _file(place: Workplace, archive: Archive, job: Job, room: str) -> Filed:
+    with locked(place.directory):
+        filed = archive.add(_record(place, archive, job, room))
     place.outbox.put(bench_api.RECORDS, filed.content)
     return filed
 
@@ -207,7 +226,8 @@ async def _labels(place: Workplace, jobs: list[Job], *, is_printed: bool) -> tup
     made = [job.label for job in jobs if job.label is not None]
     if not made:
         return None, ""
-    path = place.labels / "labels.html"
+    # A page of its own for one board: two runs must not print each other's labels.
+    path = place.labels / (f"{made[0].serial}.html" if len(made) == 1 else "labels.html")
     path.write_text(label.page(made), encoding="utf-8")
     if not is_printed:
         return path, ""
@@ -218,7 +238,7 @@ async def _labels(place: Workplace, jobs: list[Job], *, is_printed: bool) -> tup
     return path, ""
 
 
-def _runtime(place: Workplace, wish: Wish, *, is_simulated: bool) -> Path | None:
+def _runtime(scratch: Path, wish: Wish, *, is_simulated: bool) -> Path | None:
     if wish.app_only:
         return None
     if wish.runtime is not None:
@@ -227,30 +247,19 @@ def _runtime(place: Workplace, wish: Wish, *, is_simulated: bool) -> Path | None
         return wish.runtime
     if not is_simulated:
         raise BenchError(Fault.WORD_MISSING, what="--runtime FILE / --app-only")
-    path = place.directory / "simulated" / "runtime-stand-in.bin"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = scratch / "runtime-stand-in.bin"
     path.write_bytes(rom_image.stand_in(chip_id=_STAND_IN_CHIP, version=f"v{Order(steps=()).micropython}"))
     return path
 
 
-def _applications(place: Workplace, kinds: frozenset[Kind]) -> dict[Kind, Application]:
+def _applications(scratch: Path, kinds: frozenset[Kind]) -> dict[Kind, Application]:
     """Build the programs of these kinds into folders of their own."""
     made = {}
     for kind in sorted(kinds):
-        folder = place.directory / "application" / kind
-        _empty(folder)
+        folder = scratch / kind
         node_build.build(node_build.NodeKind[kind.name]).write(folder)
         made[kind] = application.read(folder)
     return made
-
-
-def _empty(folder: Path) -> None:
-    """Remove what an earlier build left: a file that is no longer part of the program must not be copied."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
 
 
 def _plans(wish: Wish, kinds: frozenset[Kind]) -> dict[Kind, LoadedPlan]:

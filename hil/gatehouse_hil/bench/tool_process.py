@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from typing import Final
 
 from gatehouse_hil.bench.fault import BenchError, Fault
 
+_log: Final = logging.getLogger(__name__)
+"""Every line of every program, at DEBUG. No key passes here: keys go through the raw REPL."""
 _LINES_KEPT: Final = 400
 _LINE_BYTES: Final = 16_384
 
@@ -70,7 +73,7 @@ async def run(
     lines: list[str] = []
     try:
         async with asyncio.timeout(timeout_s):
-            await _read(process, lines, on_line, silence_s)
+            await _read(process, lines, on_line, silence_s, _name(command))
             status = await process.wait()
     except TimeoutError as error:
         raise BenchError(Fault.TOOL_FAILED, tool=_name(command), said=f"> {timeout_s:.0f} s") from error
@@ -91,6 +94,7 @@ async def _read(
     lines: list[str],
     on_line: Callable[[str], None],
     silence_s: float | None,
+    name: str,
 ) -> None:
     if process.stdout is None:
         return
@@ -103,6 +107,7 @@ async def _read(
         if not raw:
             return
         for line in raw.decode("utf-8", "replace").replace("\r", "\n").splitlines():
+            _log.debug("%s", line, extra={"tool": name})
             lines.append(line)
             del lines[:-_LINES_KEPT]
             on_line(line)

@@ -89,6 +89,14 @@ CATALOGUE: Final[dict[str, Text]] = {
         "没有 {path}，或里面没有可用的内容。请检查路径。",
         "There is no {path}, or nothing usable in it. Check the path.",
     ),
+    "fault.no_such_profile": Text(
+        "没有燃气规约“{profile}”。有：{known}。",
+        "There is no gas profile '{profile}'. There are: {known}.",
+    ),
+    "fault.no_radio": Text(
+        "蓝牙不可用（{said}）。请插上蓝牙适配器，确认 bluetooth 服务在运行。",
+        "Bluetooth does not work ({said}). Plug an adapter in and see that the bluetooth service runs.",
+    ),
     "fault.gas_not_named": Text(
         "标定燃气探测器要知道用哪瓶气。请用 --gas 指定气瓶文件。",
         "Calibrating a gas detector needs to know the bottle. Name its file with --gas.",
@@ -267,6 +275,42 @@ CATALOGUE: Final[dict[str, Text]] = {
         "已中断。正在烧录的板子不能使用，请重新烧录；没有写记录。",
         "Stopped. A board that was being written is unusable until it is flashed again; no record was made.",
     ),
+    "out.page": Text(
+        "调试台页面：{address}（一次有效，只在本机）",
+        "the bench's page: {address} (good once, on this computer only)",
+    ),
+    "out.goes_on": Text(
+        "还有 {count} 个动作在继续，会自己写完记录；再次打开页面即可看到。",
+        "{count} still at work: they end by themselves with a record; open the page again to see them.",
+    ),
+    "out.exported": Text("{records} 条记录：{html}，{json}", "{records} records: {html}, {json}"),
+    # What the page refuses.
+    "page.foreign_host": Text(
+        "地址不对：本页只在 127.0.0.1 上使用。", "Wrong address: this page is used at 127.0.0.1 only."
+    ),
+    "page.foreign_origin": Text("请求来自别的网页，已拒绝。", "The request came from another page; refused."),
+    "page.no_session": Text(
+        "没有打开会话。请打开 gatehouse-bench page 打印的地址。",
+        "No session. Open the address that gatehouse-bench page prints.",
+    ),
+    "page.no_such_board": Text("治具上没有“{board}”。", "There is no '{board}' on this rig."),
+    "page.no_such_run": Text("没有这次运行。", "There is no such run."),
+    "page.no_such_file": Text("没有这个文件。", "There is no such file."),
+    "page.board_busy": Text(
+        "“{board}”正在执行 {verb}，一个端口一次只做一件事。请等它结束或先停止。",
+        "'{board}' is busy with {verb}: one action per port. Wait for its end, or stop it.",
+    ),
+    "page.not_asked": Text("已经不再等这一步。", "It does not wait for that any more."),
+    "page.word_missing": Text("还缺：{what}。", "Missing: {what}."),
+    "page.not_printable": Text(
+        "里面有不能显示的字符。请重新输入。", "It has characters that cannot be shown. Enter it again."
+    ),
+    "page.not_json": Text("不是 JSON。", "Not JSON."),
+    "page.not_an_order": Text("看不懂的请求（{why}）。", "Not an order ({why})."),
+    "page.disk": Text(
+        "磁盘读写失败（{why}）。请清理磁盘后再试。", "The disk refuses ({why}). Make room and try again."
+    ),
+    "page.too_large": Text("请求太大。", "The request is too large."),
     "out.no_ports": Text("没有串口", "no serial ports"),
     "out.mended": Text("{part} 已恢复使用", "{part} is in use again"),
     "out.whole": Text("治具 {rig} 没有已知故障", "nothing known to be broken on rig {rig}"),
@@ -298,6 +342,11 @@ CATALOGUE: Final[dict[str, Text]] = {
     ),
     "help.runtime": Text("MicroPython 运行时文件", "MicroPython runtime file"),
     "help.app_only": Text("只写应用，不写运行时", "write the application only, not the runtime"),
+    "help.room": Text("房间，写入记录（扫房间二维码）", "room, for the record (scan the room's code)"),
+    "help.progress": Text(
+        "进度写到标准错误，每行一个 JSON；要动手时从标准输入等一行",
+        "write progress to standard error, a line of JSON each; where hands are wanted, wait for a line on standard input",
+    ),
     "help.plan": Text(
         "测试计划（默认：随附的该类型计划）", "test plan (default: the one that comes with the bench)"
     ),
@@ -323,6 +372,33 @@ CATALOGUE: Final[dict[str, Text]] = {
     "help.test": Text("按计划测量并比对限值", "measure by plan, against limits"),
     "help.calibrate": Text("标定燃气零点与量程，或电梯楼层", "calibrate gas zero and span, or lift floors"),
     "help.label": Text("重新生成某个序列号的标签", "make the label of a serial number again"),
+    "help.page": Text(
+        "在本机浏览器里使用工位：向导、串口日志、寄存器、蓝牙、相机、记录",
+        "use the bench in a browser on this computer: wizard, serial log, registers, radio, camera, records",
+    ),
+    "help.page_port": Text(
+        "127.0.0.1 上的端口（默认 8470；0：随便一个）", "port on 127.0.0.1 (default 8470; 0: any)"
+    ),
+    "help.no_browser": Text("不自动打开浏览器", "do not open a browser"),
+    "help.console": Text("听一块板的串口，只听不发", "listen to a board's console; sends nothing"),
+    "help.registers": Text(
+        "反复读燃气探测器的寄存器：原值和含义",
+        "read a gas detector's registers again and again, raw and decoded",
+    ),
+    "help.profile": Text("燃气规约（默认：自家节点）", "gas profile (default: our own node)"),
+    "help.every": Text("每隔几秒（默认 1）", "seconds between reads (default 1)"),
+    "help.scan": Text("听周围的蓝牙广播，解码 BTHome", "listen to Bluetooth adverts, decode BTHome"),
+    "help.keys": Text(
+        "密钥文件：地址到密钥的 JSON（默认：不解密）",
+        "JSON file of keys by address (default: nothing is decrypted)",
+    ),
+    "help.aim": Text("对准相机：画面、清晰度、明暗", "aim a camera: still, sharpness, exposure"),
+    "help.camera": Text("治具文件里的相机（默认：第一台）", "camera of the rig file (default: the first)"),
+    "help.record_list": Text("列出全部设备和每次运行", "list all devices and every run"),
+    "help.record_export": Text(
+        "导出报告：一个网页文件和一个 JSON 文件", "export a report: one page and one JSON file"
+    ),
+    "help.since": Text("只要这一天以后的（年-月-日）", "only from this day on (YYYY-MM-DD)"),
     "help.record": Text("核验、查看、上传记录", "verify, show, upload records"),
     "help.record_verify": Text("核验一个记录文件的哈希与签名", "check hash and signature of a record file"),
     "help.record_history": Text("查看一个序列号的全部记录", "all records of a serial number"),

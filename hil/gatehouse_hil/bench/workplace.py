@@ -20,7 +20,7 @@ from gatehouse_hil.bench.fault import BenchError, Fault
 from gatehouse_hil.bench.outbox import Outbox, Post
 from gatehouse_hil.bench.rig import Fleet, LabgridRig, LocalRig, Rig, SimulatedRig
 from gatehouse_hil.bench.rig_memory import RigMemory
-from gatehouse_hil.bench.station import Station
+from gatehouse_hil.bench.station import Hands, Station
 from gatehouse_hil.bench.words import Words
 
 DEFAULT_RIG: Final = Path(__file__).with_name("simulated_rig.yaml")
@@ -38,6 +38,8 @@ class Workplace:
     operator: str
     bench: str
     """Name of this computer."""
+    hands: Hands
+    """Whoever does what no relay can."""
 
     @property
     def archive(self) -> Archive:
@@ -91,17 +93,16 @@ class Workplace:
             BenchError: NO_SUCH_BOARD; whatever the back end says.
         """
         names = frozenset(self.chosen(boards))
-        hands = backend_local.Technician(self.words)
         match self.rig:
             case SimulatedRig():
                 chosen = self.rig.model_copy(
                     update={"boards": tuple(board for board in self.rig.boards if board.name in names)}
                 )
-                opened = backend_simulated.stations(chosen, self.directory / "simulated")
+                opened = backend_simulated.stations(chosen, self.directory / "simulated", self.hands)
             case LocalRig():
-                opened = backend_local.stations(self.rig, hands)
+                opened = backend_local.stations(self.rig, self.hands)
             case LabgridRig():
-                opened = backend_labgrid.stations(self.rig, hands, boards=names)
+                opened = backend_labgrid.stations(self.rig, self.hands, boards=names)
             case never:
                 assert_never(never)
         async with opened as stations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,24 @@ DISTRICTS: Final = (
     ("371083", "371083001"),
 )
 """District (GB/T 2260, domain notes 1.1) and an invented street below it."""
+DISTRICT_NAMES: Final = {"371002": "东港区", "371003": "南屏区", "371082": "海丰市", "371083": "银滩市"}
+"""Invented names: the codes are real, the places are not."""
+STREET_NAMES: Final = {
+    "371002002": "望海街道",
+    "371003001": "龙泉街道",
+    "371082001": "港湾街道",
+    "371083001": "白沙街道",
+}
+_MIDDLES: Final = {
+    "371002": (122.10, 37.46),
+    "371003": (121.99, 37.16),
+    "371082": (122.40, 37.16),
+    "371083": (121.60, 37.02),
+}
+"""Invented; they lie inside the invented outline that ships with the fleet server."""
+_SPREAD: Final = 0.11
+_GOLDEN: Final = 0.6180339887
+_GOLDEN_ANGLE: Final = 2.3999632297
 _NAMES: Final = ("翠湖", "金海", "东山", "望岛", "松涛", "银滩", "文昌", "凤鸣", "海韵", "学府")
 
 
@@ -49,11 +68,24 @@ class Community:
         """What people call it."""
         return f"{_NAMES[self.number % len(_NAMES)]}{self.number}号院（示例）"
 
+    def _position(self) -> Point:
+        """Spread over a disc around an invented middle of its district, the same place each time."""
+        lon, lat = _MIDDLES[self.district]
+        turn = self.number // len(DISTRICTS)
+        far = _SPREAD * math.sqrt(turn * _GOLDEN % 1.0)
+        angle = turn * _GOLDEN_ANGLE
+        return Point(
+            lon=round(lon + far * math.cos(angle) * 1.25, 6),
+            lat=round(lat + far * math.sin(angle), 6),
+            crs=Crs.CGCS2000,
+            accuracy_m=50,
+        )
+
     def card(self) -> SiteCard:
         """Return the site card as its gateway writes it into the journal."""
         assets = {
             "gas-1-101": AssetCard(
-                asset=Asset(id="gas-1-101", kind="gas_detector"),
+                asset=Asset(id="gas-1-101", kind="household_gas_detector"),
                 building="1",
                 unit="1",
                 floor="1",
@@ -61,7 +93,7 @@ class Community:
                 is_personal=True,
             ),
             "gas-2-503": AssetCard(
-                asset=Asset(id="gas-2-503", kind="gas_detector"),
+                asset=Asset(id="gas-2-503", kind="household_gas_detector"),
                 building="2",
                 unit="1",
                 floor="5",
@@ -71,7 +103,7 @@ class Community:
             "lift-1": AssetCard(asset=Asset(id="lift-1", kind="lift", name="客梯"), building="1", unit="1"),
             "lift-2": AssetCard(asset=Asset(id="lift-2", kind="lift", name="客梯"), building="2", unit="1"),
             "btn-1-302": AssetCard(
-                asset=Asset(id="btn-1-302", kind="panic_button"),
+                asset=Asset(id="btn-1-302", kind="ble_button"),
                 building="1",
                 unit="1",
                 floor="3",
@@ -85,11 +117,6 @@ class Community:
             division_standard="stats_gov",
             community_id=self.community_id,
             estate=self.name,
-            position=Point(
-                lon=122.0 + (self.number % 40) * 0.01,
-                lat=37.3 + (self.number // 40 % 40) * 0.01,
-                crs=Crs.CGCS2000,
-                accuracy_m=50,
-            ),
+            position=self._position(),
         )
         return SiteCard(gateway_id=self.gateway_id, site=site, assets=assets)

@@ -23,7 +23,7 @@ import httpx
 import yaml
 
 from gatehouse_hil.light.city import CityProcess
-from gatehouse_hil.light.community import DISTRICTS, Community
+from gatehouse_hil.light.community import DISTRICT_NAMES, DISTRICTS, STREET_NAMES, Community
 from gatehouse_hil.light.fleet import LightFleet
 from gatehouse_hil.light.process import end
 
@@ -62,6 +62,12 @@ class Fleet:
     def login_file(self) -> Path:
         """Name and password of the first user, for the person at this machine only."""
         return self.directory / "login"
+
+    @property
+    def process_id(self) -> int:
+        """The server's process; it has been started."""
+        assert self._process is not None  # noqa: S101  # started
+        return self._process.pid
 
     async def start(self) -> None:
         """Start the server and log in, as the first user at the very first time.
@@ -232,11 +238,11 @@ class District:
         await self.lights.run(alarm_every_s=alarm_every_s)
 
     async def _street(self, city: int, community: Community) -> int:
-        name = f"{community.district}（示例区）"
+        name = f"{DISTRICT_NAMES[community.district]}（示例）"
         district = await self._place(
             "district", city, community.district, name, community.district, "gbt2260"
         )
-        name = f"{community.street}（示例街道）"
+        name = f"{STREET_NAMES[community.street]}（示例）"
         return await self._place("street", district, community.street, name, community.street, "stats_gov")
 
     async def _know_places(self) -> None:

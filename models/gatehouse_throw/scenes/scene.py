@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.origin import Calibration, FloorLine
+from gatehouse_edge.vision.facade import Calibration, FloorLine
 from gatehouse_throw.scenes.bodies import Body, random_body, stamp
 from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade

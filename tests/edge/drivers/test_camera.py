@@ -1,43 +1,44 @@
+"""A camera through its own process: what is told of its picture, and what becomes of the process."""
+
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import threading
-import time
+import os
+import signal
+import socket
+import sys
 from pathlib import Path
 
-import av
+import psutil
 import pytest
 
 from gatehouse_edge.clock import SystemClock
-from gatehouse_edge.drivers import camera_stream
-from gatehouse_edge.drivers.camera import CameraDriver, CameraSettings
-from gatehouse_edge.drivers.camera_port import FrameQueue
-from gatehouse_edge.reading import CameraReading, PictureState
+from gatehouse_edge.drivers import camera
+from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, CameraSettings
+from gatehouse_edge.drivers.camera_wire import Begin, encode
+from gatehouse_edge.reading import AnyObservation, CameraReading, Flaw, PictureState
 from gatehouse_hil.camera_player import CameraPlayer, Condition
 
 OK, FROZEN, BLACK, LOST = PictureState.OK, PictureState.FROZEN, PictureState.BLACK, PictureState.LOST
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_stream, "READ_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(camera_stream, "FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(camera_stream, "LAST_RETRY_S", 0.4)
+LIMIT_S = 20.0
 
 
 class Desk:
-    """An inbox that keeps camera readings and lets a test wait for the next change."""
+    """An inbox that keeps what cameras say and lets a test wait for the next change."""
 
     def __init__(self) -> None:
-        self.readings: list[CameraReading] = []
+        self.seen: list[AnyObservation] = []
         self._news = asyncio.Condition()
 
-    async def put(self, reading: CameraReading) -> None:
+    async def put(self, observation: AnyObservation) -> None:
         async with self._news:
-            self.readings.append(reading)
+            self.seen.append(observation)
             self._news.notify_all()
+
+    @property
+    def readings(self) -> list[CameraReading]:
+        return [one for one in self.seen if isinstance(one, CameraReading)]
 
     @property
     def pictures(self) -> list[PictureState]:
@@ -45,16 +46,22 @@ class Desk:
         seen = [reading.picture for reading in self.readings]
         return [one for one, before in zip(seen, [None, *seen], strict=False) if one is not before]
 
+    async def wait(self, wanted, limit_s: float = LIMIT_S):
+        """Return what `wanted(self)` finds, once it is something."""
+        async with asyncio.timeout(limit_s), self._news:
+            await self._news.wait_for(lambda: wanted(self))
+        return wanted(self)
+
     async def until(self, picture: PictureState, device_id: str = "cam-1") -> CameraReading:
-        def latest() -> CameraReading | None:
+        def latest(_: object) -> CameraReading | None:
             mine = [reading for reading in self.readings if reading.device_id == device_id]
             return mine[-1] if mine and mine[-1].picture is picture else None
 
-        async with asyncio.timeout(10), self._news:
-            await self._news.wait_for(latest)
-        reading = latest()
-        assert reading is not None
-        return reading
+        return await self.wait(latest)
+
+    async def flaw(self, flaw: Flaw) -> str:
+        """Return the words of a flaw once it stands."""
+        return await self.wait(lambda desk: desk.readings and desk.readings[-1].flaws.get(flaw))
 
 
 class Watch:
@@ -73,58 +80,104 @@ class Watch:
         await self._tasks.__aexit__(*error)
 
 
-def watching(url: str, desk: Desk, *, camera_id: str = "cam-1", detector=None, **limits) -> CameraDriver:
+def watching(url: str, desk: Desk, *, camera_id: str = "cam-1", **limits) -> CameraDriver:
     settings = CameraSettings(
         camera_id=camera_id,
         url=url,
-        **{"frozen_after_s": 1.0, "lost_after_s": 2.0, "report_every_s": 1.0, "black_after_s": 0.5} | limits,
+        read_limit_s=1.0,
+        open_limit_s=1.0,
+        first_retry_s=0.1,
+        last_retry_s=0.4,
+        **{"frozen_after_s": 1.0, "lost_after_s": 2.0, "report_every_s": 0.5, "black_after_s": 0.5} | limits,
     )
-    return CameraDriver(settings, inbox=desk, clock=SystemClock(), detector=detector)
+    return CameraDriver(settings, inbox=desk, clock=SystemClock())
 
 
 async def test_each_fault_of_a_picture_is_named_and_each_camera_recovers() -> None:
     async with asyncio.TaskGroup() as tasks:  # together: one after the other they take half a minute
-        for condition, picture, wire, words in (
-            (Condition.FROZEN, FROZEN, "rtsp", "nothing changed"),
-            (Condition.BLACK, BLACK, "mpegts", "dark"),
-            (Condition.DROPPED, LOST, "rtsp", "refused"),
-            (Condition.STALLED, LOST, "rtsp", "no picture"),
-            (Condition.STOPPED_CLOCK, FROZEN, "rtsp", "time stamps"),
-        ):
-            tasks.create_task(_falls_and_recovers(condition, picture, wire, words), name=condition)
-
-
-async def _falls_and_recovers(condition: Condition, picture: PictureState, wire, words: str) -> None:
-    desk = Desk()
-    async with CameraPlayer(wire=wire) as player, Watch(watching(player.url, desk)):
-        await desk.until(OK)
-        connections = player.connections
-        player.condition = condition
-        reading = await desk.until(picture)
-        player.condition = Condition.NORMAL
-        await desk.until(OK)
-        assert words in reading.detail
-        assert (player.connections > connections) is (picture is LOST)
-
-
-async def test_a_stalled_camera_does_not_delay_its_neighbour() -> None:
-    desk, frames = Desk(), FrameQueue(limit=1000)
-    async with CameraPlayer() as good, CameraPlayer() as bad:
-        bad.condition = Condition.STALLED
-        drivers = (
-            watching(good.url, desk, detector=frames),
-            watching(bad.url, desk, camera_id="cam-2", lost_after_s=1.0),
+        rtsp = CameraPlayer(wire="rtsp")
+        bare = CameraPlayer(wire="mpegts")
+        tasks.create_task(
+            _fall_and_recover(
+                rtsp,
+                (Condition.FROZEN, FROZEN, "nothing changed"),
+                (Condition.DROPPED, LOST, "refused"),
+                (Condition.STOPPED_CLOCK, FROZEN, "time stamps"),
+            )
         )
-        async with Watch(*drivers):
+        tasks.create_task(
+            _fall_and_recover(bare, (Condition.BLACK, BLACK, "dark"), (Condition.STALLED, LOST, "no picture"))
+        )
+
+
+async def _fall_and_recover(player: CameraPlayer, *faults: tuple[Condition, PictureState, str]) -> None:
+    desk = Desk()
+    async with player, Watch(watching(player.url, desk)):
+        for condition, picture, words in faults:
             await desk.until(OK)
-            await desk.until(LOST, "cam-2")
-            sent = good.pictures
-            while frames.take(0.0) is not None:
-                pass
-            while good.pictures < sent + 12:  # a simulator has no event for it
-                await asyncio.sleep(0.05)
-    assert frames.dropped == 0
-    assert len(frames._frames) >= 10
+            connections = player.connections
+            player.condition = condition
+            reading = await desk.until(picture)
+            player.condition = Condition.NORMAL
+            await desk.until(OK)
+            assert words in reading.detail
+            assert (player.connections > connections) is (picture is LOST)
+
+
+async def test_a_process_that_crashes_stops_or_grows_is_named_and_costs_its_neighbour_no_frame(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(camera, "SILENT_S", 2.5)
+    desk = Desk()
+    async with CameraPlayer() as good, CameraPlayer() as bad, Watch(watching(good.url, desk)):
+        await desk.until(OK)
+        for number, words in (
+            (signal.SIGSEGV, "killed by SIGSEGV"),
+            (signal.SIGKILL, "killed by SIGKILL"),
+            (signal.SIGSTOP, "silent for"),
+        ):
+            driver = watching(bad.url, desk, camera_id=f"cam-{number.name}")
+            running = asyncio.ensure_future(driver.run())  # noqa: TID251  # its error is the result
+            await desk.until(OK, f"cam-{number.name}")
+            process_id = driver.process_id
+            os.kill(process_id, number)
+            with pytest.raises(CameraProcessError, match=words):
+                await running
+            assert not psutil.pid_exists(process_id), "it was ended"
+        with pytest.raises(CameraProcessError, match="limit 16 MiB"):
+            await watching(bad.url, desk, camera_id="cam-greedy", memory_limit_mib=16).run()
+        sent = good.pictures
+        last = await desk.wait(lambda desk: _newest(desk) if _newest(desk).figures.frames >= sent else None)
+    assert {one.picture for one in desk.readings if one.device_id == "cam-1"} == {OK}
+    assert last.figures.openings == 1
+    assert last.figures.frames_skipped == last.figures.undecodable == 0
+
+
+def _newest(desk: Desk) -> CameraReading:
+    return [reading for reading in desk.readings if reading.device_id == "cam-1"][-1]
+
+
+async def test_a_gateway_that_is_killed_takes_its_cameras_along(tmp_path: Path) -> None:
+    # The process sees its socket end; nobody tells it anything.
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gatehouse_edge.drivers.camera_worker",
+            str(theirs.fileno()),
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+        ours.setblocking(False)
+        settings = CameraSettings(camera_id="cam-1", url=str(tmp_path / "none.mp4"), detect="off")
+        begin = Begin(settings=settings, now=SystemClock().now(), gateway_id="g", config_sha256="0" * 64)
+        await asyncio.get_running_loop().sock_sendall(ours, encode(begin))
+        async with asyncio.timeout(LIMIT_S):
+            await asyncio.get_running_loop().sock_recv(ours, 1)
+        ours.close()
+        async with asyncio.timeout(LIMIT_S):
+            assert await process.wait() == 0
 
 
 async def test_an_address_that_nobody_serves_is_lost_with_a_reason_and_without_its_password() -> None:
@@ -171,99 +224,19 @@ async def test_a_peer_that_talks_garbage_is_lost_not_a_crash() -> None:
         await desk.until(LOST)
 
 
-async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_again(monkeypatch) -> None:
-    monkeypatch.setattr(camera_stream, "OPEN_TIMEOUT_S", 0.5)
+async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_again() -> None:
     desk = Desk()
     async with (
         foreign_server(b"", stays=True) as (port, callers),
         Watch(watching(f"rtsp://admin:hunter2@127.0.0.1:{port}/x", desk, lost_after_s=1.0)),
     ):
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(LIMIT_S):
             for _ in range(2):
                 await callers.get()
-        reading = await desk.until(LOST)
-    assert reading.detail.startswith(("no answer", "Invalid data"))
+        words = ("no answer", "Invalid data")
+        reading = await desk.wait(
+            lambda desk: next((r for r in desk.readings if any(word in r.detail for word in words)), None)
+        )
+    assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
-
-
-async def test_a_bug_in_the_detector_ends_the_driver_loudly() -> None:
-    class Broken:
-        def offer(self, frame: object) -> None:
-            raise ZeroDivisionError
-
-    desk = Desk()
-    async with CameraPlayer() as player:
-        with pytest.raises(ZeroDivisionError):
-            async with asyncio.timeout(8):
-                await watching(player.url, desk, detector=Broken()).run()
-
-
-async def test_frames_reach_the_detector_in_order_with_their_capture_time() -> None:
-    desk, frames = Desk(), FrameQueue(limit=100)
-    async with CameraPlayer(fps=20) as player, Watch(watching(player.url, desk, detector=frames)):
-        got = []
-        while len(got) < 10:
-            frame = await asyncio.to_thread(frames.take, 5.0)
-            assert frame is not None
-            got.append(frame)
-    assert {frame.luma.shape for frame in got} == {(240, 320)}
-    steps = [later.pts_s - earlier.pts_s for earlier, later in itertools.pairwise(got)]
-    assert all(step >= 0.049 for step in steps)  # FFmpeg may skip pictures while it probes the stream
-    assert min(steps) == pytest.approx(0.05, abs=0.001)
-
-
-async def test_the_ring_holds_playable_packets_within_its_bounds() -> None:
-    desk = Desk()
-    async with CameraPlayer(fps=25) as player:
-        driver = watching(player.url, desk, ring_s=0.5, ring_bytes=400_000)
-        async with Watch(driver):
-            await desk.until(OK)
-            while player.pictures < 45:
-                assert driver.ring.held_bytes <= 400_000
-                await asyncio.sleep(0.05)
-            packets = driver.ring.packets(since_s=0.0)
-    assert packets[0].is_key
-    decoder = av.CodecContext.create("h264", "r")
-    pictures = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.octets))]
-    assert len(pictures) >= len(packets) - 2
-
-
-async def test_a_file_is_played_at_its_own_pace_again_and_again(tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mp4"
-    _film(clip, pictures=10, fps=10)
-    desk, frames = Desk(), FrameQueue(limit=100)
-    began = time.monotonic()
-    async with Watch(watching(str(clip), desk, detector=frames)):
-        for _ in range(15):
-            assert await asyncio.to_thread(frames.take, 5.0) is not None
-        await desk.until(OK)
-    assert time.monotonic() - began > 0.9
-    assert LOST not in desk.pictures
-
-
-async def test_cancelling_ends_the_reader_thread() -> None:
-    desk = Desk()
-    async with CameraPlayer() as player:
-        async with Watch(watching(player.url, desk)):
-            await desk.until(OK)
-        async with asyncio.timeout(5):
-            while any(thread.name == "camera cam-1" for thread in threading.enumerate()):  # nor a thread
-                await asyncio.sleep(0.02)
-
-
-def _film(path: Path, *, pictures: int, fps: int) -> None:
-    from gatehouse_hil.facade import Facade
-
-    facade = Facade()
-    with av.open(str(path), "w") as sink:
-        stream = sink.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        for number in range(pictures):
-            frame = av.VideoFrame.from_ndarray(facade.picture(number), format="gray").reformat(
-                format="yuv420p"
-            )
-            for packet in stream.encode(frame):
-                sink.mux(packet)
-        for packet in stream.encode():
-            sink.mux(packet)

@@ -378,9 +378,13 @@ async def test_a_demand_is_written_and_read_back(relays):
         await bus.drive({"siren": True, "elsewhere": True})
         await until(lambda: relays.coils[0] == 1)
         await bus.drive({"siren": False})
-        await until(lambda: relays.coils[0] == 0)
-    # Told once although nothing changed: a fault that the run before left standing goes.
-    assert [one.is_ok for one in inbox.of(OutputReading)] == [True]
+        await until(lambda: len(inbox.of(OutputReading)) == 2)
+        assert relays.coils[0] == 0
+    # The first is told although nothing was wrong: a fault that the run before left standing goes. The second is proof.
+    assert [(one.wanted, one.is_on, one.is_ok) for one in inbox.of(OutputReading)] == [
+        (True, True, True),
+        (False, False, True),
+    ]
     assert relays.writes == [(0, 1), (0, 0)]
 
 

@@ -20,6 +20,8 @@ from gatehouse_edge.reading import (
     CameraReading,
     Car,
     Direction,
+    EvidenceReading,
+    Flaw,
     GasFlag,
     GasReading,
     InputReading,
@@ -104,14 +106,29 @@ CONTACT = _of(
     subject=TEXTS,
     quality=st.sampled_from(Quality),
 )
-CAMERA = _of(CameraReading, picture=st.sampled_from(PictureState), detail=TEXTS)
+CAMERA = _of(
+    CameraReading,
+    picture=st.sampled_from(PictureState),
+    detail=TEXTS,
+    flaws=st.dictionaries(st.sampled_from(Flaw), st.just("") | TEXTS, max_size=4),
+)
+FLOOR = st.none() | st.integers(-3, 60)
 THROW = _of(
     ThrowReading,
-    floor_low=st.integers(-3, 60),
-    floor_high=st.integers(-3, 60),
-    confidence=st.floats(0, 1),
+    throw_id=st.sampled_from(["t1", "t2"]),
+    floor_low=FLOOR,
+    floor_high=FLOOR,
+    column=st.none() | st.integers(1, 20),
+    confidence=st.floats(allow_nan=True, allow_infinity=True),
+    speed_m_s=NUMBERS,
     track_points=st.integers(0, 99),
+    is_alarm=BOOLS,
+    awaits_evidence=BOOLS,
     evidence=st.just(({"kind": "clip", "bytes": 12},)),
+) | _of(
+    EvidenceReading,
+    throw_id=st.sampled_from(["t1", "t3"]),
+    missing=TEXTS,
 )
 SILENCE = _of(Silence, reason=st.sampled_from(SilenceReason), detail=TEXTS)
 REFUSAL = _of(Refusal, reason=st.sampled_from(RefusalReason), count=st.integers(0, 10**6), source=TEXTS)

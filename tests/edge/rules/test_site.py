@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from gatehouse_edge.clock import Now
@@ -11,6 +12,8 @@ from gatehouse_edge.reading import (
     BeaconReading,
     BusReading,
     CameraReading,
+    EvidenceReading,
+    Flaw,
     InputReading,
     PictureState,
     Quality,
@@ -23,6 +26,7 @@ from gatehouse_edge.reading import (
 from gatehouse_edge.rules import RULES, beacon, bus, camera, node, power
 from gatehouse_edge.rules.supervision import Supervision
 from gatehouse_events.clock import ClockQuality
+from gatehouse_events.codes import CODES
 
 
 def at(s: float) -> Now:
@@ -172,10 +176,92 @@ def test_a_bad_picture_is_a_fault_until_a_good_one_has_lasted_5_s(picture: Pictu
     assert eye.see(good[5]) == set()
 
 
+def test_flaws_stand_beside_one_another_and_each_goes_by_itself() -> None:
+    eye = Device("camera")
+
+    def look(s: float, **flaws: str) -> CameraReading:
+        found = {Flaw(name): words for name, words in flaws.items()}
+        return CameraReading(device_id="c", at=at(s), picture=PictureState.OK, flaws=found)
+
+    assert eye.see(look(1, blurred="why", slow="5 fps", moved="")) == {
+        "throw.camera_blurred",
+        "throw.camera_slow",
+    }
+    assert eye.see(look(2, slow="4 fps", blurred="")) == {"throw.camera_blurred", "throw.camera_slow"}
+    assert eye.conditions[1].text == "5 fps", "a figure that changes is no news"
+    assert eye.see(*(look(s, slow="4 fps", blurred="") for s in range(3, 8))) == {"throw.camera_slow"}
+    assert eye.see(look(8, detector="no models")) == {"throw.camera_slow", "throw.detector_failed"}
+
+
+def test_a_flaw_that_cannot_be_judged_stays_as_it_was_also_while_the_camera_is_lost() -> None:
+    eye = Device("camera")
+    eye.see(CameraReading(device_id="c", at=at(1), picture=PictureState.OK, flaws={Flaw.MOVED: "12 %"}))
+    lost = (CameraReading(device_id="c", at=at(s), picture=PictureState.LOST) for s in range(2, 30, 3))
+    assert eye.see(*lost) == {"throw.camera_lost", "throw.camera_moved"}
+
+
+def test_every_flaw_has_a_code_of_its_own() -> None:
+    for flaw in Flaw:
+        eye = Device("camera")
+        reading = CameraReading(device_id="c", at=at(1), picture=PictureState.OK, flaws={flaw: "words"})
+        (code,) = eye.see(reading)
+        assert CODES[code].label.zh
+
+
 def test_a_camera_that_says_nothing_is_lost_whatever_its_last_picture_was() -> None:
     eye = Device("camera", camera.Settings(supervision=Supervision(max_silence_s=5)))
     eye.see(CameraReading(device_id="c", at=at(1), picture=PictureState.BLACK))
     assert eye.tick(7) == {"throw.camera_lost"}
+
+
+def thrown(s: float, name: str, **fields) -> ThrowReading:
+    return ThrowReading(
+        device_id="c",
+        at=at(s),
+        throw_id=name,
+        confidence=0.9,
+        track_points=14,
+        awaits_evidence=True,
+        **fields,
+    )
+
+
+PATIENT = camera.Settings(supervision=Supervision(max_silence_s=1000))
+
+
+def test_a_throw_is_raised_at_once_and_its_files_follow() -> None:
+    eye = Device("camera", PATIENT)
+    assert eye.see(thrown(1, "t1", floor_low=12, floor_high=14, column=3)) == {"throw.object_falling"}
+    assert eye.conditions[0].text == "12–14层 第3列 floor 12–14, column 3"
+    assert eye.conditions[0].evidence == ()
+    eye.see(EvidenceReading(device_id="c", at=at(8), throw_id="t1"))
+    assert eye.tick(90) == set(), "nothing is missing"
+
+
+def test_what_is_only_watched_raises_nothing() -> None:
+    eye = Device("camera", PATIENT)
+    assert eye.see(thrown(1, "t1", is_alarm=False)) == set()
+    assert eye.tick(90) == set(), "nor is a clip of it missed"
+
+
+def test_a_clip_that_cannot_be_kept_is_said_beside_the_alarm() -> None:
+    eye = Device("camera", PATIENT)
+    eye.see(thrown(1, "t1"))
+    full = EvidenceReading(device_id="c", at=at(8), throw_id="t1", missing="the disk is full")
+    assert eye.see(full) == {"throw.object_falling", "throw.evidence_missing"}
+    assert eye.conditions[1].text == "the disk is full"
+    assert eye.tick(200) == {"throw.evidence_missing"}
+    assert eye.tick(309) == set()
+
+
+def test_a_clip_nobody_brings_is_missing_after_a_minute_also_over_a_restart() -> None:
+    eye = Device("camera", PATIENT)
+    eye.see(thrown(1, "t1"))
+    rule = RULES["camera"]
+    kept = msgspec.json.decode(msgspec.json.encode(eye.state), type=rule.state)
+    eye.state = rule.resume(kept, at(30), eye.settings)
+    assert "throw.evidence_missing" not in eye.tick(60)
+    assert "throw.evidence_missing" in eye.tick(62)
 
 
 def test_each_throw_is_an_occurrence_with_its_own_evidence() -> None:

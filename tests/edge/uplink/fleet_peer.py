@@ -253,3 +253,8 @@ async def peer_server(peer: FleetPeer, port: int = 0) -> AsyncIterator[FleetPeer
     finally:
         server.force_exit = True
         await server.shutdown()
+        # What was accepted or answered while the server went is closed as well: a line that flaps leaves such behind.
+        for connection in list(server.server_state.connections):
+            connection.transport.close()
+        await asyncio.gather(*server.server_state.tasks, return_exceptions=True)
+        await asyncio.sleep(0)

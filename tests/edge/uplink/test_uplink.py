@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sys
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -14,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 from fleet_peer import FleetPeer, peer_server
 from gateway_site import entries, running, until
 
+from gatehouse_edge.uplink.fleet_client import FleetClient
 from gatehouse_edge.uplink.link import LinkState
 from gatehouse_events.chain import Lane
 from gatehouse_events.orders import Command
-from gatehouse_events.replication import Accepted, Answer, Doubt, Gap, ReplicationBatch, Unverified
+from gatehouse_events.replication import Accepted, Answer, Doubt, Gap, ReplicationBatch, Unverified, WireEntry
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -301,3 +303,21 @@ async def test_no_clip_goes_while_alarms_wait(tmp_path: Path, peer: FleetPeer) -
         assert not peer.pieces
         peer.fault = lambda method, what: None
         await until(lambda: len(peer.evidence.get(digest, b"")) == len(content))
+
+
+async def test_both_lanes_are_packed_at_once_and_arrive_whole(peer: FleetPeer) -> None:
+    def batch(lane: Lane, first: int) -> ReplicationBatch:
+        entries = tuple(
+            WireEntry(
+                seq=first + n, at_us=0, boot="b", mono_ns=0, kind="note",
+                body_hash=bytes(32), prev_hash=bytes(32), body=bytes(random.Random(first + n).randbytes(20_000)),
+            )
+            for n in range(40)
+        )  # fmt: skip
+        return ReplicationBatch(gateway="gw-test", epoch="e" * 32, lane=lane, entries=entries)
+
+    async with FleetClient(peer.url, "gw-test", tls=None) as client, asyncio.TaskGroup() as tasks:
+        for number in range(6):
+            for lane in Lane:
+                tasks.create_task(client.post(batch(lane, 1 + number * 40)))
+    assert {len(peer.seqs(lane)) for lane in Lane} == {240}

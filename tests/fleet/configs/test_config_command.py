@@ -34,9 +34,9 @@ Desk = Callable[..., Awaitable[tuple[int, Any, str]]]
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_kind() -> str:
     """The statements are those of `test_clockwork`, which asks both databases."""
-    return f"sqlite:///{tmp_path}/fleet.db"
+    return "sqlite"
 
 
 @pytest.fixture

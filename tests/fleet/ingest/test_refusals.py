@@ -43,9 +43,9 @@ ZSTD, GZIP = {"Content-Encoding": "zstd"}, {"Content-Encoding": "gzip"}
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
+def database_kind() -> str:
     """SQLite only: nothing here gets as far as a database."""
-    return f"sqlite:///{tmp_path}/fleet.db"
+    return "sqlite"
 
 
 @pytest.fixture

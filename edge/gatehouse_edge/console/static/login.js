@@ -1,40 +1,38 @@
 // Logging in, and the first user of a new gateway.
-import { make } from "/ui/dom.js";
-import { current, pick, t } from "/ui/words.js";
-import { ask, Problem } from "./api.js";
+import { ask, problemText } from "/ui/api.js";
+import { html, render, useState } from "/ui/vendor/preact.js";
+import { current, otherLanguage, t } from "/ui/words.js";
 
-/** Return the words for a refusal. */
-export function problemText(error) {
-  if (error instanceof Problem) return pick({ zh: error.body.title, en: error.body.title_en }) || String(error.status);
-  return t("offline");
+/** @typedef {{needs_first_user: boolean, estate: string}} Setup */
+
+/** Show the form; call `onDone` once somebody is logged in. @param {HTMLElement} app @param {Setup} setup @param {() => void} onDone */
+export function showLogin(app, setup, onDone) {
+  document.title = `${t("title")} · ${setup.estate}`;
+  render(html`<${Login} setup=${setup} onDone=${onDone} />`, app);
+  app.querySelector("input")?.focus();
 }
 
-/** Show the form; call `onDone` once somebody is logged in. */
-export function showLogin(page, setup, onDone, onLanguage) {
+/** @param {{setup: Setup, onDone: () => void}} props */
+function Login({ setup, onDone }) {
+  const [said, say] = useState("");
   const isFirst = setup.needs_first_user;
-  const said = make("p", { class: "problem", role: "alert" });
-  const field = (name, type, autocomplete) => make("label", {}, t(name), make("input", { name, type, required: true, autocomplete, maxlength: 128 }));
-  const form = make("form", { class: "login" },
-    make("h1", {}, `${t("title")} · ${setup.estate}`),
-    isFirst ? make("p", {}, t("first_user"), " ", t("first_hint")) : null,
-    isFirst ? field("code", "text", "one-time-code") : null,
-    field("name", "text", "username"),
-    field("password", "password", isFirst ? "new-password" : "current-password"),
-    said,
-    make("div", { class: "row" },
-      make("button", { type: "button", lang: current() === "zh" ? "en" : "zh-CN", onclick: onLanguage }, t("lang")),
-      make("button", { class: "strong" }, isFirst ? t("make") : t("login"))));
-  form.addEventListener("submit", async (event) => {
+  const enter = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
-    const entered = Object.fromEntries(new FormData(form));
+    const entered = Object.fromEntries(new FormData(/** @type {HTMLFormElement} */ (event.target)));
     try {
       if (isFirst) await ask("POST", "/setup", entered);
       await ask("POST", "/login", { name: entered.name, password: entered.password });
       onDone();
     } catch (error) {
-      said.textContent = problemText(error);
+      say(problemText(error));
     }
-  });
-  page.replaceChildren(form);
-  form.querySelector("input").focus();
+  };
+  return html`<main class="login"><form class="card" onSubmit=${enter}>
+    <h1>${setup.estate}<small>${t("title")}</small></h1>
+    ${isFirst && html`<p>${t("first_user")} ${t("first_hint")}</p><label>${t("code")}<input name="code" required autocomplete="one-time-code" maxlength="40" /></label>`}
+    <label>${t("name")}<input name="name" required autocomplete="username" maxlength="40" /></label>
+    <label>${t("password")}<input name="password" type="password" required autocomplete=${isFirst ? "new-password" : "current-password"} maxlength="128" /></label>
+    <p class="problem" role="alert">${said}</p>
+    <div class="buttons"><button type="button" lang=${current() === "zh" ? "en" : "zh-CN"} onClick=${otherLanguage}>${t("lang")}</button>
+      <button class="strong">${isFirst ? t("make") : t("login")}</button></div></form></main>`;
 }

@@ -1,21 +1,7 @@
 // Turns the gateway's terse tokens into words: durations, reasons, what a device said last.
 import { either, pick, t } from "/ui/words.js";
 
-/** Return seconds as people say them. */
-export function span(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  if (s < 60) return t("span_s", { s });
-  if (s < 3600) return t("span_m", { m: Math.floor(s / 60), s: s % 60 });
-  if (s < 86400) return t("span_h", { h: Math.floor(s / 3600), m: Math.floor((s % 3600) / 60) });
-  return t("span_d", { d: Math.floor(s / 86400), h: Math.floor((s % 86400) / 3600) });
-}
-
-/** Return seconds as a countdown, 4:05. */
-export function countdown(seconds) {
-  const s = Math.max(0, Math.ceil(seconds));
-  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
-}
-
+/** @type {[RegExp, string][]} */
 const PHRASES = [
   [/^put aside after (?<n>\d+) failures$/, "aside"],
   [/^floor (?<n>\S+)$/, "floor"],
@@ -32,11 +18,12 @@ const PHRASES = [
   [/^nothing changed for (?<n>\d+) s$/, "frozen"],
 ];
 
-/** Return one token in words; an unknown one as it is. */
+/** One token in words; an unknown one as it is. @param {string} text */
 export function token(text) {
   return either(`token_${text.trim().replaceAll(" ", "_")}`, text);
 }
 
+/** @param {string} part */
 function phrase(part) {
   for (const [pattern, key] of PHRASES) {
     const found = pattern.exec(part);
@@ -45,7 +32,7 @@ function phrase(part) {
   return token(part);
 }
 
-/** Return the text of a condition (`no_answer: no answer; put aside after 2 failures`) in words. */
+/** The text of a condition (`no_answer: no answer; put aside after 2 failures`) in words. @param {string} text */
 export function explain(text) {
   const parts = text.split(/; |, (?=\S+ should be )/).flatMap((part) => {
     const [, head, rest] = /^(\w+): (.*)$/.exec(part) ?? [];
@@ -54,17 +41,17 @@ export function explain(text) {
   return [...new Set(parts.map(phrase))].filter(Boolean).join(" · ");
 }
 
-/** Return a measured value with its unit, "" for none. */
+/** A measured value with its unit, "" for none. @param {number | null | undefined} value @param {string | null | undefined} unit */
 export function measured(value, unit) {
   return value === null || value === undefined ? "" : `${value} ${unit === "pct" ? "%" : unit ?? ""}`.trim();
 }
 
-/** Return what a device said last. `codes` are the labels of alarm codes. */
+/** What a device said last, in words. @param {import("./desk.js").Device} device @param {Record<string, {zh: string, en: string}>} codes labels of alarm codes @returns {string[]} */
 export function said(device, codes) {
   const last = device.last;
   if (!last) return [];
-  const coded = (code) => pick(codes[`${device.kind}.${code}`]) || token(code);
-  const yes = (value, on, off) => (value === null || value === undefined ? "" : token(value ? on : off));
+  const coded = (/** @type {string} */ code) => pick(codes[`${device.kind}.${code}`]) || token(code);
+  const yes = (/** @type {unknown} */ value, /** @type {string} */ on, /** @type {string} */ off) => (value === null || value === undefined ? "" : token(value ? on : off));
   switch (last.what) {
     case "GasReading":
       return [measured(last.value, last.unit), last.quality === "good" ? "" : token(last.quality), ...last.flags.map(coded)];
