@@ -1,7 +1,7 @@
 // Everything the consoles take from npm, as one module: the page's engine and nothing else.
-export { Fragment, createContext, h, render } from "preact";
-export { useCallback, useContext, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+export { render } from "preact";
+export { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+export { batch, computed, effect, signal, untracked, useComputed } from "@preact/signals";
 import { h } from "preact";
 import htm from "htm";
 

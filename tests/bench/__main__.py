@@ -10,6 +10,7 @@ from pathlib import Path
 
 PARTS = (
     ("gateway.py", "the whole gateway: wire to screen, CPU, memory, disk"),
+    ("looking_back.py", "100 000 alarm entries: the index beside a walk over the journal"),
     ("modbus_line.py", "RTU against the line's own bound, one dead unit"),
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),
@@ -20,6 +21,7 @@ PARTS = (
     ("ble_presses.py", "200 presses over a bad radio, dead scanner"),
     ("fleet_page.py", "the fleet console: first load, event to paint, 5 000 rows, 500 gateways flapping"),
     ("throw_cost.py", "throw detection of one camera beside OpenCV MOG2"),
+    ("duty_page.py", "the duty screen: event to paint, load, CPU, tabs, heap, resync"),
     ("bench_tool.py", "the technician's bench: an application verified at 115200, four boards at once"),
 )
 

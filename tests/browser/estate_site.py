@@ -220,9 +220,9 @@ class EstateSite:
         assert not self._thread.is_alive()
         self._thread = None
 
-    def call(self, work):
+    def call(self, work, limit_s=30):
         """Run a coroutine in the site's loop and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(limit_s)
 
     def put(self, *readings):
         async def all_of_them():

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+from importlib.resources import files
+from pathlib import Path
+
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from gatehouse_ui import STATIC, Assets
+from gatehouse_ui.assets import without_comments
+
+ESBUILD = Path(__file__).parents[2] / "edge" / "vendor" / "node_modules" / ".bin" / "esbuild"
+CONSOLE = Path(str(files("gatehouse_edge.console") / "static"))
+SCRIPTS = sorted([*STATIC.glob("*.js"), *CONSOLE.glob("*.js")])
 
 
 @pytest.fixture
@@ -33,6 +42,23 @@ async def test_a_file_comes_compressed_and_is_not_sent_twice(browser):
 async def test_nothing_else_is_handed_out(browser, path):
     assert (await browser.get(path)).status_code == 404
     assert (await browser.post("/ui/base.css")).status_code == 405
+
+
+def test_comments_go_and_lines_stay():
+    script = 'let a = 1; // stays\n  // goes\n/** goes\n * too */\nlet b = "// stays";\n'
+    assert without_comments(script) == 'let a = 1; // stays\n\n\n\nlet b = "// stays";\n'
+
+
+@pytest.mark.skipif(not ESBUILD.exists(), reason="esbuild is not installed: npm ci --prefix edge/vendor")
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_without_its_comments_is_the_same_program(path):
+    text = path.read_text(encoding="utf-8")
+    assert minified(without_comments(text)) == minified(text)
+
+
+def minified(script):
+    command = [ESBUILD, "--minify", "--loader=js", "--format=esm", "--target=es2022"]
+    return subprocess.run(command, input=script.encode(), capture_output=True, check=True).stdout
 
 
 def test_another_file_is_another_build(tmp_path):

@@ -5,7 +5,6 @@ import { html, render } from "/ui/vendor/preact.js";
 import { load, t } from "/ui/words.js";
 import { connect, me } from "./desk.js";
 import { Frame } from "./frame.js";
-import { showLogin } from "./login.js";
 
 const AGAIN_MS = 2000;
 
@@ -22,11 +21,19 @@ export async function start({ name, sections, content, prepare = async () => {} 
       await prepare();
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) return later();
-      return ask("GET", "/setup").then((setup) => showLogin(app, setup, begin), later);
+      return logIn();
     }
     connect(begin);
     render(html`<${Frame} page=${name}>${html`<${content} />`}<//>`, app);
     return undefined;
+  };
+  const logIn = async () => {
+    try {
+      const [setup, { showLogin }] = await Promise.all([ask("GET", "/setup"), import("./login.js")]);
+      showLogin(app, setup, begin);
+    } catch {
+      later();
+    }
   };
   const later = () => {
     // A page that never reached the gateway says so, and nothing else.

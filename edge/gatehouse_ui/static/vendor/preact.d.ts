@@ -1,17 +1,11 @@
 // What the consoles use of preact.js, for the type check alone. `html` makes nodes nobody looks into.
 export type Node = unknown;
-export function h(type: unknown, props: unknown, ...children: unknown[]): Node;
 export function render(node: Node, parent: Element | DocumentFragment): void;
-export const Fragment: unknown;
-export function createContext<T>(value: T): { Provider: unknown; Consumer: unknown; __c: string; value?: T };
 export function useState<T>(initial: T | (() => T)): [T, (next: T | ((before: T) => T)) => void];
 export function useEffect(work: () => void | (() => void), inputs?: readonly unknown[]): void;
 export function useLayoutEffect(work: () => void | (() => void), inputs?: readonly unknown[]): void;
 export function useRef<T>(initial: T): { current: T };
 export function useMemo<T>(make: () => T, inputs: readonly unknown[]): T;
-export function useCallback<T>(work: T, inputs: readonly unknown[]): T;
-export function useContext<T>(context: { value?: T }): T;
-export function useId(): string;
 export interface ReadonlySignal<T> { readonly value: T; peek(): T; subscribe(tell: (value: T) => void): () => void }
 export interface Signal<T> extends ReadonlySignal<T> { value: T }
 export function signal<T>(value: T): Signal<T>;
@@ -19,7 +13,5 @@ export function computed<T>(make: () => T): ReadonlySignal<T>;
 export function effect(work: () => void | (() => void)): () => void;
 export function batch<T>(work: () => T): T;
 export function untracked<T>(work: () => T): T;
-export function useSignal<T>(value: T): Signal<T>;
 export function useComputed<T>(make: () => T): ReadonlySignal<T>;
-export function useSignalEffect(work: () => void | (() => void)): void;
 export function html(texts: TemplateStringsArray, ...values: unknown[]): Node;
