@@ -56,6 +56,8 @@ THROW: Final = "throw.object_falling"
 NAMED: Final = ("clip.mp4", "release.jpg", "track.json")
 """Files an alarm names beside the manifest, so that a fleet may fetch them; the manifest names all of them."""
 _SWEEP_EVERY_S: Final = 900.0
+_SETTLE_S: Final = 10.0
+"""A camera's process of the gateway's last life may still be writing a clip it had promised (`camera_worker.py`: 5 s)."""
 _log = logging.getLogger(__name__)
 
 
@@ -133,6 +135,7 @@ class EvidenceDesk:
     async def run(self) -> None:
         """Finish what the last life left, then look after retention until cancelled."""
         await asyncio.to_thread(self.folder.mkdir, mode=0o750, parents=True, exist_ok=True)
+        await asyncio.sleep(_SETTLE_S)
         await self.recover()
         while True:
             await self.sweep()

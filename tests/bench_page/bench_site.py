@@ -38,7 +38,7 @@ class BenchSite:
         self.folder = Path(folder)
         self.rig = self.folder / "rig.yaml"
         self.rig.write_text(rig, encoding="utf-8")
-        self.directory = self.folder / "bench"
+        self.directory = self.folder / "var" / "bench"
         self.port = 0
         self.cookie = ("", "")
         self.client = httpx.Client(timeout=30)
@@ -50,12 +50,13 @@ class BenchSite:
 
     def start(self):
         """Start the page and come in through its address; started again, it has the same port and needs no new address."""
-        words = ["page", "--json", "--no-browser", "--port", str(self.port), "--rig", str(self.rig)]
-        words += ["--directory", str(self.directory), "--operator", "示例王工"]
+        words = ["page", "--json", "--no-browser", "--port", str(self.port), "--rig", self.rig.name]
+        words += ["--operator", "示例王工"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gatehouse_hil", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=self.folder,
             env={**os.environ, "LANG": "zh_CN.UTF-8"},
         )
         line = self._process.stdout.readline()

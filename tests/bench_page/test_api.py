@@ -173,3 +173,19 @@ def test_the_stream_tells_the_state_and_again_when_it_changes(site):
     assert not thread.is_alive()
     assert [one["bench"] for one in told] == [told[0]["bench"]] * 2
     assert told[0]["at"] < told[1]["at"]
+
+
+def test_a_rig_file_that_is_changed_is_read_again_and_a_faulty_one_is_said(site):
+    whole = site.rig.read_text(encoding="utf-8")
+    site.until(lambda state: not any(slot["run"] and not slot["run"]["ended"] for slot in state["places"]))
+    try:
+        site.rig.write_text(whole + "  - {name: gas-9, kind: gas, mac: 02a0b1000039}\n", encoding="utf-8")
+        site.until(lambda state: len(state["places"]) == 5)
+        site.rig.write_text(whole + "  - {name: gas-9, kimd: gas, mac: 02a0b1000039}\n", encoding="utf-8")
+        state = site.until(lambda state: state if state["rig_zh"] else None)
+        assert "kimd" in state["rig_zh"]
+        assert "Did you mean" in state["rig_en"]
+        assert len(state["places"]) == 5
+    finally:
+        site.rig.write_text(whole, encoding="utf-8")
+    site.until(lambda state: len(state["places"]) == 4 and not state["rig_zh"])

@@ -31,13 +31,26 @@ class Camera:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def page(self, base, path="/", *, person="operator", width=1440, height=900, log_in=log_in, **options):
+    def page(
+        self,
+        base,
+        path="/",
+        *,
+        person="operator",
+        width=1440,
+        height=900,
+        log_in=log_in,
+        script=None,
+        **options,
+    ):
         """Return a page of that size, logged in (`person=None`: not)."""
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, locale="zh-CN", reduced_motion="reduce", **options
         )
         if person is not None:
             log_in(context, base, person)
+        if script is not None:
+            context.add_init_script(script)
         page = context.new_page()
         page.goto(base + path)
         return page
@@ -48,7 +61,11 @@ class Camera:
             page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
             page.wait_for_timeout(120)
             picture = page.screenshot(full_page=whole)
-            (self._folder / f"{name}-{theme}.png").write_bytes(packed(picture))
+            self.write(f"{name}-{theme}", picture)
+
+    def write(self, name, picture):
+        """Write a PNG made elsewhere as `<name>.png`."""
+        (self._folder / f"{name}.png").write_bytes(packed(picture))
 
 
 def packed(picture):

@@ -123,7 +123,7 @@ def test_ages_count_and_a_silent_device_comes_to_the_top(estate, open_page):
     expect(first).to_contain_text("gas-2-2-1801")
     expect(first).to_contain_text("离线")
     estate.put(estate.gas("gas-2-2-1801", 0.4))
-    expect(page.locator(".tr.silent")).to_have_count(0)
+    expect(page.locator(".tr.is-silent")).to_have_count(0)
 
 
 def test_a_drill_is_played_and_reported_from_the_page(estate, open_page):

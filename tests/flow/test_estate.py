@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
+from gatehouse_edge import cli
+from gatehouse_edge.evidence.drawer import read_manifest
 from gatehouse_hil.camera_player import Condition
 from gatehouse_hil.estate import CAMERA_FPS, LAMP, MAINS, SIREN, VOICE
 from gatehouse_journal import Reader
@@ -112,6 +114,10 @@ async def test_a_throw_is_found_in_the_picture_and_told_with_floor_and_playable_
         pictures = [frame for packet in container.demux(video=0) for frame in packet.decode()]
     assert len(pictures) > 5 * CAMERA_FPS
     assert (pictures[0].width, pictures[0].height) == (960, 540)
+    shas = [file["sha256"] for file in alarm["evidence"] if file["kind"] == "log"]  # type: ignore[attr-defined]
+    manifest = read_manifest(site.storage / "evidence", shas[0])
+    assert manifest.alarm_id == alarm["alarm_id"]
+    assert cli.main(["evidence", "verify", str(site.storage)]) == 0
 
 
 async def test_nobody_acknowledges_so_the_second_guard_gets_a_text_message(site: Site) -> None:

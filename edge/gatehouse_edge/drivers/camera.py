@@ -27,6 +27,7 @@ from gatehouse_edge.drivers.camera_wire import (
     Health,
     Kept,
     LastWords,
+    Raised,
     Still,
     Told,
     WireError,
@@ -283,7 +284,12 @@ class CameraDriver:
             "an alarm" if fall.is_alarm else "shown only",
             extra={"device_id": self.settings.camera_id},
         )
-        self._hand_over(
+        assert self._tasks is not None  # noqa: S101  # made before anything is heard
+        self._tasks.create_task(self._raise(fall), name=f"throw at {self.settings.camera_id}")
+
+    async def _raise(self, fall: Fall) -> None:
+        """Hand a throw over; tell the process which alarm it has become, for the manifest of its clip."""
+        await self._inbox.put(
             ThrowReading(
                 device_id=self.settings.camera_id,
                 at=self._clock.now(),
@@ -291,6 +297,9 @@ class CameraDriver:
                 **{name: getattr(fall, name) for name in Fall.__struct_fields__},
             )
         )
+        if self._evidence is not None and fall.awaits_evidence and self._writer is not None:
+            alarm_id = self._evidence.alarm_of(self.settings.camera_id)
+            self._writer.write(encode(Raised(throw_id=fall.throw_id, alarm_id=alarm_id)))
 
     def _kept(self, kept: Kept) -> None:
         assert self._tasks is not None  # noqa: S101  # made before anything is heard
@@ -317,16 +326,12 @@ class CameraDriver:
             )
         )
 
-    def _hand_over(self, observation: CameraReading | ThrowReading) -> None:
-        """Put an observation into the inbox without waiting for what the ledger makes of it."""
+    def _hand_over(self, observation: CameraReading) -> None:
+        """Put it into the inbox without waiting for what the ledger makes of it; the next one waits for it."""
         assert self._tasks is not None  # noqa: S101  # made before anything is heard
-        task = self._tasks.create_task(
+        self._handing = self._tasks.create_task(
             self._inbox.put(observation), name=f"report of {self.settings.camera_id}"
         )
-        if isinstance(
-            observation, CameraReading
-        ):  # the next one waits: health is told as it is, not as it was
-            self._handing = task
 
     def _log_change(self, health: Health, standing: frozenset[Flaw]) -> None:
         if self._told is not None and self._told == (health.picture, standing):

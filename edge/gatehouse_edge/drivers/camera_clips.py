@@ -14,6 +14,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers.camera_ring import PacketRing, StoredPacket
 from gatehouse_edge.drivers.camera_wire import Kept
@@ -87,6 +89,14 @@ class CameraClips:
         with self._lock:
             self._waiting.append(found)
         return None
+
+    def raised(self, throw_id: str, alarm_id: str) -> None:
+        """Note which alarm a promised throw has become: it goes into the manifest."""
+        with self._lock:
+            self._waiting = [
+                structs.replace(found, alarm_id=alarm_id) if found.event_id == throw_id else found
+                for found in self._waiting
+            ]
 
     def step(self) -> None:
         """Cut what is due; called once a second or so."""

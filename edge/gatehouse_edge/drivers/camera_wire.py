@@ -7,6 +7,7 @@ decoder: the gateway's side must run where no camera library is installed.
 |---|---|---|
 | gateway | `Begin` | once, first |
 | gateway | `Told` | somebody has drawn on the camera's still, or the gateway's clock is another |
+| gateway | `Raised` | the alarm of a throw is on the disk; its id goes into the manifest |
 | gateway | `AskStill` | somebody wants a picture to draw on |
 | gateway | `End` | the camera is no longer wanted, or the gateway stops |
 | process | `Health` | on change, and once a second: the sign of life |
@@ -105,6 +106,13 @@ class Told(Struct, frozen=True, kw_only=True, tag=True):
     clock: ClockQuality
 
 
+class Raised(Struct, frozen=True, kw_only=True, tag=True):
+    """A throw has become an alarm."""
+
+    throw_id: str
+    alarm_id: str
+
+
 class AskStill(Struct, frozen=True, kw_only=True, tag=True):
     """Send the next picture."""
 
@@ -171,7 +179,7 @@ class LastWords(Struct, frozen=True, kw_only=True, tag=True):
     why: str
 
 
-FromGateway = Begin | Told | AskStill | End
+FromGateway = Begin | Told | Raised | AskStill | End
 FromCamera = Health | Fall | Kept | Still | LastWords
 
 _encoder: Final = msgspec.msgpack.Encoder()

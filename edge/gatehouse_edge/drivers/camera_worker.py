@@ -42,6 +42,7 @@ from gatehouse_edge.drivers.camera_wire import (
     Fall,
     Health,
     LastWords,
+    Raised,
     Still,
     Told,
     WireError,
@@ -128,6 +129,8 @@ class Worker:
                 return False
             if isinstance(message, End):
                 return False
+            if isinstance(message, Raised) and self._clips is not None:
+                self._clips.raised(message.throw_id, message.alarm_id)
             if isinstance(message, AskStill):
                 self._stream.ask_still()
             if isinstance(message, Told):

@@ -1,7 +1,8 @@
-"""Each alarm's evidence is put on the list in the transaction that first shows the alarm."""
+"""Each alarm's evidence is put on the list once the alarm is shown."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gatehouse_events.states import Kind
 from gatehouse_fleet.evidence import clips
 from gatehouse_fleet.evidence.policy import comes_up, keep_until, named_in
+from gatehouse_fleet.projection.feed import FeedItem
 from gatehouse_fleet.projection.step import AlarmContext
 from gatehouse_fleet.settings import FleetSettings
 
@@ -19,8 +21,13 @@ class EvidenceStep:
     def __init__(self, settings: FleetSettings) -> None:
         self._settings: Final = settings
 
-    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
+    async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
         """See `projection.step.Step`."""
+        for context in told:
+            await self._list(db, context)
+        return ()
+
+    async def _list(self, db: AsyncConnection, context: AlarmContext) -> None:
         alarm = context.change.alarm
         is_wanted = comes_up(
             self._settings.evidence,

@@ -1,8 +1,9 @@
-"""What may be done with each revision of an alarm, inside the transaction that first shows it."""
+"""What may be done with each revision of an alarm once it is shown."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -27,19 +28,15 @@ class AlarmContext:
     is_verified: bool
     committed_at: datetime
     """When the fleet had stored the entry."""
-    is_news: bool
-    """False: the fleet already knows a later revision of this alarm (told late, or told otherwise)."""
-    tell: list[FeedItem] = field(default_factory=list)
-    """What screens are to hear beside the alarm itself; published at the end of the transaction."""
 
 
 class Step(Protocol):
-    """Called for every revision in the gateway's order; the `alarm` row already shows the latest one.
+    """Called for every revision in the gateway's order; the `alarm` row already shows this one or a later one.
 
-    What a step writes commits together with the reader's cursor, so it happens once. An exception undoes the whole batch of
+    What a step writes commits together with its reader's cursor, so it happens once. An exception undoes the whole batch of
     that gateway, which is then tried again: raise only for what another try can cure.
     """
 
-    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
-        """Do it."""
+    async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+        """Do it for revisions of one gateway or many, in their order; return what screens are to hear of it."""
         ...

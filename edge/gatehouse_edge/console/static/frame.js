@@ -99,9 +99,10 @@ function Banners({ page }) {
 
 /** What wants somebody now, on a page that does not show the list. */
 function Urgent() {
-  const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"));
+  const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"))
+    .sort((a, b) => Number(a.kind === "test") - Number(b.kind === "test")); // a drill takes no place from a real one
   useEffect(() => { for (const alarm of urgent.slice(0, 3)) painted(alarm); });
   if (urgent.length === 0) return null;
-  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
+  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${alarm.kind === "test" ? `${t("kind_test")} · ` : ""}${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
     ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a></div>`;
 }

@@ -57,6 +57,7 @@ function Banners({ page }) {
   return html`<div class="banners">
     ${isLocked.value && html`<div class="banner stale" role="alert"><b>${t("bench_locked")}</b><span>${t("bench_locked_do")}</span></div>`}
     ${!isLocked.value && isStale.value && hasHeard.value && html`<div class="banner stale" role="alert"><b>${t("bench_stale", { s: span(ageS.value) })}</b><span>${t("bench_stale_do", { at: hms(now?.at) })}</span></div>`}
+    ${now?.rig_zh && html`<div class="banner broken" role="alert"><b>${t("rig_faulty")}</b><span>${pick({ zh: now.rig_zh, en: now.rig_en })}</span></div>`}
     ${now?.broken.map((one) => html`<div class="banner broken" key=${one.part}><b>${t("bench_broken", { part: one.part })}</b><span>${t("bench_broken_since", { since: one.since })}</span>
       <button onClick=${() => mend(one.part)} disabled=${isStale.value}>${t("bench_mended")}</button></div>`)}
     ${page !== "make" && waiting.value.map((slot) => slot.run && html`<div class="banner hands" role="status" key=${slot.run.id}><b>${pick(slot.run.asked)}</b>

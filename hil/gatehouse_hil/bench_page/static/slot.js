@@ -157,7 +157,7 @@ function Running({ run: last }) {
   return html`<div class="say"><h3>${step ? t(`doing_${step.name}`) : t("doing_prepare")}</h3>
     <p class="clockwork">${stopwatch(secondsSince(last.began_at))}${last.room && html` · ${last.room}`}</p>
     ${isWriting && html`<p class="keep">${t("keep_plugged")}</p>`}
-    <p class="said mono">${last.said.at(-1) ?? ""}</p></div>
+    ${isWriting && html`<p class="said mono">${last.said.at(-1) ?? ""}</p>`}</div>
     <div class="do"><button onClick=${() => stop(last, isWriting)} disabled=${isStale.value}>${t("stop")}</button></div>`;
 }
 
