@@ -75,6 +75,11 @@ class BenchSite:
         _, told = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, told.decode()
 
+    def kill(self):
+        """End the page as the power does."""
+        self._process.kill()
+        self._process.communicate(timeout=20)
+
     def close(self):
         """End the page and everything it started."""
         if self._process.poll() is None:

@@ -46,7 +46,7 @@ def test_a_run_survives_the_page_and_ends_in_a_signed_record(site):
     assert (busy.status_code, busy.json()["reason"]) == (409, "board_busy")
     asked = site.until(lambda _: (run := site.run("gas-1")) and run["asked"])
     assert asked["task"] == "zero_gas"
-    site.stop()
+    site.kill()
     site.start()
     answered = 0
     while not (run := site.run("gas-1"))["ended"]:
