@@ -26,7 +26,6 @@ boards:
   - {name: gas-1, kind: gas, mac: 02a0b1000031, baud: 921600}
   - {name: vanishes, kind: gas, mac: 02a0b1000032, practice: vanishes, baud: 921600}
   - {name: deaf, kind: gas, mac: 02a0b1000033, practice: deaf, baud: 921600}
-  - {name: button-1, kind: button, mac: 02a0b1000034, baud: 921600}
 """
 """MACs are invented (示例)."""
 
