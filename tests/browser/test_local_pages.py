@@ -200,6 +200,13 @@ def test_a_day_is_looked_back_at_by_search_story_and_moment(estate, open_page):
     expect(story).to_contain_text("记录没有这么早")
 
 
+def test_an_alarm_has_an_address_in_the_replay(estate, open_page):
+    alarm = scenes.leak(estate, "gas-3-3-601", levels=(12,))
+    page = open_page(estate.base, f"/replay?alarm={alarm.alarm_id}&q=601")
+    expect(page.locator(".story h2")).to_contain_text("燃气低报")
+    expect(page.get_by_label("搜索房号、姓名、设备、内容")).to_have_value("601")
+
+
 def test_the_day_before_is_one_key_away(estate, open_page):
     page = open_page(estate.base, "/replay")
     expect(page.locator(".timeline")).to_be_visible()
