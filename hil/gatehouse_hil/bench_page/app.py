@@ -23,6 +23,7 @@ from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.bench_page.commands import Order
 from gatehouse_hil.bench_page.door import Door
 from gatehouse_hil.bench_page.gate import Gate
+from gatehouse_hil.bench_page.materials import Wanted, runtimes_near
 from gatehouse_hil.bench_page.problems import RefusedError, problem
 from gatehouse_hil.bench_page.workshop import Workshop
 from gatehouse_ui import STATIC as UI
@@ -70,10 +71,13 @@ def create_app(
         routes=[
             Route("/open", enter),
             Route("/", page),
+            Route("/favicon.ico", icon),
             Route("/api/beat", beat),
             Route("/api/state", state),
             Route("/api/events", events),
             Route("/api/orders", _told(order), methods=["POST"]),
+            Route("/api/materials", _told(change_materials), methods=["POST"]),
+            Route("/api/materials/near", _told(materials_near)),
             Route("/api/runs/{name}/hands", _told(hands), methods=["POST"]),
             Route("/api/runs/{name}/cancel", _told(cancel), methods=["POST"]),
             Route("/api/runs/{name}/lines", _told(run_lines)),
@@ -114,6 +118,12 @@ async def page(request: Request) -> Response:
     return own.answer("index.html", request.scope)
 
 
+async def icon(request: Request) -> Response:
+    """Return the page's sign; a browser asks for it by itself, also where there is no session."""
+    own: Assets = request.app.state.own
+    return own.answer("icon.svg", request.scope)
+
+
 async def beat(_request: Request) -> Response:
     """Say that the page is there and the session good."""
     return _json({})
@@ -143,6 +153,18 @@ async def order(request: Request) -> Response:
     """Start a command."""
     wanted = await _body(request, Order)
     return _json({"id": await _shop(request).do(wanted)})
+
+
+async def change_materials(request: Request) -> Response:
+    """Use another runtime file or gas bottle."""
+    _shop(request).change_materials(await _body(request, Wanted))
+    return _json({})
+
+
+async def materials_near(_request: Request) -> Response:
+    """Return runtime files to choose from."""
+    home = Path.home()
+    return _json({"runtimes": runtimes_near((Path.cwd(), home / "Downloads", home / "下载"))})
 
 
 async def hands(request: Request) -> Response:

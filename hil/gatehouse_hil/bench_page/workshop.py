@@ -18,8 +18,9 @@ from gatehouse_hil.bench import desk, rig
 from gatehouse_hil.bench.fault import BenchError
 from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.bench.workplace import Workplace
-from gatehouse_hil.bench_page import commands
+from gatehouse_hil.bench_page import commands, materials
 from gatehouse_hil.bench_page.commands import BOARD_VERBS, WATCHING_VERBS, Order, Setup
+from gatehouse_hil.bench_page.materials import Materials, MaterialsView, Wanted
 from gatehouse_hil.bench_page.problems import RefusedError
 from gatehouse_hil.bench_page.run import Begun, Run, RunView
 from gatehouse_hil.bench_page.watch import Watch, WatchView
@@ -42,8 +43,7 @@ class BenchView(Struct, frozen=True, kw_only=True):
     rig: str
     backend: str
     operator: str
-    has_runtime: bool
-    has_gas: bool
+    materials: MaterialsView
     has_printer: bool
     places: tuple[PlaceView, ...]
     ports: tuple[desk.Port, ...]
@@ -82,11 +82,14 @@ class Workshop:
 
     def __init__(self, place: Workplace, setup: Setup) -> None:
         self.place = place
-        self.setup: Final = setup
         self._folder: Final = place.directory / "page"
+        self._materials: Final = Materials(self._folder)
+        self._started_with: Final = setup
+        self.setup = self._materials.applied(setup)
         self._runs: Final[OrderedDict[str, Run]] = OrderedDict()
         self._watches: Final[OrderedDict[str, Watch]] = OrderedDict()
         self._done: Final[OrderedDict[str, str]] = OrderedDict()
+        self._shown = materials.view(self.setup)
         self._rig_read = _changed_at(setup.rig)
         self._rig_fault: BenchError | None = None
         self._listing = desk.listing(place)
@@ -138,8 +141,7 @@ class Workshop:
             rig=listing.rig,
             backend=listing.backend,
             operator=self.setup.operator or place.operator,
-            has_runtime=self.setup.runtime is not None or listing.backend == "simulated",
-            has_gas=self.setup.gas is not None or listing.backend == "simulated",
+            materials=self._shown,
             has_printer=place.rig.printer is not None,
             places=tuple(
                 PlaceView(place=each, run=last[each.name].view() if each.name in last else None)
@@ -242,6 +244,17 @@ class Workshop:
         """
         if not self.run(name).answer_hands(number):
             raise RefusedError(409, "not_asked")
+        self._tell()
+
+    def change_materials(self, wanted: Wanted) -> None:
+        """Use another runtime file or gas bottle from now on.
+
+        Raises:
+            BenchError: as `Materials.change`.
+        """
+        self._materials.change(wanted, self.place.clock.now().astimezone().date())
+        self.setup = self._materials.applied(self._started_with)
+        self._shown = materials.view(self.setup)
         self._tell()
 
     async def _make_room(self, order: Order) -> None:

@@ -4,6 +4,7 @@ import { html, useEffect } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
 import { Line } from "./command.js";
 import { bench, isStale, run } from "./shop.js";
+import { Materials } from "./materials.js";
 import { Slot, canBegin, primary, roomOf, selected } from "./slot.js";
 
 const TAKES_ENTER = ["BUTTON", "A", "SUMMARY", "INPUT", "TEXTAREA", "SELECT"];
@@ -17,6 +18,7 @@ export function Wizard() {
   const slots = bench.value?.places ?? [];
   const ready = slots.filter(canBegin);
   return html`<div class="wizard">
+    <${Materials} />
     ${ready.length > 1 && html`<div class="all"><p>${t("all_ready", { n: ready.length })}</p>
       <button onClick=${() => ready.forEach((slot) => begin(slot.place.name))} disabled=${isStale.value}>${t("begin_all", { n: ready.length })}</button></div>`}
     <div class=${`slots n${Math.min(slots.length, 4)}`}>${slots.map((slot, at) => html`<${Slot} key=${slot.place.name} slot=${slot} number=${at + 1} />`)}</div>
