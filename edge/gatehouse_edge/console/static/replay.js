@@ -152,7 +152,7 @@ function Moment() {
 function says(one) {
   const words = [];
   if (one.what === "acknowledged") words.push(t("replay_after", { s: span(one.wait_s) }));
-  if (one.text) words.push(one.what === "noted" ? one.text : explain(one.text));
+  if (one.text) words.push(["noted", "shelved", "closed"].includes(one.what) ? one.text : explain(one.text));
   return words.join(" · ");
 }
 
