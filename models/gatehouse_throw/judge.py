@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,22 +14,27 @@ from torch.nn import functional
 from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.watch import MOVERS
 
+EPOCHS: Final = 80
+_TRIED: Final = torch.linspace(0.5, 3.0, 51)
+"""Temperatures."""
+
 
 class Judge(nn.Module):
     """Standardises its features itself; three layers; softmax at a calibrated temperature."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, width: int = 64) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(len(NAMES)))
         self.register_buffer("scale", torch.ones(len(NAMES)))
         self.register_buffer("temperature", torch.ones(1))
         self.layers = nn.Sequential(
-            nn.Linear(len(NAMES), 48),
+            nn.Linear(len(NAMES), width),
             nn.ReLU(),
             nn.Dropout(0.1),
-            nn.Linear(48, 32),
+            nn.Linear(width, width),
             nn.ReLU(),
-            nn.Linear(32, len(MOVERS)),
+            nn.Dropout(0.1),
+            nn.Linear(width, len(MOVERS)),
         )
 
     def logits(self, rows: Tensor) -> Tensor:
@@ -45,7 +51,7 @@ def fit(
     kinds: npt.NDArray[np.int64],
     check: tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]],
     *,
-    epochs: int = 60,
+    epochs: int = EPOCHS,
     seed: int = 1,
 ) -> Judge:
     """Train on `rows`, set the temperature on `check`."""
@@ -55,8 +61,9 @@ def fit(
     judge.scale.copy_(torch.from_numpy(rows.std(0) + 1e-3))
     x, y = torch.from_numpy(rows), torch.from_numpy(kinds)
     counts = torch.bincount(y, minlength=len(MOVERS)).float()
-    weight = torch.sqrt(counts.sum() / torch.clamp(counts, min=20.0))
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=1e-3)
+    # Rare kinds count a little more each; half of the root keeps what is likely likely.
+    weight = torch.clamp(counts.sum() / torch.clamp(counts, min=20.0), max=400.0) ** 0.25
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=2e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs)
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epochs):
@@ -86,8 +93,13 @@ def export(judge: Judge, path: Path) -> None:
 
 
 def _calibrate(judge: Judge, rows: npt.NDArray[np.float32], kinds: npt.NDArray[np.int64]) -> None:
+    """Set the temperature at which "a throw" or "none" is told best: which kind of none does not matter to an alarm."""
     with torch.no_grad():
-        logits, y = judge.logits(torch.from_numpy(rows)), torch.from_numpy(kinds)
-        tried = torch.linspace(0.5, 3.0, 51)
-        losses = torch.stack([functional.cross_entropy(logits / t, y) for t in tried])
-        judge.temperature.fill_(float(tried[int(losses.argmin())]))
+        logits, is_throw = judge.logits(torch.from_numpy(rows)), torch.from_numpy(kinds == 0).float()
+        losses = [
+            functional.binary_cross_entropy(
+                functional.softmax(logits / t, dim=1)[:, 0].clamp(1e-6, 1 - 1e-6), is_throw
+            )
+            for t in _TRIED
+        ]
+        judge.temperature.fill_(float(_TRIED[int(torch.stack(losses).argmin())]))

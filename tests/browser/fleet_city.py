@@ -12,6 +12,7 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,9 @@ from gatehouse_fleet.clock import SystemClock
 from gatehouse_hil.light import Community
 from gatehouse_hil.light.district import USER, District
 
+REPORT_EVERY_S = 20
+WRITTEN_S = 1.2
+"""The server writes down each second whom it has heard."""
 PASSWORD = "gatehouse 示例 2026"
 MARKUP = "<img src=x onerror=alert(1)>\u202eطربوش"
 """A name with markup and letters that run from the right."""
@@ -163,6 +167,7 @@ class FleetCity:
 
     def heard(self, number, ago_s):
         """Let the server have heard a gateway so long ago. The 90 s of silence are not waited for."""
+        time.sleep(WRITTEN_S)
         at = SystemClock().now() - timedelta(seconds=ago_s)
         self.write_database(
             "UPDATE gateway SET last_contact_at = ? WHERE id = ?",
@@ -173,6 +178,23 @@ class FleetCity:
         path = self.district.fleet.directory / "data" / "fleet.db"
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as db, db:
             db.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def alive(self, *, but=()):
+        """Let every gateway be heard again and again, for as long as somebody looks."""
+
+        async def work():
+            while True:
+                for number, one in enumerate(self.gateways, 1):
+                    if number not in but:
+                        await one.report()
+                await asyncio.sleep(REPORT_EVERY_S)
+
+        task = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            yield
+        finally:
+            task.cancel()
 
     def report(self, *numbers):
         """Let these gateways, or all, be heard now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import fleet_scene
@@ -23,7 +24,9 @@ PAGES = (
 
 
 def shoot(camera):
-    with tempfile.TemporaryDirectory() as folder, FleetCity(Path(folder), communities=COMMUNITIES) as city:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        city = stack.enter_context(FleetCity(Path(folder), communities=COMMUNITIES))
 
         def enter(context, _base, _person):
             log_in(context, city)
@@ -37,12 +40,14 @@ def shoot(camera):
 
         camera.keep(come("overview"), "fleet-calm")
         rollout = fleet_scene.whole(city)
+        stack.enter_context(city.alive(but=fleet_scene.SILENT))
         alarm = next(one for one in city.every("/alarms") if one["code"] == "gas.high_alarm")["alarm_id"]
         case = city.every("/cases?step=feedback")[0]["id"]
         camera.keep(come("overview"), "fleet-overview")
         camera.keep(come("overview", width=1920, height=1080), "fleet-overview-1080")
         camera.keep(come(f"alarms?one={alarm}"), "fleet-alarms")
-        camera.keep(come(f"trace/{alarm}"), "fleet-trace")
+        taken = next(one for one in city.every("/alarms") if one["state"] == "acked")["alarm_id"]
+        camera.keep(come(f"trace/{taken}"), "fleet-trace")
         camera.keep(come(f"cases/{case}"), "fleet-case")
         camera.keep(come(f"releases/{rollout}"), "fleet-rollout")
         page = come(f"gateways/{city.gateway(1).gateway_id}?tab=configs")
@@ -50,7 +55,9 @@ def shoot(camera):
         expect(page.locator(".difference ins").first).to_be_visible()
         camera.keep(page, "fleet-difference")
         for name, path in PAGES:
-            camera.keep(come(path), f"fleet-{name}", whole=name in {"statistics", "handover"})
+            camera.keep(
+                come(path, height=1500 if name in {"statistics", "handover"} else 900), f"fleet-{name}"
+            )
         camera.keep(come("overview", width=390, height=844), "fleet-phone")
         page = come("overview")
         with city.frozen():

@@ -36,12 +36,14 @@ NAMES: Final = (
     "aspect_change",
     "contrast",
     "contrast_change",
-    "others",
+    "fall_share",
     "active_share",
     "rate_fps",
     "start_height",
     "end_height",
     "speed_steadiness",
+    "speed_ratio",
+    "curve_gain",
 )
 """One number each, in this order."""
 
@@ -77,6 +79,7 @@ def features(path: Path, *, height_px: int) -> npt.NDArray[np.float32] | None:
     curve = np.polyfit(t, y, 2)
     aside = np.polyfit(t, x, 2)
     misfit_y = float(np.sqrt(np.mean((np.polyval(curve, t) - y) ** 2)))
+    straight_y = float(np.sqrt(np.mean((np.polyval(np.polyfit(t, y, 1), t) - y) ** 2)))
     misfit_x = float(np.sqrt(np.mean((np.polyval(aside, t) - x) ** 2)))
     down = float(y[-1] - y[0])
     turns = float(np.mean(np.diff(np.sign(step_x)) != 0)) if len(step_x) > 1 else 0.0
@@ -110,11 +113,13 @@ def features(path: Path, *, height_px: int) -> npt.NDArray[np.float32] | None:
         float(aspect.std()),
         float(abs(contrast).mean()) / 64,
         float(contrast.std()) / 64,
-        np.log1p(np.mean([p.others for p in points])),
+        down / max(1.0, float(np.abs(np.diff([p.spot.y for p in path.points])).sum())),
         np.log1p(200 * np.mean([p.active_share for p in points])),
         (looked - 1) / span / 25,
         float(y[0]) / height_px,
         float(y[-1]) / height_px,
         float(np.std(speed) / (abs(np.mean(speed)) + 1e-3)),
+        np.clip(np.log(max(end_speed, 1.0) / max(start_speed, 1.0)), -3, 3),
+        np.clip(np.log((straight_y + 0.2) / (misfit_y + 0.2)), -1, 4),
     )
     return np.nan_to_num(np.clip(np.array(values, np.float32), -10, 10))
