@@ -353,7 +353,13 @@ class EvidenceDesk:
             now = self._clock.now()
             hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
             stored = structs.replace(stored, hold=hold)
-            entry = Held(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Held(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"hold/{now.mono_ns}"))
             return stored
 
@@ -369,7 +375,13 @@ class EvidenceDesk:
                 raise NoEvidenceError(f"evidence {sha[:12]} is not held")
             now = self._clock.now()
             stored = structs.replace(stored, hold=None)
-            entry = Lifted(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Lifted(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"lift/{now.mono_ns}"))
             return stored
 
@@ -398,7 +410,7 @@ class EvidenceDesk:
                 entry = Deleted(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=stored.manifest_sha256,
-                    files=tuple(name.partition(".")[0] for name in stored.files),
+                    files=_hashes(stored),
                     why=why,
                 )
                 await self._enter(entry, structs.replace(stored, is_going=True), ())
@@ -476,6 +488,10 @@ class EvidenceDesk:
             "retention_until": until.isoformat(),
         }
         return item | {"legal_hold": True} if stored.hold is not None else item
+
+
+def _hashes(stored: Stored) -> tuple[str, ...]:
+    return tuple(name.partition(".")[0] for name in stored.files)
 
 
 def _record(entry: RegisterEntry) -> NewRecord:
