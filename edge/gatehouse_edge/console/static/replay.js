@@ -152,7 +152,7 @@ function Moment() {
 function says(one) {
   const words = [];
   if (one.what === "acknowledged") words.push(t("replay_after", { s: span(one.wait_s) }));
-  if (one.text) words.push(one.what === "noted" ? one.text : explain(one.text));
+  if (one.text) words.push(["noted", "shelved", "closed"].includes(one.what) ? one.text : explain(one.text));
   return words.join(" · ");
 }
 
@@ -207,7 +207,7 @@ function Replay() {
         <button class="small" aria-pressed=${day.value === ""} onClick=${() => { day.value = ""; }}>${t("replay_last")}</button></div>
       <span class="space"></span>
       <label class="unseen" for="search">${t("replay_search")}</label>
-      <input id="search" type="search" placeholder=${t("replay_search")} maxlength="80" onChange=${(/** @type {Event} */ event) => { query.value = /** @type {HTMLInputElement} */ (event.target).value.trim(); }} />
+      <input id="search" type="search" placeholder=${t("replay_search")} maxlength="80" value=${query} onChange=${(/** @type {Event} */ event) => { query.value = /** @type {HTMLInputElement} */ (event.target).value.trim(); }} />
       <div class="tabs" role="group" aria-label=${t("replay_type")}>${["", ...CATEGORIES].map((one) => html`<button aria-pressed=${category.value === one} onClick=${() => { category.value = one; }}>${one ? t(`category_${one}`) : t("dev_all")}</button>`)}
         <button aria-pressed=${hasEvidence.value} onClick=${() => { hasEvidence.value = !hasEvidence.value; }}>${t("replay_with_evidence")}</button></div></header>
     <div><${Timeline} range=${range.value} categories=${CATEGORIES} tallies=${tallies.value} bucketS=${bucketS.value} moment=${moment.value} onMoment=${pointAt} />
@@ -219,4 +219,7 @@ function Replay() {
       ${moment.value !== null ? html`<${Moment} />` : story.value ? html`<${StoryOf} />` : html`<section class="box story"><p class="quiet">${t("replay_hint")}</p></section>`}</div></main>`;
 }
 
-await start({ name: "replay", sections: ["local"], content: () => (may("read_journal") ? html`<${Replay} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });
+const linked = new URLSearchParams(location.search);
+query.value = linked.get("q") ?? "";
+
+await start({ name: "replay", sections: ["local"], prepare: async () => { if (linked.has("alarm") && may("read_journal")) await open(/** @type {string} */ (linked.get("alarm"))); }, content: () => (may("read_journal") ? html`<${Replay} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });
