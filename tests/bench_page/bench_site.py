@@ -26,7 +26,6 @@ boards:
   - {name: gas-1, kind: gas, mac: 02a0b1000031, baud: 921600}
   - {name: vanishes, kind: gas, mac: 02a0b1000032, practice: vanishes, baud: 921600}
   - {name: deaf, kind: gas, mac: 02a0b1000033, practice: deaf, baud: 921600}
-  - {name: button-1, kind: button, mac: 02a0b1000034, baud: 921600}
 """
 """MACs are invented (示例)."""
 
@@ -74,6 +73,11 @@ class BenchSite:
         self._process.send_signal(signal.SIGINT)
         _, told = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, told.decode()
+
+    def kill(self):
+        """End the page as the power does."""
+        self._process.kill()
+        self._process.communicate(timeout=20)
 
     def close(self):
         """End the page and everything it started."""

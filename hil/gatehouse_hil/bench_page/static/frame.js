@@ -2,10 +2,10 @@
 import { askFor } from "/ui/dialog.js";
 import { Icon } from "/ui/shapes.js";
 import { hms, nowMs, span, tick } from "/ui/time.js";
-import { Toasts } from "/ui/toast.js";
+import { Toasts, toast } from "/ui/toast.js";
 import { html, signal } from "/ui/vendor/preact.js";
 import { otherLanguage, pick, t } from "/ui/words.js";
-import { ageS, bench, handsDone, hasHeard, isLocked, isStale, operator, run, waiting } from "./shop.js";
+import { ageS, bench, handsDone, hasHeard, isLocked, isStale, operator, runAndTell, waiting } from "./shop.js";
 
 const PAGES = ["make", "console", "registers", "air", "camera", "matrix", "commands"];
 const THEMES = ["light", "dark", "outdoor"];
@@ -68,5 +68,5 @@ function Banners({ page }) {
 /** Say what was mended, so that the rig may be used again. @param {string} part */
 export async function mend(part) {
   const found = await askFor(t("mend_title", { part }), { reason: { label: t("mend_reason"), hint: t("mend_hint") } }, { done: t("bench_mended") });
-  if (found) await run({ verb: "mend", part, reason: found.reason });
+  if (found && await runAndTell({ verb: "mend", part, reason: found.reason })) toast(t("mend_done", { part }));
 }
