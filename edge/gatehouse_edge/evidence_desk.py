@@ -326,9 +326,12 @@ class EvidenceDesk:
             finally:
                 draft.unlink(missing_ok=True)
             async with self._changing:
-                stored = structs.replace(
-                    self._one(sha), masked_sha256=copy_sha, files=(*self._one(sha).files, name)
-                )
+                try:
+                    stored = self._one(sha)
+                except NoEvidenceError:  # its time was over meanwhile
+                    await asyncio.to_thread(drawer.remove, self.folder, (name,))
+                    raise
+                stored = structs.replace(stored, masked_sha256=copy_sha, files=(*stored.files, name))
                 entry = Masked(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=sha,
@@ -353,7 +356,13 @@ class EvidenceDesk:
             now = self._clock.now()
             hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
             stored = structs.replace(stored, hold=hold)
-            entry = Held(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Held(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"hold/{now.mono_ns}"))
             return stored
 
@@ -369,7 +378,13 @@ class EvidenceDesk:
                 raise NoEvidenceError(f"evidence {sha[:12]} is not held")
             now = self._clock.now()
             stored = structs.replace(stored, hold=None)
-            entry = Lifted(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Lifted(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"lift/{now.mono_ns}"))
             return stored
 
@@ -398,7 +413,7 @@ class EvidenceDesk:
                 entry = Deleted(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=stored.manifest_sha256,
-                    files=tuple(name.partition(".")[0] for name in stored.files),
+                    files=_hashes(stored),
                     why=why,
                 )
                 await self._enter(entry, structs.replace(stored, is_going=True), ())
@@ -476,6 +491,10 @@ class EvidenceDesk:
             "retention_until": until.isoformat(),
         }
         return item | {"legal_hold": True} if stored.hold is not None else item
+
+
+def _hashes(stored: Stored) -> tuple[str, ...]:
+    return tuple(name.partition(".")[0] for name in stored.files)
 
 
 def _record(entry: RegisterEntry) -> NewRecord:

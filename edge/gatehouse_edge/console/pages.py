@@ -186,7 +186,12 @@ async def _sheet(state: ConsoleState, who: Caller, shift: Shift, now: datetime) 
         then = history.moment(to_us).alarms if is_past else ()
         return found, following is not None, acknowledged, deeds, then
 
-    (found, is_more, acknowledged, deeds, then), behind = await ask(state, look)
+    behind: int | None
+    try:
+        (found, is_more, acknowledged, deeds, then), behind = await ask(state, look)
+    except ProblemError:  # a full disk must not keep the next shift from knowing what is open
+        found, is_more, acknowledged, deeds, then, behind = [], False, [], [], (), None
+        is_past = False
     view = state.stream.viewpoint()
     open_now: tuple[Alarm, ...] = then if is_past else tuple(state.desk.alarms())
     shown, shelved, suppressed = sheets.split(view.alarm(one, is_clear=who.is_clear) for one in open_now)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Change
 from gatehouse_events.chain import Entry
 from gatehouse_fleet.projection.feed import FeedItem
+from gatehouse_fleet.projection.readers import Source, StoredEntry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,15 @@ class AlarmContext:
     is_verified: bool
     committed_at: datetime
     """When the fleet had stored the entry."""
+
+
+@runtime_checkable
+class RegisterStep(Protocol):
+    """A step that also reads what gateways say of their evidence (entries of kind `evidence`), in their order."""
+
+    async def on_register(self, db: AsyncConnection, source: Source, stored: StoredEntry) -> None:
+        """Do it; as a step, and before the steps of the alarms of that portion."""
+        ...
 
 
 class Step(Protocol):

@@ -13,13 +13,14 @@ import msgspec
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from gatehouse_events.chain import EntryKind
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic, publish
 from gatehouse_fleet.projection.owed import name_of
 from gatehouse_fleet.projection.readers import Portion
 from gatehouse_fleet.projection.reading import derived_id
 from gatehouse_fleet.projection.revision import Told, context_of, told_by
-from gatehouse_fleet.projection.step import Step
+from gatehouse_fleet.projection.step import RegisterStep, Step
 from gatehouse_fleet.store.schema.alarms import alarm_revision, step_owed
 
 READER: Final = "steps"
@@ -35,6 +36,7 @@ class Steps:
 
     async def __call__(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
         """Give each step what the entries say; see `follower.Work`."""
+        await self._take_register(db, read, is_careful=is_careful)
         told = [one for portion in read for one in told_by(portion)]
         if not told:
             return
@@ -47,6 +49,23 @@ class Steps:
             else:
                 lines += await step.on_alarms(db, [context_of(one) for one in told])
         await publish(db, lines, at=self._clock.now())
+
+    async def _take_register(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
+        """Give entries of gateways' evidence registers to the steps that read them."""
+        readers = [step for step in self._steps if isinstance(step, RegisterStep)]
+        for portion in read:
+            for stored in portion.entries:
+                if stored.entry.kind != EntryKind.EVIDENCE:
+                    continue
+                for step in readers:
+                    if not is_careful:
+                        await step.on_register(db, portion.source, stored)
+                        continue
+                    try:
+                        async with db.begin_nested():
+                            await step.on_register(db, portion.source, stored)
+                    except Exception:  # noqa: BLE001  # whatever it is: alarms must not wait for it
+                        _log.exception("entry %d of %s is stepped over", stored.entry.seq, portion.source.id)
 
     async def _guarded(self, db: AsyncConnection, step: Step, one: Told) -> Sequence[FeedItem]:
         """Run a step that has failed before; if it fails again it stays owed, and the others go on."""

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +15,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from film import AT, FALL_AT_S, FALL_S, FPS, MADE_AT, calibration, film, pictures, promised
+from film import AT, BASE_PTS, FALL_AT_S, FALL_S, FPS, MADE_AT, calibration, film, pictures, promised
 from msgspec import structs
 
 from gatehouse_edge.drivers import clip_keep
@@ -285,3 +286,22 @@ def test_an_unknown_codec_is_said_and_the_rest_kept(tmp_path: Path) -> None:
     assert "mjpeg is not a codec" in kept.manifest.missing[0]
     assert kept.manifest.clip is None
     assert kept.manifest.captured_at == AT
+
+
+@pytest.mark.parametrize("zones", [(), (((200.0, 40.0), (300.0, 40.0), (300.0, 160.0), (200.0, 160.0)),)])
+def test_time_stamps_that_shake_stick_or_crowd_are_kept_as_they_come(tmp_path: Path, zones) -> None:
+    rng = np.random.default_rng(7)
+    steps = rng.choice(
+        [0, 1, 900, 3600, 5400, 9000, 18_000], len(PACKETS), p=[0.05, 0.05, 0.1, 0.2, 0.2, 0.3, 0.1]
+    )
+    shaken = [
+        replace(packet, pts=BASE_PTS + int(at), dts=BASE_PTS + int(at))
+        for packet, at in zip(PACKETS, np.cumsum(steps), strict=True)
+    ]
+    kept = keep(promised(drawn=calibration(shield=zones)), shaken, SHAPE, tmp_path, made_at=MADE_AT)
+    chosen = cut_of(promised(), shaken)
+    with av.open(str(drawer.path_of(tmp_path, kept.manifest.file("clip.mp4")))) as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    assert len(shown) == len(chosen)
+    wanted = [(packet.pts - chosen[0].pts) / 90_000 for packet in chosen]
+    assert np.abs(np.array(shown) - wanted).max() < 0.002  # a repeated stamp is moved by one tick
