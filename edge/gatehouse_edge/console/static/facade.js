@@ -127,6 +127,7 @@ export function Facade() {
   return html`<svg class="facade" viewBox=${`0 0 ${width} ${TALL}`} preserveAspectRatio="xMidYMax meet" role="img" aria-label=${t("facade", { n: points.length })}>
     <${Scenery} list=${list} width=${width} />
     ${isStale.value && html`<rect class="veil" x="-600" width=${width + 1200} height=${TALL} fill="url(#veil)" />`}
+    ${order.map(({ point: { alarm, x, y, building } }) => alarm.facts?.throw && building && html`<${Fall} key=${`fall ${alarm.alarm_id}`} priority=${alarm.priority} x=${x} y=${y} building=${building} thrown=${alarm.facts.throw} />`)}
     ${order.map(({ point, tag }) => html`<${MarkAt} key=${point.alarm.alarm_id} point=${point} tag=${tag} isOn=${chosen.value?.alarm_id === point.alarm.alarm_id} />`)}
     ${[...over].map(([building, n]) => html`<text class="more" x=${building ? building.x + building.width : HUT} y=${GROUND + 20}>+${n}</text>`)}
   </svg>`;
@@ -194,11 +195,9 @@ function box(x, y, width, height) {
 }
 
 /** @param {{point: Point, tag: Tag, isOn: boolean}} props */
-function MarkAt({ point: { alarm, x, y, building, isLift }, tag, isOn }) {
+function MarkAt({ point: { alarm, x, y, isLift }, tag, isOn }) {
   const isNew = alarm.state === "unack";
-  const thrown = alarm.facts?.throw;
   return html`<g class=${`at ${alarm.priority.toLowerCase()} ${alarm.state} ${isOn ? "on" : ""}`} onClick=${() => select(alarm.alarm_id)}>
-    ${thrown && building && html`<${Fall} x=${x} y=${y} building=${building} thrown=${thrown} />`}
     ${isNew && html`<circle class="rim-ring" cx=${x} cy=${y - 1} r="15" />`}<rect class="rim" x=${x - (isLift ? 8 : 10)} y=${y - (isLift ? 11 : 10)} width=${isLift ? 16 : 20} height=${isLift ? 21 : 18} rx="3" />
     ${isLift ? html`<rect class="spot" x=${x - 6} y=${y - 9} width="12" height="17" rx="1" />` : html`<rect class="spot" x=${x - 8} y=${y - 8} width="16" height="14" rx="1.5" />`}
     ${isNew && html`<circle class="ring" cx=${x} cy=${y - 1} r="15" />`}
@@ -207,10 +206,10 @@ function MarkAt({ point: { alarm, x, y, building, isLift }, tag, isOn }) {
       <g transform="translate(15,0) scale(.78)"><path class="tag-shape" d=${SHAPES[alarm.priority]} /></g><text class="tag-text" x="28" y="4.4">${tagText(alarm)}</text></g></g>`;
 }
 
-/** From the floors it may have come from to where it landed: an interval, because that is what is known. @param {{x: number, y: number, building: Drawn, thrown: any}} props */
-function Fall({ x, y, building, thrown }) {
+/** From the floors it may have come from to where it landed: an interval, because that is what is known. @param {{priority: string, x: number, y: number, building: Drawn, thrown: any}} props */
+function Fall({ priority, x, y, building, thrown }) {
   const [high, low] = [heightOf(building, thrown.floor_high) - building.storey / 2, heightOf(building, thrown.floor_low) + building.storey / 2];
   const away = x > building.x + building.width - 60 ? -34 : 34;
-  return html`<path class="band" d=${`M${x - 13} ${high.toFixed(1)} h-4 V${low.toFixed(1)} h4`} />
-    <path class="fall" d=${`M${x},${y} q${away * 0.76},${(GROUND - 6 - y) * 0.25} ${away},${GROUND - 6 - y}`} /><path class="landing" d=${`M${x + away - 8},${GROUND - 6} h16 m-8,-6 v10`} />`;
+  return html`<g class=${`falling ${priority.toLowerCase()}`}><path class="band" d=${`M${x - 13} ${high.toFixed(1)} h-4 V${low.toFixed(1)} h4`} />
+    <path class="fall" d=${`M${x},${y} q${away * 0.76},${(GROUND - 6 - y) * 0.25} ${away},${GROUND - 6 - y}`} /><path class="landing" d=${`M${x + away - 8},${GROUND - 6} h16 m-8,-6 v10`} /></g>`;
 }
