@@ -21,7 +21,7 @@ import { current, pick, t } from "/ui/words.js";
  *   fault: {sentence: string} | null}} Watch
  * @typedef {{gas: string, percent_lel: number, bottle: string, expires: string}} Gas
  * @typedef {{id: string, command: string, began_at: string, state: RunState}} Command
- * @typedef {{at: string, utc_offset_s: number, bench: string, rig: string, rig_zh: string, rig_en: string, backend: string, operator: string, materials: {runtime: string, gas: Gas | null},
+ * @typedef {{at: string, utc_offset_s: number, bench: string, rig: string, rig_zh: string, rig_en: string, backend: string, operator: string, materials: {runtime: string, gas: Gas | null, has_floors: boolean},
  *   has_printer: boolean, places: Slot[], ports: {path: string, says: string, board: string}[],
  *   broken: {part: string, fault: string, since: string, sentence: string}[], cameras: string[], kept: number, has_fleet: boolean, commands: Command[],
  *   watches: Watch[]}} Bench

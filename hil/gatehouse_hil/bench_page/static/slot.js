@@ -147,7 +147,7 @@ function Ready({ slot }) {
 function More({ slot }) {
   const { name, kind } = slot.place;
   return html`<details class="more"><summary class="button">${t("single_steps")}</summary><div class="card">
-    ${SINGLE.filter((verb) => verb !== "calibrate" || kind === "gas" || kind === "lift").map((verb) => html`<button type="button" key=${verb} disabled=${isStale.value} onClick=${() => (verb === "identify" ? identify(name) : run({ verb, board: name, room: roomOf(name) }))}>${t(`verb_${verb}`)}</button>`)}
+    ${SINGLE.filter((verb) => verb !== "calibrate" || kind === "gas" || (kind === "lift" && bench.value?.materials.has_floors)).map((verb) => html`<button type="button" key=${verb} disabled=${isStale.value} onClick=${() => (verb === "identify" ? identify(name) : run({ verb, board: name, room: roomOf(name) }))}>${t(`verb_${verb}`)}</button>`)}
     <a class="button" href=${`#/console/${name}`}>${t("tab_console")}</a>${kind === "gas" && html`<a class="button" href=${`#/registers/${name}`}>${t("tab_registers")}</a>`}</div></details>`;
 }
 
