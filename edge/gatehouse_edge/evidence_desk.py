@@ -326,9 +326,12 @@ class EvidenceDesk:
             finally:
                 draft.unlink(missing_ok=True)
             async with self._changing:
-                stored = structs.replace(
-                    self._one(sha), masked_sha256=copy_sha, files=(*self._one(sha).files, name)
-                )
+                try:
+                    stored = self._one(sha)
+                except NoEvidenceError:  # its time was over meanwhile
+                    await asyncio.to_thread(drawer.remove, self.folder, (name,))
+                    raise
+                stored = structs.replace(stored, masked_sha256=copy_sha, files=(*stored.files, name))
                 entry = Masked(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=sha,

@@ -45,7 +45,7 @@ def test_a_board_that_is_plugged_in_is_seen(site):
 
 
 def test_the_bottle_is_entered_kept_and_part_of_the_command(site):
-    assert site.state()["materials"] == {"runtime": "", "gas": None}
+    assert site.state()["materials"] == {"runtime": "", "gas": None, "has_floors": False}
     assert site.post("/api/materials", {"gas": BOTTLE}).status_code == 200
     site.stop()
     site.start()

@@ -168,11 +168,14 @@ class FleetCity:
     def heard(self, number, ago_s):
         """Let the server have heard a gateway so long ago. The 90 s of silence are not waited for."""
         time.sleep(WRITTEN_S)
-        at = SystemClock().now() - timedelta(seconds=ago_s)
         self.write_database(
             "UPDATE gateway SET last_contact_at = ? WHERE id = ?",
-            [(int(at.timestamp() * 1_000_000), self.gateway(number).gateway_id)],
+            [(self.now_us() - int(ago_s * 1_000_000), self.gateway(number).gateway_id)],
         )
+
+    def now_us(self):
+        """Return this instant as the database keeps it."""
+        return int(SystemClock().now().timestamp() * 1_000_000)
 
     def write_database(self, sql: str, rows: list[tuple[Any, ...]]):
         path = self.district.fleet.directory / "data" / "fleet.db"

@@ -15,7 +15,7 @@ from guard import violations
 from gatehouse_hil.simnode import VmError, vm
 
 expect = pytest.importorskip("playwright.sync_api").expect
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
 
 RIG = """
 name: instruments

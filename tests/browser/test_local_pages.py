@@ -212,6 +212,29 @@ def test_an_alarm_has_an_address_in_the_replay(estate, open_page):
     expect(page.get_by_label("搜索房号、姓名、设备、内容")).to_have_value("901")
 
 
+def test_a_recording_is_seen_with_a_reason_that_stays_on_record(estate, open_page):
+    alarm = scenes.throw(estate)
+    estate.keep_film("cam-2-n", alarm)
+    page = open_page(estate.base, f"/replay?alarm={alarm.alarm_id}", person="admin")
+    page.get_by_role("button", name="查看 clip.mp4").click()
+    page.get_by_label("查看原因（记入调阅登记）").fill(MARKUP)
+    page.locator("dialog button.strong").click()
+    film = page.locator("dialog video")
+    expect(film).to_be_visible()
+    expect(film).to_have_js_property("readyState", 4, timeout=10_000)
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.locator(".story")).to_contain_text("调阅录像")
+    expect(page.locator(".story")).to_contain_text("<b>甲</b>")
+    page.get_by_role("button", name="有证据").click()
+    expect(page.locator("button.row")).to_have_count(1)
+    guard = open_page(estate.base, f"/replay?alarm={alarm.alarm_id}")
+    expect(guard.locator(".story")).to_contain_text("录像已保存")
+    expect(guard.locator(".story")).not_to_contain_text("调阅录像")
+    register = page.evaluate("fetch('/api/v1/evidence-register').then((answer) => answer.text())")
+    assert "<b>甲</b>" in register
+
+
 def test_the_day_before_is_one_key_away(estate, open_page):
     page = open_page(estate.base, "/replay")
     expect(page.locator(".timeline")).to_be_visible()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from console_site import SETTINGS, running_site, until
 
 from gatehouse_edge.reading import OutputReading
+from gatehouse_edge.uplink.link import LinkState, LinkView
+from gatehouse_edge.wiring import drivers_of
+from gatehouse_events.chain import Lane
+from gatehouse_events.states import Label
+from gatehouse_hil.gas_controller import GasController
+from gatehouse_hil.relay_board import RelayBoard
+from gatehouse_journal import Reader
 
 OUTPUTS = [
     *SETTINGS["outputs"],
@@ -172,9 +181,82 @@ async def test_what_a_person_saw_and_heard_stands_in_the_history(site):
         assert (await viewer.post("/api/v1/drills", json=DRILL)).status_code == 403
 
 
+@asynccontextmanager
+async def real_relays(site):
+    """The board's driver as the gateway runs it, and the loop that brings its outputs to what is demanded."""
+    made = drivers_of(
+        site.config,
+        inbox=site.ledger,
+        clock=site.clock,
+        counters=site.ledger.counters,
+        evidence=site.evidence,
+        only=frozenset({"tcp"}),
+    )
+
+    async def drive(bus):
+        while True:
+            await bus.drive({name: state.is_on for name, state in site.ledger.demands().items()})
+            await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(work) for bus in made.values() for work in (bus.run(), drive(bus))]
+        yield
+        for task in running:
+            task.cancel()
+
+
+def verdict_of(report, subject):
+    return next((one.verdict for one in report.checks if one.subject == subject), None) if report else None
+
+
+async def test_a_drill_counts_real_relays_and_names_the_one_that_sticks(tmp_path):
+    board = RelayBoard(9)
+    board.stick(2, at=False)  # the lamp
+    async with GasController([board]) as controller:
+        line = {"id": "tcp", "kind": "modbus_tcp", "host": "127.0.0.1", "port": controller.port}
+        devices = [
+            row | {"bus": "tcp", "poll_ms": 50} if row["id"] == "io-1" else row for row in SETTINGS["devices"]
+        ]
+        sections = {"buses": [*SETTINGS["buses"], line], "devices": devices, "outputs": OUTPUTS}
+        async with (
+            running_site(tmp_path, **sections) as site,
+            site.person("operator") as guard,
+            real_relays(site),
+        ):
+            drill_id = (await guard.post("/api/v1/drills", json=DRILL)).json()["drill_id"]
+            drills = site.app.state.console.drills
+            await until(lambda: verdict_of(drills.running, "siren-1") == "ok")
+            assert board.coils[1] == 1
+            site.clock.shift_s += 11
+            await until(lambda: verdict_of(drills.running, "lamp-1") == "failed")
+            await guard.post("/api/v1/drills/end")
+            report = await report_of(site, guard, drill_id)
+            assert verdicts(report)["output_on", "lamp-1"] == "failed"
+            assert (0, 1) not in board.writes  # the valve's relay was never closed
+
+
+async def test_the_fleet_has_a_drill_once_its_cursor_has_passed_it(tmp_path):
+    view = LinkView(
+        state=LinkState.UP, label=Label("通", "up"), since_s=0.0, why="", queued_alarm=0, queued_telemetry=0, contact_s=0.0
+    )  # fmt: skip
+    async with (
+        running_site(tmp_path, outputs=OUTPUTS, link=lambda: view) as site,
+        site.person("operator") as guard,
+    ):
+        await guard.post("/api/v1/drills", json=DRILL)
+        drills = site.app.state.console.drills
+        head = site.ledger.head(Lane.ALARM).seq
+        with Reader.open(site.directory) as uplink:
+            uplink.set_cursor("fleet", head - 1)
+            await asyncio.sleep(0.5)
+            assert {one.verdict for one in drills.running.checks if one.proof == "fleet"} == {"waiting"}
+            uplink.set_cursor("fleet", site.ledger.head(Lane.ALARM).seq)
+        await until(lambda: {one.verdict for one in drills.running.checks if one.proof == "fleet"} == {"ok"})
+        await guard.post("/api/v1/drills/end")
+
+
 async def test_every_event_of_a_drill_is_marked_as_a_test_for_whoever_reads_the_journal(site):
     from gatehouse_edge.history.fold import change_of
-    from gatehouse_events.chain import Lane
 
     async with site.person("operator") as guard:
         drill_id = (await guard.post("/api/v1/drills", json=DRILL)).json()["drill_id"]

@@ -200,11 +200,11 @@ class Drills:
                 continue
             while not await self._look(drill):  # noqa: ASYNC110  # a read-back is no commit: nothing rings for it
                 await asyncio.sleep(_LOOK_EVERY_S)
-            self._now_on, self.last = None, drill.report
             try:
                 await self._desk.record(EntryKind.DRILL, drill.report)
             except LedgerError as error:
                 _log.warning("the report of a drill is not kept: %s", error)
+            self._now_on, self.last = None, drill.report  # only now: who sees it over finds its report
 
     # --- one look
 

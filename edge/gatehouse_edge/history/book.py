@@ -51,7 +51,7 @@ MAX_OPEN: Final = 500
 """Open alarms of one moment that are shown."""
 MAX_REVISIONS: Final = 500
 _BATCH: Final = 2000
-_VERSION: Final = 2
+_VERSION: Final = 3
 """Of the tables; another one is built anew from the journal."""
 _SCHEMA: Final = """
 CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;
@@ -330,6 +330,10 @@ class History:
                 self._forget(entry)
             case _:
                 deed = fold.deed_of(entry, at_us)
+                if deed is not None and deed.what == fold.KEPT:
+                    self._db.execute(
+                        "UPDATE alarm SET evidence = max(evidence, 1) WHERE alarm_id = ?", (deed.subject,)
+                    )
                 if deed is not None:
                     self._db.execute(
                         "INSERT OR REPLACE INTO deed VALUES (?,?,?,?,0,?,?,?,?,?,?)",

@@ -161,7 +161,7 @@ def _texts(
 def _own_texts(words: Mapping[int, int], unit: str) -> dict[int, str]:
     return {
         0: words[0].to_bytes(2, "big").decode("latin-1"),
-        3: f"{unit} 10^-{words[3] & 0xFF}",
+        3: f"{10.0 ** -(words[3] & 0xFF):g} {unit}",
         12: f"{words[12] << 16 | words[13]} s",
         14: f"{words[14] >> 8}.{words[14] & 0xFF}",
         15: "ab"[words[15] & 1] + (" ?" if words[15] & gas_registers.UNCONFIRMED else ""),

@@ -43,6 +43,8 @@ class MaterialsView(Struct, frozen=True, kw_only=True):
 
     runtime: str
     gas: GasWanted | None
+    has_floors: bool
+    """Without a floors file there is nothing to calibrate on a lift's sensor."""
 
 
 class _Kept(Struct, frozen=True, kw_only=True):
@@ -95,7 +97,9 @@ def view(setup: Setup) -> MaterialsView:
             )
         except BenchError:
             gas = None  # the run that needs it will say what is wrong with the file
-    return MaterialsView(runtime=setup.runtime.name if setup.runtime else "", gas=gas)
+    return MaterialsView(
+        runtime=setup.runtime.name if setup.runtime else "", gas=gas, has_floors=setup.floors is not None
+    )
 
 
 def runtimes_near(folders: tuple[Path, ...]) -> tuple[str, ...]:

@@ -93,6 +93,7 @@ class Workshop:
         self._rig_read = _changed_at(setup.rig)
         self._rig_fault: BenchError | None = None
         self._listing = desk.listing(place)
+        self._kept = len(place.outbox.pending())
         self._news = asyncio.Event()
         self._ordering: Final = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
@@ -153,7 +154,7 @@ class Workshop:
             rig_en=Words(Lang.EN).fault(self._rig_fault) if self._rig_fault else "",
             cameras=tuple(camera.name for camera in place.rig.cameras)
             or (("facade",) if listing.backend == "simulated" else ()),
-            kept=len(place.outbox.pending()),
+            kept=self._kept,
             has_fleet=place.rig.fleet is not None,
             commands=[_command(run) for run in newest],
             watches=[watch.view for watch in self._watches.values()],
@@ -311,11 +312,11 @@ class Workshop:
             await asyncio.sleep(_LOOK_S)
             self._read_rig_again()
             try:
-                listing = await asyncio.to_thread(desk.listing, self.place)
+                listing, kept = await asyncio.to_thread(_seen, self.place)
             except BenchError:
                 continue  # the file of what is broken is being mended by hand; the last listing stands
-            if listing != self._listing:
-                self._listing = listing
+            if (listing, kept) != (self._listing, self._kept):
+                self._listing, self._kept = listing, kept
                 self._tell()
 
     def _read_rig_again(self) -> None:
@@ -347,6 +348,10 @@ async def _guarded(work: Coroutine[None, None, None], name: str) -> None:
         await work
     except OSError:
         _log.exception("%s", name)
+
+
+def _seen(place: Workplace) -> tuple[desk.Listing, int]:
+    return desk.listing(place), len(place.outbox.pending())
 
 
 def _changed_at(file: Path | None) -> int | None:

@@ -24,6 +24,7 @@ import { Timeline } from "./timeline.js";
 
 // words: what_raised what_changed what_repeated what_returned what_acknowledged what_overdue what_shelved what_unshelved what_shelf_expired what_suppressed what_exposed
 // words: what_escalated what_rescue what_deadline_missed what_noted what_grouped what_cleared what_reset what_closed told_painted_heard told_painted_mute told_escalated
+// words: told_evidence_kept told_evidence_viewed told_evidence_masked told_evidence_held told_evidence_lifted told_evidence_deleted told_evidence_missed
 // words: who_desk who_second who_manager who_family who_prompt_120
 // words: category_gas category_lift category_sos category_throw category_gateway
 const DAY_MS = 86400000;
@@ -175,7 +176,7 @@ function Evidence({ item }) {
 function StoryOf() {
   const { alarm, last, revisions, told } = /** @type {Story} */ (story.value);
   const steps = [...revisions.filter((one) => one.what !== "escalated").map((one) => ({ at: one.at, who: one.actor === "gateway" ? "" : one.actor, title: t(`what_${one.what}`), text: says(one) })),
-    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("local_comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.station }))].sort((a, b) => a.at.localeCompare(b.at));
+    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("local_comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.text || one.station }))].sort((a, b) => a.at.localeCompare(b.at));
   /** @type {[string, unknown][]} */
   const facts = [[t("since"), dateTime(alarm.raised_at)], [t("state"), pick(me.value?.states[alarm.state])]];
   if (last?.value !== null && last?.value !== undefined) facts.push([t("replay_value"), measured(last.value, last.unit)]);
