@@ -93,6 +93,21 @@ def test_names_with_markup_are_shown_as_they_are(open_page, site):
     assert page.locator(".who img").count() == 0
 
 
+def test_the_printed_address_opens_the_page_once(open_page, site):
+    site.stop()
+    address = site.start(is_fresh=True)
+    page = open_page(site.base, None, person=None)
+    page.guard.allow("401")
+    page.goto(address)
+    expect(page.locator("#slot-gas-1")).to_be_visible()
+    assert page.url == f"{site.base}/"
+    assert "token" not in page.evaluate("document.cookie + JSON.stringify(localStorage)")
+    other = open_page(site.base, None, person=None)
+    other.guard.allow("401")
+    other.goto(address)
+    expect(other.locator("main")).to_contain_text("gatehouse-bench page")
+
+
 def test_without_a_session_the_page_says_how_to_come_in(open_page, site):
     page = open_page(site.base, None, person=None)
     page.guard.allow("401")

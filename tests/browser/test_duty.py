@@ -166,7 +166,7 @@ def test_a_throw_shows_floors_as_an_interval_and_its_film_with_the_path_in_step(
     page = open_page(estate.base, person="supervisor")
     alarm = scenes.throw(estate, has_film=True)
     expect(card(page, alarm)).to_contain_text("约 17 至 20 层")
-    expect(page.locator(".facade .band")).to_have_count(1)
+    expect(page.locator(".facade .falling")).to_have_count(1)
     page.locator(".watch").click()
     page.wait_for_function("() => Number(document.querySelector('.over')?.dataset.at) > 11.0", timeout=20_000)
     drawn = page.evaluate(

@@ -250,4 +250,4 @@ def test_who_asked_for_less_motion_gets_none_and_others_one_step_a_second(open_p
         "document.getAnimations().map((one) => [one.effect.getTiming().duration, one.effect.target.tagName])"
     )
     assert timings
-    assert all(duration == 1000 and tag in {"path", "text", "circle"} for duration, tag in timings)
+    assert all(duration == 1000 and tag in {"path", "text", "g"} for duration, tag in timings)

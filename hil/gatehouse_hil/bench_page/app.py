@@ -13,7 +13,7 @@ from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from gatehouse_events.bench_record import MAX_FILE_BYTES, NAMELESS
@@ -36,6 +36,10 @@ _GAP_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 10.0
 _DOCUMENT_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'none'; sandbox; frame-ancestors 'none'"
 """Records and labels are documents of their own: they carry their style in them and no script at all."""
+_GO_ON: Final = (
+    '<!doctype html><html lang="zh-CN"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">'
+    '<title>守望 调试台</title><p><a href="/">继续 · Go on</a></p></html>'
+)
 _SAFE: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-")
 
 _S = TypeVar("_S", bound=Struct)
@@ -104,7 +108,9 @@ async def enter(request: Request) -> Response:
     """Spend the token of the printed address on a session."""
     door: Door = request.app.state.door
     session = door.enter(request.query_params.get("token", ""), _shop(request).place.clock.now())
-    answer = RedirectResponse("/", 303)  # without a session the page says what to do
+    # No redirect: a browser that came here from another page's link would not send a strict cookie along it. Without a
+    # session the page says what to do.
+    answer = HTMLResponse(_GO_ON)
     if session is not None:
         answer.set_cookie(
             request.app.state.cookie, session, max_age=30 * 86_400, httponly=True, samesite="strict"
