@@ -37,8 +37,8 @@ async def drills(
 ) -> Response:
     """Return the drill that runs now and the reports of those before, newest first; `next` goes into `before`."""
     state = console_of(request)
+    running = state.drills.running  # looked at first: one that is over by now is in the history by then
     found, behind = await ask(state, lambda: state.history.drills(before=before, limit=limit))
-    running = state.drills.running
     return _json(
         {
             "running": None if running is None else row(running),
