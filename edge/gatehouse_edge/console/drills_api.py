@@ -88,7 +88,10 @@ async def self_test(request: Request, body: SelfTest, who: Tester) -> Response:
 def row(report: DrillReport) -> dict[str, Any]:
     """Return a report as plain data."""
     found: dict[str, Any] = msgspec.to_builtins(report)
-    return found | {"is_good": report.is_good, "label": views.label(report.code) if report.code else None}
+    return found | {
+        "outcome": report.outcome.value,
+        "label": views.label(report.code) if report.code else None,
+    }
 
 
 def _json(content: object, status: int = 200) -> Response:
