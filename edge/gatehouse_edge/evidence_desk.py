@@ -21,7 +21,7 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers.clip_masked import MaskError, mask_apart
 from gatehouse_edge.drivers.clip_recover import recover_apart
 from gatehouse_edge.evidence import drawer
-from gatehouse_edge.evidence.drafts import KeepError, left_in
+from gatehouse_edge.evidence.drafts import KeepError, check_room, left_in
 from gatehouse_edge.evidence.retention import (
     Hold,
     Steadiness,
@@ -316,11 +316,15 @@ class EvidenceDesk:
             clip, track = self.path(shown, "clip.mp4"), self.path(shown, "track.json")
             draft = self.folder / f".masked-{sha}.mp4"
             try:
+                # A copy may be larger than its clip; the rest is kept for alarms.
+                await asyncio.to_thread(check_room, self.folder, 2 * clip.stat().st_size)
                 await mask_apart(clip, track, draft)
                 copy_sha = await asyncio.to_thread(drawer.digest, draft)
                 name = drawer.stored_name(copy_sha, drawer.MASKED)
                 size_bytes = draft.stat().st_size
                 await asyncio.to_thread(drawer.rename, draft, self.folder / name)
+            except KeepError as error:
+                raise MaskError(str(error)) from error
             except OSError as error:
                 raise MaskError(f"the disk refuses: {error.strerror}") from error
             finally:

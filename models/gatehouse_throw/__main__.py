@@ -38,7 +38,7 @@ JUDGED_DENSE: Final = 260
 JUDGED: Final = 150
 """Scenes from which the classifier of the release has learned."""
 _LEAST_TOLD: Final = 0.1
-"""Events from this probability are looked at, so that the curve of thresholds can be told."""
+"""A release begins with this threshold and is given the chosen one."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -280,7 +280,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     from gatehouse_throw.evaluate import clips_in, run
 
     threshold = load_manifest(args.models).threshold if args.threshold is None else args.threshold
-    make = watch_maker(args.models, is_classical=args.classical, threshold=min(threshold, _LEAST_TOLD))
+    make = watch_maker(args.models, is_classical=args.classical, threshold=threshold)
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
     _say(run(_shown(clips), make, threshold=threshold).to_json())
     return 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from gatehouse_edge.drivers.clip import Clip
 from gatehouse_edge.vision.origin import origin
-from gatehouse_edge.vision.watch import Throw, Watch
+from gatehouse_edge.vision.watch import Judged, Throw, Verdicts, Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.metrics import SIZE_CLASSES, FoundEvent, Score, follows, score, upper_bound
@@ -67,18 +67,30 @@ class ClipReport:
     clip: Annotated
     seconds: float
     found: list[FoundEvent]
-    """Whatever the chain told, whatever its probability."""
+    """What the chain told."""
     ms_per_frame: float
     repeats: int
     skipped_tiles: int = 0
-    delays_s: list[tuple[float, float]] = field(default_factory=list)
-    """Of each found event that is a fall: its probability, and the time from the fall's last box to the moment it was told."""
-    floors: list[tuple[float, Floors]] = field(default_factory=list)
-    """Likewise."""
+    delays_s: list[float] = field(default_factory=list)
+    """Of each found fall: from its last box to the moment it was told."""
+    floors: Floors = field(default_factory=Floors)
+    judged: list[tuple[float, list[Judged]]] = field(default_factory=list)
+    """What the classifier said, and when: other thresholds are tried on it."""
 
-    def at(self, threshold: float) -> Score:
-        """Return the sums of what was told with at least this probability."""
-        found = [one for one in self.found if one.probability >= threshold]
+    def sums(self) -> Score:
+        """Return the sums of what was told."""
+        return self._sums(self.found)
+
+    def sums_at(self, threshold: float) -> Score:
+        """Return the sums of what would have been told at another threshold."""
+        verdicts, throws = Verdicts(threshold), []
+        for now_s, judged in self.judged:
+            throws += verdicts.settled(now_s)
+            verdicts.hear(judged, now_s)
+        throws += verdicts.settled(math.inf)
+        return self._sums([_found(throw) for throw in throws])
+
+    def _sums(self, found: list[FoundEvent]) -> Score:
         clip = self.clip
         return score(clip.events, found, seconds=self.seconds, ignored=clip.ignored, mirrored=clip.mirrored)
 
@@ -90,36 +102,34 @@ class Report:
     threshold: float
     clips: list[ClipReport] = field(default_factory=list)
 
-    def total(self, threshold: float | None = None) -> Score:
+    def total(self) -> Score:
         """Return the sums of all clips."""
-        return _sum(one.at(self.threshold if threshold is None else threshold) for one in self.clips)
+        return _sum(one.sums() for one in self.clips)
+
+    def curve(self) -> dict[float, Score]:
+        """Return the sums of all clips at each threshold of `CURVE`."""
+        return {p: _sum(one.sums_at(p) for one in self.clips) for p in CURVE}
 
     def by_scene(self) -> dict[str, Score]:
         """Return the sums of each kind of scene."""
         names = sorted({one.clip.scene for one in self.clips})
-        return {
-            name: _sum(one.at(self.threshold) for one in self.clips if one.clip.scene == name)
-            for name in names
-        }
+        return {name: _sum(one.sums() for one in self.clips if one.clip.scene == name) for name in names}
 
     def by_size(self) -> dict[str, tuple[int, int]]:
         """Return (falls, found) of each size."""
         sums = {name: (0, 0) for _, _, name in SIZE_CLASSES}
         for one in self.clips:
-            told = [found for found in one.found if found.probability >= self.threshold]
             for event in one.clip.events:
                 falls, hits = sums[size_class(event)]
-                sums[size_class(event)] = falls + 1, hits + any(follows(found, event) for found in told)
+                sums[size_class(event)] = falls + 1, hits + any(follows(found, event) for found in one.found)
         return sums
 
     def to_dict(self) -> dict[str, object]:
         """Return everything, ready for JSON."""
         floors = Floors()
         for clip in self.clips:
-            for probability, one in clip.floors:
-                if probability >= self.threshold:
-                    floors.add(one)
-        delays = sorted(d for clip in self.clips for p, d in clip.delays_s if p >= self.threshold)
+            floors.add(clip.floors)
+        delays = sorted(d for clip in self.clips for d in clip.delays_s)
         frame_ms = [clip.ms_per_frame for clip in self.clips]
         return {
             "threshold": self.threshold,
@@ -135,12 +145,11 @@ class Report:
             "floors": floors.to_dict(),
             "curve": {
                 str(p): [_finite(one.recall), _finite(one.precision), one.false_alarms]
-                for p in CURVE
-                for one in [self.total(p)]
+                for p, one in self.curve().items()
             },
             "ms_per_frame": round(float(np.mean(frame_ms)), 2) if frame_ms else None,
             "skipped_tiles": sum(clip.skipped_tiles for clip in self.clips),
-            "clips": [_clip_words(one, one.at(self.threshold)) for one in self.clips],
+            "clips": [_clip_words(one, one.sums()) for one in self.clips],
         }
 
     def to_json(self) -> str:
@@ -155,7 +164,9 @@ def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
     times: list[float] = []
     began_s = time.thread_time()
     for frame in Clip(annotated.path).frames():
-        watch = watch or make(frame.luma.shape[0])
+        if watch is None:
+            watch = make(frame.luma.shape[0])
+            watch.keep_judged = []
         throws += [(frame.at_s, throw) for throw in watch.see(frame.luma, frame.at_s)]
         times.append(frame.at_s)
     if watch is None:
@@ -169,14 +180,15 @@ def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
         ms_per_frame=spent_s / len(times) * 1000,
         repeats=watch.stack.repeats,
         skipped_tiles=watch.stack.skipped_tiles,
+        judged=watch.keep_judged or [],
     )
     for (at_s, throw), found in zip(throws, report.found, strict=True):
         event = next((one for one in annotated.events if follows(found, one)), None)
         if event is None:
             continue
-        report.delays_s.append((found.probability, at_s - times[min(event.last_frame, len(times) - 1)]))
+        report.delays_s.append(at_s - times[min(event.last_frame, len(times) - 1)])
         if annotated.calibration is not None and event.floor is not None:
-            report.floors.append((found.probability, _floors(throw, event, annotated)))
+            report.floors.add(_floors(throw, event, annotated))
     return report
 
 
@@ -206,13 +218,13 @@ def _floors(throw: Throw, event: TrueEvent, clip: Annotated) -> Floors:
 
 
 def run(clips: Iterable[Annotated], make: MakeWatch, *, threshold: float) -> Report:
-    """Return the report of all clips; the chains should tell more than `threshold` asks for, so that a curve can be drawn."""
+    """Return the report of all clips; `threshold`: what the chains have, for the record."""
     return Report(threshold=threshold, clips=[run_clip(clip, make) for clip in clips])
 
 
 def chosen(report: Report, *, wanted: float = PRECISION_WANTED) -> float:
     """Return the lowest threshold of `CURVE` with at least this precision; the one of the best balance if there is none."""
-    scores = {p: report.total(p) for p in CURVE}
+    scores = report.curve()
     good = [p for p, one in scores.items() if one.precision >= wanted]
     return min(good) if good else max(CURVE, key=lambda p: _balance(scores[p]))
 

@@ -106,7 +106,7 @@ def _watched(seed: int, make: MakeWatch, models: str, threshold: float, seconds:
         spec = spec_of(seed, throws=0, seconds=seconds)
         clip = render(spec, Path(folder) / "clip.mkv")
         report = run_clip(clip, make)
-    told = tuple(round(one.probability, 4) for one in report.found if one.probability >= threshold)
+    told = tuple(round(one.probability, 4) for one in report.found)
     return Entry(
         seed=seed, seconds=report.seconds, scene=clip.scene, models=models, threshold=threshold, told=told
     )

@@ -329,7 +329,7 @@ def resync(browser, estate):
     )
     done = time.monotonic()
     print(
-        f"{MISSED} missed events, {len(wanted)} alarms: state right {done - asked[-1]:.2f} s after the page asked (target 2)"
+        f"{MISSED} missed events, {len(wanted)} alarms: state right {done - asked[0]:.2f} s after the page asked (target 2)"
     )
 
 

@@ -119,7 +119,7 @@ def shoot(camera):
                     cv2.imencode(".jpg", Facade(1280, 720, seed=4, noise_sigma=0.0).picture(1))[1].tobytes(),
                 )
             )
-            drills(camera, estate)
+            drills(camera, day)
             stand(day)
             replay(camera, estate)
             devices(camera, estate)
@@ -144,7 +144,8 @@ def stand(day):
     scenes.mute_detector(estate)
 
 
-def drills(camera, estate):
+def drills(camera, day):
+    estate = day.estate
     page = camera.page(estate.base, "/drills")
     for name in ("siren-1", "siren-2", "lamp-1"):
         obey(estate, name, is_on=False)
@@ -157,6 +158,10 @@ def drills(camera, estate):
     obey(estate, "siren-1", is_on=True)
     expect(page.locator(".check.ok", has_text="输出已接通")).to_have_count(1)
     camera.keep(page, "local-drill")
+    obey(estate, "lamp-1", is_on=True)
+    drill = next(alarm for alarm in estate.alarms() if alarm.kind == "test")
+    day.do(Acknowledge, alarm_id=drill.alarm_id)
+    expect(page.locator(".check.ok")).to_have_count(6)
     page.get_by_role("button", name="结束演练").click()
     expect(page.locator(".running")).to_have_count(0)
     obey(estate, "siren-1", is_on=False)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from gatehouse_edge.vision.detector import Spot
 from gatehouse_edge.vision.facade import Calibration, FloorLine
+from gatehouse_edge.vision.tracks import Point
+from gatehouse_edge.vision.watch import MOVERS, Judged
 from gatehouse_throw.annotations import Annotated, TrueEvent, read, write
 from gatehouse_throw.evaluate import ClipReport, Floors, Report, chosen, rows
 from gatehouse_throw.metrics import FoundEvent, score
@@ -23,9 +27,20 @@ def found(x: float = 50.0, probability: float = 0.9) -> FoundEvent:
     return FoundEvent(first_frame=10, last_frame=19, probability=probability, boxes=boxes)
 
 
+def judged(one: FoundEvent) -> tuple[float, list[Judged]]:
+    points = tuple(
+        Point(n / 25, n, Spot(x + w / 2, y + h / 2, w, h, 0.9), 0, 0.0)
+        for n, (x, y, w, h) in one.boxes.items()
+    )
+    return 1.0, [(points, np.array([one.probability, *[0.0] * (len(MOVERS) - 1)], np.float32))]
+
+
 def report(*told: FoundEvent, events: tuple[TrueEvent, ...] = (), **more: object) -> ClipReport:
     clip = Annotated(path=Path("a.mkv"), events=events, scene="facade clear", **more)  # type: ignore[arg-type]
-    return ClipReport(clip=clip, seconds=10.0, found=list(told), ms_per_frame=1.0, repeats=0)
+    return ClipReport(
+        clip=clip, seconds=10.0, found=[one for one in told if one.probability >= 0.5], ms_per_frame=1.0, repeats=0,
+        judged=[judged(one) for one in told],
+    )  # fmt: skip
 
 
 def test_a_fall_nobody_could_see_is_neither_missed_nor_false_when_told() -> None:
@@ -57,10 +72,8 @@ def test_the_report_tells_every_figure_and_is_json() -> None:
     whole = Report(
         threshold=0.5, clips=[report(found(), events=(event(),)), report(found(300.0, probability=0.2))]
     )
-    whole.clips[0].delays_s.append((0.9, 0.7))
-    whole.clips[0].floors.append(
-        (0.9, Floors(falls=1, covered=1, narrow=1, widths=[2], promised=[0.95], columns=1))
-    )
+    whole.clips[0].delays_s.append(0.7)
+    whole.clips[0].floors = Floors(falls=1, covered=1, narrow=1, widths=[2], promised=[0.95], columns=1)
     told = json.loads(whole.to_json())
     assert told["total"]["recall"] == told["total"]["precision"] == 1.0
     assert told["curve"]["0.1"] == [1.0, 0.5, 1]

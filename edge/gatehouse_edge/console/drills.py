@@ -219,9 +219,7 @@ class Drills:
             return False
         # What had time left when it was cut short has not failed.
         over = tuple(
-            structs.replace(check, verdict=Verdict.ABSENT, detail="cut short")
-            if check.verdict is Verdict.WAITING
-            else check
+            structs.replace(check, verdict=Verdict.CUT) if check.verdict is Verdict.WAITING else check
             for check in checks
         )
         drill.report = structs.replace(drill.report, checks=over, ended_at=now.wall, ended_by=ended_by)

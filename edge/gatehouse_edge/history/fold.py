@@ -86,9 +86,8 @@ def _fields(entry: Entry) -> dict[str, str] | None:
             return {"what": what, "actor": actor, "subject": moved.output_id, "text": moved.cause}
         case EntryKind.DRILL:
             drill = _DRILL.decode(body)
-            verdict = "drill_good" if drill.is_good else "drill_failed"
             return {
-                "what": verdict,
+                "what": f"drill_{drill.outcome}",
                 "actor": drill.actor.name,
                 "station": drill.actor.station,
                 "subject": drill.device_id,

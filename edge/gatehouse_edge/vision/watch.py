@@ -84,6 +84,10 @@ class Throw:
         }
 
 
+Judged = tuple[tuple[Point, ...], npt.NDArray[np.float32]]
+"""The falling part of a path, and the probability of each of `MOVERS`."""
+
+
 class Classifier:
     """The learned judge of paths: ONNX, features in, probabilities of `MOVERS` out."""
 
@@ -124,15 +128,14 @@ class Watch:
         self._detector: Final = detector
         self._classifier: Final = classifier
         self._height_px = height_px
-        self._threshold: Final = threshold
         self._tracker = Tracker(height_px)
-        self._shield = Shield()
-        self._waiting: list[tuple[float, Throw]] = []
-        self._told: list[Throw] = []
+        self._verdicts: Final = Verdicts(threshold)
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
         self.keep_spots: list[tuple[int, list[Spot]]] | None = None
         """Set to a list to collect every frame's spots."""
+        self.keep_judged: list[tuple[float, list[Judged]]] | None = None
+        """Set to a list to collect what the classifier has said and when: another threshold can then be tried without the pictures."""
 
     def see(self, luma: Luma, capture_s: float) -> list[Throw]:
         """Take one frame and return the throws that are settled by now.
@@ -142,12 +145,13 @@ class Watch:
         if luma.shape[0] != self._height_px:
             self._judge(self._tracker.end(), capture_s)
             self._height_px = luma.shape[0]
-            self._tracker, self._shield = Tracker(self._height_px), Shield()
+            self._tracker = Tracker(self._height_px)
+            self._verdicts.forget_places()
         look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
         if look is None:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
             self._judge(self._tracker.wait(capture_s), capture_s)
-            return self._settled(capture_s)
+            return self._verdicts.settled(capture_s)
         spots = self._detector.find(look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
@@ -155,12 +159,12 @@ class Watch:
             capture_s, look.number, spots, active_share=look.active_share, shift=look.shift
         )
         self._judge(ended, capture_s)
-        return self._settled(capture_s)
+        return self._verdicts.settled(capture_s)
 
     def end(self) -> list[Throw]:
         """Return what remains; the stream has ended."""
         self._judge(self._tracker.end(), float("inf"))
-        return self._settled(float("inf"))
+        return self._verdicts.settled(float("inf"))
 
     def _judge(self, paths: list[Path], now_s: float) -> None:
         self.paths_seen += len(paths)
@@ -172,9 +176,29 @@ class Watch:
         known = [(path, row) for path, row in rows if row is not None]
         if not known:
             return
-        judged = self._classifier.judge(np.stack([row for _, row in known]))
-        for (path, _), likely in zip(known, judged, strict=True):
-            points = falling_part(path)
+        likely = self._classifier.judge(np.stack([row for _, row in known]))
+        judged = [(falling_part(path), one) for (path, _), one in zip(known, likely, strict=True)]
+        if self.keep_judged is not None:
+            self.keep_judged.append((now_s, judged))
+        self._verdicts.hear(judged, now_s)
+
+
+class Verdicts:
+    """Which judged paths are events: the threshold, the shield map, doubles. `hear` what has been judged; ask what is `settled` now."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold: Final = threshold
+        self._shield = Shield()
+        self._waiting: list[tuple[float, Throw]] = []
+        self._told: list[Throw] = []
+
+    def forget_places(self) -> None:
+        """The picture has another size: what is known of its places is void."""
+        self._shield = Shield()
+
+    def hear(self, judged: list[Judged], now_s: float) -> None:
+        """Take paths with the probabilities of `MOVERS` that the classifier gives them."""
+        for points, likely in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
             if probability >= self._threshold:
@@ -183,7 +207,7 @@ class Watch:
             elif likely[0] < _REJECTED:
                 self._shield.reject(x, y, at_s)
 
-    def _settled(self, now_s: float) -> list[Throw]:
+    def settled(self, now_s: float) -> list[Throw]:
         """Return what has waited long enough; a later hypothesis of what was told is not told again."""
         if now_s != float("inf"):
             self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]

@@ -38,6 +38,8 @@ BATCH: Final = 100
 """Entries of a gateway that is read by itself."""
 GROUP: Final = 64
 """Gateways that share a transaction."""
+GATHER_S: Final = 0.1
+"""Who goes behind another reader is in no hurry: what comes within this is read together, for a fraction of the statements."""
 _RETRY_AFTER_S: Final = 1.0
 _HELD_RETRY_S: Final = 0.05
 """Another worker holds the lane: it may have looked before the news was there."""
@@ -123,6 +125,8 @@ class Follower:
                 continue
             pause_s = _HELD_RETRY_S if self._held else SCAN_EVERY_S
             is_woken = await self._wake.wait(self._topic, seen, timeout_s=pause_s)
+            if is_woken and self._behind is not None:
+                await asyncio.sleep(GATHER_S)
             if not is_woken and not self._held:
                 scanned_s = None
 

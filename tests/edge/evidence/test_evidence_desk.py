@@ -410,3 +410,22 @@ async def test_a_masked_copy_made_while_its_clip_goes_goes_too(tmp_path: Path, m
         with pytest.raises(NoEvidenceError):
             await site.evidence.masked(kept.manifest_sha256)
         assert list(site.evidence.folder.iterdir()) == []
+
+
+async def test_no_room_for_a_masked_copy_is_said_and_nobody_sees_the_original_instead(
+    tmp_path: Path, monkeypatch
+) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site, site.person("operator") as browser:
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        with monkeypatch.context() as patch:
+            patch.setattr("gatehouse_edge.evidence.drafts.RESERVE_BYTES", 1 << 60)
+            answer = await look(browser, kept.manifest_sha256)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "not_maskable")
+        assert "kept for alarms" in answer.json()["title_en"]
+        track = drawer.path_of(site.evidence.folder, kept.manifest.file("track.json"))
+        track.write_bytes(b"{}")
+        answer = await look(browser, kept.manifest_sha256)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "not_maskable")
+        assert [type(entry) for entry in register(site)] == [Kept]
+        assert not list(site.evidence.folder.glob(".*"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -234,6 +235,28 @@ def test_a_kill_at_any_write_leaves_what_a_restart_finishes(
         assert {one.manifest_sha256 for one in found} <= set(shas)
     assert cuts > 30
     assert whole > 15
+
+
+def test_kill_9_at_any_moment_leaves_what_a_restart_finishes(tmp_path: Path, rounds) -> None:
+    """The same with real processes: FFmpeg's own writes are cut off too."""
+    subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("keep_and_die.py")), str(tmp_path), str(rounds(40))],
+        check=True,
+        timeout=100,
+    )
+    finished = 0
+    for folder in sorted(tmp_path.iterdir()):
+        for sha in drawer.manifests(folder):
+            check_whole(folder, sha)
+            finished += 1
+        was_promised = bool(list(folder.glob(".draft-*/*.json")))
+        recover(folder, made_at=MADE_AT, among=drafts.left_in(folder))
+        shas = drawer.manifests(folder)
+        assert len(shas) == 1 or not was_promised
+        for sha in shas:
+            check_whole(folder, sha)
+        assert not list(folder.glob(".draft*"))
+    assert finished > 0
 
 
 def test_a_second_call_after_a_kill_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

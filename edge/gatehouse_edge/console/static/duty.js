@@ -23,7 +23,7 @@ const KEYS = [
   { key: "k", words: "key_up", does: () => move(-1) },
   ...["A", "S", "N", "R"].map((key) => ({ key: key.toLowerCase(), words: `key_${key.toLowerCase()}`, does: () => actByKey(current.peek(), key) })),
   { key: "m", words: "key_m", does: silence },
-  { key: "p", words: "key_p", does: () => { if (may("read_journal")) location.assign("/handover"); else print(); } },
+  { key: "p", words: "key_p", does: () => { if (may("read_journal")) open("/handover", "_blank", "noopener"); else print(); } },
   ...["0", "1", "2", "3", "4"].map((n) => ({ key: n, words: "key_filter", does: () => { filter.value = n === "0" ? null : /** @type {Priority} */ (`P${n}`); } })),
   { key: "/", words: "key_search", does: () => document.getElementById("search")?.focus() },
   { key: "?", words: "key_help", does: help },

@@ -74,7 +74,7 @@ function Fleet() {
   if (fleet.state === "up") return html`<span class="live fleet"><${Icon} name="link" />${fleet.queued ? t("fleet_sending", { n: fleet.queued }) : t("fleet_up")}</span>`;
   const since = computed(() => (tick.value, stopwatch(serviceNow() - fleet.since_s)));
   // The label is a sentence; its first part says what is wrong.
-  return html`<span class="boxed fleet" title=${pick(fleet.label)}><${Icon} name="cut" /><span><b>${pick(fleet.label).split(/[，;]/)[0]} ${since}</b><small>${t("fleet_local")}${fleet.queued ? ` · ${t("fleet_queued", { n: fleet.queued })}` : ""}</small></span></span>`;
+  return html`<span class="boxed fleet" title=${pick(fleet.label)}><${Icon} name="cut" /><span><b>${pick(fleet.label).split(/[，;]/)[0]} ${since}</b><small><i>${t("fleet_local")}</i>${fleet.queued ? html`<i class="queued">${t("fleet_queued", { n: fleet.queued })}</i>` : ""}</small></span></span>`;
 }
 
 function Menu() {

@@ -188,7 +188,7 @@ function StoryOf() {
     <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
     <p class="buttons"><button class="small" onClick=${() => pointAt(Date.parse(alarm.raised_at) + 1000)}>${t("replay_knew_then")}</button></p>
     ${evidence.value !== null && evidence.value.length > 0 && html`<h3>${t("replay_files")}</h3><ul>${evidence.value.map((item) => html`<${Evidence} item=${item} />`)}</ul>`}
-    <ol class="steps-of">${steps.map((step) => html`<li><time>${when(step.at)}</time><div><b>${step.title}</b> ${step.who && html`<bdi>${step.who}</bdi>`}${step.text && html`<p><bdi>${step.text}</bdi></p>`}</div></li>`)}</ol></section>`;
+    <ol class="steps-of">${steps.map((step) => html`<li><time>${dateTime(step.at).slice(0, 10) === dateTime(alarm.raised_at).slice(0, 10) ? hms(step.at) : when(step.at)}</time><div><b>${step.title}</b> ${step.who && html`<bdi>${step.who}</bdi>`}${step.text && html`<p><bdi>${step.text}</bdi></p>`}</div></li>`)}</ol></section>`;
 }
 
 function Replay() {
