@@ -27,14 +27,7 @@ hil: setup       ## the tests of nodes on real boards: make hil RIG=file
 
 train: setup     ## train the throw models from nothing (hours; see docs/throw.md)
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[train]'
-	$(PY) -m gatehouse_throw tiles var/throw/tiles --count 400
-	$(PY) -m gatehouse_throw train var/throw/tiles var/throw/run --steps 12000
-	$(PY) -m gatehouse_throw render var/throw/train --split train --first 500000 --count 400
-	$(PY) -m gatehouse_throw render var/throw/validation --split validation --count 80
-	$(PY) -m gatehouse_throw onnx var/throw/run/detector.pt var/throw/detector.onnx
-	$(PY) -m gatehouse_throw judge var/throw/detector.onnx var/throw/train var/throw/validation var/throw/classifier.onnx
-	$(PY) -m gatehouse_throw judge var/throw/detector.onnx var/throw/train var/throw/validation var/throw/fallback.onnx --classical
-	$(PY) -m gatehouse_throw release var/throw/run/detector.pt models/throw --classifier var/throw/classifier.onnx --fallback var/throw/fallback.onnx --version 0.2
+	$(PY) -m gatehouse_throw chain var/throw models/throw
 
 check:           ## lint, types, import contracts
 	@.venv/bin/ruff format --check --quiet . || { echo "run 'make fix'"; exit 1; }

@@ -18,8 +18,15 @@ from gatehouse_config import check, load
 from gatehouse_config.buses import BleBus, ModbusRtuBus, ModbusTcpBus, SerialBus
 from gatehouse_config.devices import CameraDevice
 from gatehouse_config.model import GatewayConfig
+from gatehouse_edge.calibration import FOLDER as CALIBRATION
+from gatehouse_edge.calibration import CalibrationStore
+from gatehouse_edge.evidence import drawer
+from gatehouse_edge.evidence.drafts import left_in
+from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE
 from gatehouse_edge.ntp import clock_quality
+from gatehouse_edge.vision.facade import CalibrationError, decode
 from gatehouse_edge.vision.release import Manifest
+from gatehouse_events.evidence import EvidenceError
 
 _SPARE_MIB: Final = 256
 _CONNECT_LIMIT_S: Final = 2.0
@@ -65,11 +72,14 @@ def examine(config_path: Path) -> Iterator[Finding]:
                 yield _tcp(bus)
             case BleBus():
                 yield _bluetooth(bus)
-    for device in config.devices:
-        if isinstance(device, CameraDevice):
-            yield from _camera(config, device)
     if config.fleet is not None:
         yield from _fleet(config)
+    cameras = [device for device in config.devices if isinstance(device, CameraDevice)]
+    if cameras:
+        yield _evidence(config.resolve(config.storage.directory) / EVIDENCE)
+    for camera in cameras:
+        yield from _camera(config, camera)
+        yield _calibration(config, camera)
     yield from _keys(config)
 
 
@@ -96,6 +106,50 @@ def _fleet(config: GatewayConfig) -> Iterator[Finding]:
     yield Finding(
         about="fleet identity", verdict=Verdict.OK, text=f"certificate until {ends:%Y-%m-%d %H:%M} UTC"
     )
+
+
+def _evidence(folder: Path) -> Finding:
+    gone, unreadable, kept = 0, 0, drawer.manifests(folder)
+    for sha in kept:
+        try:
+            manifest = drawer.read_manifest(folder, sha)
+        except EvidenceError:
+            unreadable += 1
+            continue
+        gone += not all(drawer.path_of(folder, file).is_file() for file in manifest.files)
+    used_mib = sum(path.stat().st_size for path in folder.glob("*.*") if path.is_file()) >> 20
+    text = f"{len(kept)} kept, {used_mib} MiB, {len(left_in(folder))} in the making"
+    if gone or unreadable:
+        return Finding(
+            about="evidence",
+            verdict=Verdict.FAIL,
+            text=f"{text}; {gone} without all their files, {unreadable} manifests changed",
+            advice="gatehouse-edge evidence verify says which, and what was changed",
+        )
+    return Finding(about="evidence", verdict=Verdict.OK, text=text)
+
+
+def _calibration(config: GatewayConfig, camera: CameraDevice) -> Finding:
+    found = CalibrationStore(config.resolve(config.storage.directory) / CALIBRATION).get(camera.id)
+    about = f"calibration of {camera.id}"
+    if found is not None:
+        shield = len(found.calibration.shield)
+        text = f"version {found.version}, {len(found.calibration.floors)} floor lines, {shield} shield zones"
+        return Finding(about=about, verdict=Verdict.OK, text=text)
+    if camera.calibration_file is None:
+        return Finding(
+            about=about,
+            verdict=Verdict.WARN,
+            text="nothing is drawn: no floors are told, nothing is shielded",
+            advice="draw on a still at the console, or with gatehouse-edge vision calibrate",
+        )
+    try:
+        decode(config.resolve(camera.calibration_file).read_bytes())
+    except (OSError, CalibrationError) as error:
+        return Finding(
+            about=about, verdict=Verdict.FAIL, text=str(error), advice="mend the file, or draw at the console"
+        )
+    return Finding(about=about, verdict=Verdict.OK, text=f"from {camera.calibration_file}")
 
 
 def _clock() -> Finding:
@@ -212,7 +266,7 @@ def _bluetooth(bus: BleBus) -> Finding:
 
 
 def _camera(config: GatewayConfig, camera: CameraDevice) -> Iterator[Finding]:
-    """Look whether a camera answers, its models are whole, and its floors are drawn. Opens no stream."""
+    """Look whether a camera answers and its models are whole. Opens no stream."""
     from gatehouse_edge.vision.release import ModelError, proven, released
 
     about = f"camera {camera.id}"
@@ -237,7 +291,6 @@ def _camera(config: GatewayConfig, camera: CameraDevice) -> Iterator[Finding]:
         yield Finding(about=f"detection {camera.id}", verdict=Verdict.FAIL, text=str(error), advice=advice)
         return
     yield _fitness(camera, manifest)
-    yield _floors(config, camera)
 
 
 def _fitness(camera: CameraDevice, manifest: Manifest) -> Finding:
@@ -259,30 +312,6 @@ def _fitness(camera: CameraDevice, manifest: Manifest) -> Finding:
         text=f"{models} are not marked as fit for alarms: throws are shown, no alarm is raised",
         advice="read models/throw/card.md; `detect: alarm` raises them all the same",
     )
-
-
-def _floors(config: GatewayConfig, camera: CameraDevice) -> Finding:
-    from gatehouse_edge.calibration import FOLDER, CalibrationStore
-    from gatehouse_edge.drivers.camera_drawing import read_drawing
-    from gatehouse_edge.vision.facade import CalibrationError
-
-    about = f"floors {camera.id}"
-    version = CalibrationStore(config.resolve(config.storage.directory) / FOLDER).newest(camera.id)
-    if version:
-        return Finding(about=about, verdict=Verdict.OK, text=f"drawn at the console, version {version}")
-    if camera.calibration_file is None:
-        return Finding(
-            about=about,
-            verdict=Verdict.WARN,
-            text="not drawn: a throw is told without its floor",
-            advice="draw façade and floor lines at the console (docs/calibration.md)",
-        )
-    try:
-        read_drawing(config.resolve(camera.calibration_file))
-    except CalibrationError as error:
-        advice = "mend the file, or draw at the console"
-        return Finding(about=about, verdict=Verdict.FAIL, text=str(error), advice=advice)
-    return Finding(about=about, verdict=Verdict.OK, text=f"drawn in {camera.calibration_file}")
 
 
 def _readable(about: str, path: Path) -> Finding:

@@ -21,7 +21,7 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.drivers.clip_masked import MaskError, mask_apart
 from gatehouse_edge.drivers.clip_recover import recover_apart
 from gatehouse_edge.evidence import drawer
-from gatehouse_edge.evidence.drafts import KeepError, left_in
+from gatehouse_edge.evidence.drafts import KeepError, check_room, left_in
 from gatehouse_edge.evidence.retention import (
     Hold,
     Steadiness,
@@ -316,19 +316,26 @@ class EvidenceDesk:
             clip, track = self.path(shown, "clip.mp4"), self.path(shown, "track.json")
             draft = self.folder / f".masked-{sha}.mp4"
             try:
+                # A copy may be larger than its clip; the rest is kept for alarms.
+                await asyncio.to_thread(check_room, self.folder, 2 * clip.stat().st_size)
                 await mask_apart(clip, track, draft)
                 copy_sha = await asyncio.to_thread(drawer.digest, draft)
                 name = drawer.stored_name(copy_sha, drawer.MASKED)
                 size_bytes = draft.stat().st_size
                 await asyncio.to_thread(drawer.rename, draft, self.folder / name)
+            except KeepError as error:
+                raise MaskError(str(error)) from error
             except OSError as error:
                 raise MaskError(f"the disk refuses: {error.strerror}") from error
             finally:
                 draft.unlink(missing_ok=True)
             async with self._changing:
-                stored = structs.replace(
-                    self._one(sha), masked_sha256=copy_sha, files=(*self._one(sha).files, name)
-                )
+                try:
+                    stored = self._one(sha)
+                except NoEvidenceError:  # its time was over meanwhile
+                    await asyncio.to_thread(drawer.remove, self.folder, (name,))
+                    raise
+                stored = structs.replace(stored, masked_sha256=copy_sha, files=(*stored.files, name))
                 entry = Masked(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=sha,
@@ -353,7 +360,13 @@ class EvidenceDesk:
             now = self._clock.now()
             hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
             stored = structs.replace(stored, hold=hold)
-            entry = Held(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Held(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"hold/{now.mono_ns}"))
             return stored
 
@@ -369,7 +382,13 @@ class EvidenceDesk:
                 raise NoEvidenceError(f"evidence {sha[:12]} is not held")
             now = self._clock.now()
             stored = structs.replace(stored, hold=None)
-            entry = Lifted(alarm_id=stored.alarm_id, manifest_sha256=sha, actor=actor, reason=reason)
+            entry = Lifted(
+                alarm_id=stored.alarm_id,
+                manifest_sha256=sha,
+                files=_hashes(stored),
+                actor=actor,
+                reason=reason,
+            )
             await self._enter(entry, stored, await self._attach_anew(stored, f"lift/{now.mono_ns}"))
             return stored
 
@@ -398,7 +417,7 @@ class EvidenceDesk:
                 entry = Deleted(
                     alarm_id=stored.alarm_id,
                     manifest_sha256=stored.manifest_sha256,
-                    files=tuple(name.partition(".")[0] for name in stored.files),
+                    files=_hashes(stored),
                     why=why,
                 )
                 await self._enter(entry, structs.replace(stored, is_going=True), ())
@@ -476,6 +495,10 @@ class EvidenceDesk:
             "retention_until": until.isoformat(),
         }
         return item | {"legal_hold": True} if stored.hold is not None else item
+
+
+def _hashes(stored: Stored) -> tuple[str, ...]:
+    return tuple(name.partition(".")[0] for name in stored.files)
 
 
 def _record(entry: RegisterEntry) -> NewRecord:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     """Add `vision` with its verbs; the parsed arguments go to `run`."""
-    parser = subparsers.add_parser("vision", help="throw detection: replay a clip, calibrate a camera")
+    parser = subparsers.add_parser(
+        "vision", help="throw detection: replay a clip, calibrate a camera, measure the cost"
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     replay = verbs.add_parser(
         "replay", help="run clips through the whole chain; one JSON object for each event with --json"
@@ -51,6 +53,10 @@ def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         help="what was drawn on a still of this camera (JSON): adds the floor interval",
     )
     replay.add_argument("--json", action="store_true", help="print JSON lines")
+    bench = verbs.add_parser("bench", help="what a clip costs on this machine, beside OpenCV's MOG2")
+    bench.add_argument("clip", type=Path, metavar="CLIP", help="a video file of the camera in question")
+    bench.add_argument("--models", type=Path, help="folder of a model release; without: the own one")
+    bench.add_argument("--json", action="store_true", help="print JSON")
     calibration_tools.add_parser(verbs)
 
 
@@ -58,6 +64,31 @@ def run(args: Namespace) -> int:
     """Do what `args` ask; 0 done, 1 a clip, the models or the calibration could not be used, 2 misuse."""
     if args.verb == "calibrate":
         return calibration_tools.run(args)
+    return _bench(args) if args.verb == "bench" else _replay_all(args)
+
+
+def _bench(args: Namespace) -> int:
+    from gatehouse_edge.drivers.clip import ClipError
+    from gatehouse_edge.vision_cost import measure
+
+    try:
+        cost = measure(args.clip, watch_maker(args.models or released(), is_classical=False))
+    except (ModelError, ClipError) as error:
+        print(f"gatehouse-edge: {error}", file=sys.stderr)
+        return 1
+    if args.json:
+        told = msgspec.to_builtins(cost) | {"of_mog2": cost.ratio, "streams_a_core": cost.streams}
+        print(json.dumps({name: round(value, 3) for name, value in told.items()}))
+    else:
+        print(
+            f"{args.clip.name}: {cost.frames} frames; decoding {cost.decode_ms:.1f} ms, whole chain {cost.chain_ms:.1f} ms, "
+            f"MOG2 alone {cost.mog2_ms:.1f} ms a frame: {cost.ratio:.2f} of it, {cost.streams:.1f} cameras a core; "
+            f"{cost.skipped_tiles} tiles skipped, {cost.peak_mib:.0f} MiB"
+        )
+    return 0
+
+
+def _replay_all(args: Namespace) -> int:
     from gatehouse_edge.drivers.clip import ClipError
     from gatehouse_edge.vision.facade import CalibrationError, decode
 

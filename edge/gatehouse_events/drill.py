@@ -51,6 +51,8 @@ class Verdict(StrEnum):
     """It did not come back in time, or a person said no."""
     ABSENT = "absent"
     """There is nothing to prove: no such output, no fleet server."""
+    CUT = "cut"
+    """The drill ended before its time was up: neither came back nor failed."""
 
 
 class Check(Struct, frozen=True, kw_only=True):
@@ -77,6 +79,15 @@ class EndedBy(StrEnum):
     """Everything it was to prove is decided."""
 
 
+class DrillOutcome(StrEnum):
+    """What a drill comes to."""
+
+    GOOD = "good"
+    FAILED = "failed"
+    CUT = "cut"
+    """Nothing failed, and not everything was proven."""
+
+
 class DrillReport(Struct, frozen=True, kw_only=True):
     """One drill, running or over."""
 
@@ -93,6 +104,9 @@ class DrillReport(Struct, frozen=True, kw_only=True):
     note: str = ""
 
     @property
-    def is_good(self) -> bool:
-        """Everything that is decided came back."""
-        return all(check.verdict is not Verdict.FAILED for check in self.checks)
+    def outcome(self) -> DrillOutcome:
+        """What it comes to; of a running one: so far."""
+        verdicts = {check.verdict for check in self.checks}
+        if Verdict.FAILED in verdicts:
+            return DrillOutcome.FAILED
+        return DrillOutcome.CUT if verdicts & {Verdict.CUT, Verdict.WAITING} else DrillOutcome.GOOD

@@ -210,10 +210,12 @@ class Masked(Struct, frozen=True, kw_only=True, tag_field="what", tag="masked"):
 
 
 class Held(Struct, frozen=True, kw_only=True, tag_field="what", tag="held"):
-    """Not to be deleted until lifted."""
+    """Not to be deleted until lifted, here and wherever a copy is."""
 
     alarm_id: str
     manifest_sha256: Sha256
+    files: tuple[Sha256, ...]
+    """Hashes of the manifest, its files and viewing copies."""
     actor: Actor
     reason: str
 
@@ -223,6 +225,7 @@ class Lifted(Struct, frozen=True, kw_only=True, tag_field="what", tag="lifted"):
 
     alarm_id: str
     manifest_sha256: Sha256
+    files: tuple[Sha256, ...]
     actor: Actor
     reason: str
 

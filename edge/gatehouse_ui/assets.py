@@ -30,8 +30,8 @@ _TYPES: Final = {
 """A file of another kind is not handed out."""
 
 
-_COMMENT: Final = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)[ \t]*$", re.MULTILINE | re.DOTALL)
-"""A comment that has its lines for itself. (A line of a template that looked like one would go too; a test looks for such.)"""
+_COMMENT: Final = re.compile(r"/\*\*.*?\*/|^[ \t]*//[^\n]*$", re.MULTILINE | re.DOTALL)
+"""Types and contracts, and remarks on lines of their own. (A text that looked like one would go too: a test compares.)"""
 
 
 class _File(NamedTuple):
@@ -76,7 +76,7 @@ class Assets:
 
 
 def without_comments(script: str) -> str:
-    """Return a script without the comments that stand on lines of their own; line numbers stay."""
+    """Return a script without its JSDoc and the remarks that stand on lines of their own; line numbers stay."""
     return _COMMENT.sub(lambda found: "\n" * found[0].count("\n"), script)
 
 

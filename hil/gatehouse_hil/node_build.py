@@ -19,15 +19,20 @@ from typing import Final
 
 from msgspec import Struct
 
+import gatehouse_wire
 from gatehouse_wire import node_update
 
 FIRMWARE: Final = Path(__file__).parents[2] / "firmware"
+"""Where the firmware is in a checkout."""
 BOOT_FILES: Final = ("boot.py", "main.py", "slots.py")
 MPY_ABI: Final = 0x306
 """mpy version 6.3, what MicroPython 1.29 loads."""
 VERSION: Final = (1, 0, 0)
 """Version of the firmware in this tree."""
-_NODE: Final = FIRMWARE / "node"
+_PACKED: Final = Path(__file__).with_name("node_firmware")
+"""Where a wheel carries it."""
+_NODE: Final = _PACKED if _PACKED.is_dir() else FIRMWARE / "node"
+_WIRE: Final = Path(gatehouse_wire.__file__).parent
 _AT_CONSOLE: Final = "technician"
 """Imported by nobody, wanted by the bench."""
 _PARSING: Final = threading.Lock()
@@ -153,11 +158,11 @@ def _is_foreign(name: str, entry: str) -> bool:
 def _source(name: str) -> Path | None:
     if f"{name}.py" in BOOT_FILES:
         return None
-    path = name.replace(".", "/")
-    for candidate in (_NODE / f"{path}.py", FIRMWARE / f"{path}.py", FIRMWARE / path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    package, _, path = name.replace(".", "/").partition("/")
+    candidates = [_NODE / f"{package}.py"] if not path else []
+    if package == _WIRE.name:
+        candidates = [_WIRE / f"{path}.py"] if path else [_WIRE / "__init__.py"]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _imports(source: Path) -> Iterator[str]:

@@ -5,11 +5,16 @@
 | `sheet` | a contact sheet of scenes, to be looked at |
 | `tiles` | training tiles of rendered, encoded and decoded clips |
 | `train` | a checkpoint; an interrupted training goes on |
+| `ablation` | other designs of the detector, trained alike |
 | `render` | annotated clips of a split |
 | `onnx` | a checkpoint as an ONNX file |
 | `judge` | the path classifier, from clips of the training split |
 | `release` | ONNX files and their manifest |
 | `evaluate` | figures of a release (or of the classical path) on annotated clips |
+| `compare` | the same, beside three-frame difference and MOG2, in one table |
+| `losses` | where falls are lost: tiles, spots, paths, events |
+| `negatives` | false alarms over hours of scenes without a throw, in a ledger that is gone on with |
+| `chain` | all of it, from nothing to a release |
 | `draw` | a picture of what is found in one clip |
 """
 
@@ -19,14 +24,21 @@ import argparse
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
 import numpy as np
 
 Thing = TypeVar("Thing")
 _TILES_A_FILE: Final = 2500
+JUDGED_DENSE: Final = 260
+JUDGED: Final = 150
+"""Scenes from which the classifier of the release has learned."""
+_LEAST_TOLD: Final = 0.1
+"""A release begins with this threshold and is given the chosen one."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,29 +54,46 @@ def _parser() -> argparse.ArgumentParser:
     tiles.add_argument("out", type=Path)
     tiles.add_argument("--first", type=int, default=0)
     tiles.add_argument("--count", type=int, default=400)
+    tiles.add_argument(
+        "--rival", type=Path, help="an earlier detector.onnx: tiles in which it errs are kept as well"
+    )
+    ablation = verbs.add_parser("ablation", help="train several designs alike and compare them")
+    ablation.add_argument("tiles", type=Path)
+    ablation.add_argument("held_out", type=Path, help="tiles of other scenes")
+    ablation.add_argument("out", type=Path)
+    ablation.add_argument("--steps", type=int, default=2500)
     training = verbs.add_parser("train", help="train the detector on tiles; goes on where it was interrupted")
     training.add_argument("tiles", type=Path)
     training.add_argument("out", type=Path)
     training.add_argument("--steps", type=int, default=12_000)
     render = verbs.add_parser("render", help="render annotated clips of a split")
     render.add_argument("out", type=Path)
-    render.add_argument("--split", choices=["train", "validation", "test"], default="test")
+    render.add_argument("--split", choices=["train", "dense", "validation", "test"], default="test")
     render.add_argument("--first", type=int, default=0, help="number within the split")
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
     _add_release(verbs)
+    chain = verbs.add_parser("chain", help="everything from nothing to a release")
+    chain.add_argument("work", type=Path, help="folder for what lies between; gone on with where steps can")
+    chain.add_argument("out", type=Path, help="folder of the release")
+    chain.add_argument("--version", default="0.0")
+    chain.add_argument("--scale", type=float, default=1.0, help="share of scenes and steps, to try it out")
     return parser
 
 
 def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
     judge.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical")
-    judge.add_argument(
-        "clips", type=Path, help="folder of rendered training clips the detector has not been trained on"
-    )
     judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
     judge.add_argument("out", type=Path, help="classifier.onnx")
+    judge.add_argument(
+        "clips",
+        type=Path,
+        nargs="+",
+        help="folders of rendered training clips the detector has not been trained on",
+    )
     judge.add_argument("--classical", action="store_true", help="for the paths of the three-frame difference")
+    judge.add_argument("--mog2", action="store_true", help="for the paths of OpenCV's MOG2, a baseline only")
     onnx = verbs.add_parser("onnx", help="write a checkpoint as an ONNX file")
     onnx.add_argument("checkpoint", type=Path)
     onnx.add_argument("out", type=Path)
@@ -78,7 +107,12 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--fallback", type=Path, help="classifier.onnx of the classical paths; without: none"
     )
     release.add_argument("--version", required=True)
-    release.add_argument("--threshold", type=float, default=0.5)
+    release.add_argument(
+        "--validation",
+        type=Path,
+        required=True,
+        help="folder of rendered clips on which the threshold is chosen",
+    )
     release.add_argument(
         "--for-alarms", action="store_true", help="its figures are good enough to raise alarms"
     )
@@ -90,6 +124,21 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     evaluate.add_argument(
         "--classical", action="store_true", help="three-frame difference instead of the network"
     )
+    evaluate.add_argument("--threshold", type=float, help="without: the release's own")
+    rivals = verbs.add_parser("compare", help="a release beside both kinds of background subtraction")
+    rivals.add_argument("clips", nargs="+", type=Path, help="clips or folders")
+    rivals.add_argument("--models", type=Path, required=True, help="folder of a release")
+    rivals.add_argument("--mog2", type=Path, help="classifier.onnx of MOG2's paths; without: left out")
+    lost = verbs.add_parser("losses", help="where falls are lost")
+    lost.add_argument("clips", type=Path, help="folder of rendered clips")
+    lost.add_argument("--models", type=Path, required=True, help="folder of a release")
+    lost.add_argument(
+        "--classical", action="store_true", help="three-frame difference instead of the network"
+    )
+    night = verbs.add_parser("negatives", help="false alarms over hours of rendered scenes")
+    night.add_argument("ledger", type=Path, help="JSON lines; gone on with")
+    night.add_argument("--models", type=Path, required=True, help="folder of a release")
+    night.add_argument("--minutes", type=float, default=10.0, help="how long to go on")
     draw = verbs.add_parser("draw", help="write a picture of what is found in one clip")
     draw.add_argument("clip", type=Path)
     draw.add_argument("out", type=Path, help="PNG file")
@@ -98,9 +147,12 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _tiles(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.detector import OnnxDetector
+    from gatehouse_throw.scenes.spec import Split, seeds
     from gatehouse_throw.tiles import Tiles, tiles_of
 
     args.out.mkdir(parents=True, exist_ok=True)
+    rival = OnnxDetector(args.rival) if args.rival else None
     held: list[Tiles] = []
     written = 0
 
@@ -108,16 +160,16 @@ def _tiles(args: argparse.Namespace) -> int:
         nonlocal held, written
         if not held:
             return
-        np.savez(
-            args.out / f"tiles_{args.first:08d}_{written:04d}.npz",
-            p=np.concatenate([t.pictures for t in held]),
-            o=np.concatenate([t.objects for t in held]),
-            d=np.concatenate([t.doubtful for t in held]),
+        name = f"tiles_{args.first:08d}_{written:04d}"
+        boxes = np.stack(
+            [np.concatenate([t.objects for t in held]), np.concatenate([t.doubtful for t in held])], axis=1
         )
+        np.save(args.out / f"{name}.boxes.npy", boxes)
+        np.save(args.out / f"{name}.npy", np.concatenate([t.pictures for t in held]))
         held, written = [], written + 1
 
-    for seed in _shown(range(args.first, args.first + args.count)):
-        held.append(tiles_of(seed))
+    for seed in _shown(seeds(Split.DENSE, args.first + args.count)[args.first :]):
+        held.append(tiles_of(seed, rival=rival))
         if sum(len(t.pictures) for t in held) > _TILES_A_FILE:
             flush()
     flush()
@@ -134,7 +186,7 @@ def _render(args: argparse.Namespace) -> int:
         seed for seed in chosen if args.widest is None or spec_of(seed).width_px <= args.widest
     ):
         if not (args.out / f"{seed}.json").exists():
-            render(seed, args.out / f"{seed}.mkv")
+            render(spec_of(seed), args.out / f"{seed}.mkv")
     return 0
 
 
@@ -145,16 +197,32 @@ def _train(args: argparse.Namespace) -> int:
     return 0
 
 
+def _ablation(args: argparse.Namespace) -> int:
+    from gatehouse_throw.ablation import compare, table
+
+    _say(table(compare(args.tiles, args.held_out, args.out, steps=args.steps)))
+    return 0
+
+
 def _judge(args: argparse.Namespace) -> int:
     from gatehouse_edge.vision.detector import ClassicalDetector, Detector, OnnxDetector
+    from gatehouse_edge.vision.watch import Watch
     from gatehouse_throw.annotations import read
+    from gatehouse_throw.baselines import Mog2Watch
     from gatehouse_throw.clips import rows_in
     from gatehouse_throw.evaluate import clips_in
     from gatehouse_throw.judge import export, fit
 
-    detector: Detector = ClassicalDetector() if args.classical else OnnxDetector(args.detector)
-    train = rows_in((read(clip) for clip in _shown(clips_in(args.clips))), detector)
-    check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), detector)
+    detector: Detector = ClassicalDetector() if args.classical or args.mog2 else OnnxDetector(args.detector)
+
+    def make(height_px: int) -> Watch:
+        if args.mog2:
+            return Mog2Watch(None, height_px=height_px, threshold=1.0)
+        return Watch(detector, None, height_px=height_px)
+
+    folders = [clip for folder in args.clips for clip in clips_in(folder)]
+    train = rows_in((read(clip) for clip in _shown(folders)), make)
+    check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), make)
     judge = fit(*train, check)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export(judge, args.out)
@@ -171,7 +239,10 @@ def _onnx(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import watch_maker
     from gatehouse_edge.vision.stack import TILE_PX
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.evaluate import chosen, clips_in, run
     from gatehouse_throw.export import export, load, parity
 
     args.out.mkdir(parents=True, exist_ok=True)
@@ -188,9 +259,14 @@ def _release(args: argparse.Namespace) -> int:
         fallback.write_bytes(args.fallback.read_bytes())
         paths.append(fallback)
     files = {path.stem: {"file": path.name, "sha256": _sha256(path)} for path in paths}
-    told = {"version": args.version, **files, "threshold": args.threshold, "for_alarms": args.for_alarms}
-    (args.out / "manifest.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    _say(f"torch and onnxruntime differ by at most {difference:.1e}")
+    told = {"version": args.version, **files, "threshold": _LEAST_TOLD, "for_alarms": args.for_alarms}
+    manifest = args.out / "manifest.json"
+    manifest.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    make = watch_maker(args.out, is_classical=False)
+    report = run(_shown([read(clip) for clip in clips_in(args.validation)]), make, threshold=_LEAST_TOLD)
+    told["threshold"] = chosen(report)
+    manifest.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    _say(f"torch and onnxruntime differ by at most {difference:.1e}; threshold {told['threshold']}")
     return 0
 
 
@@ -199,18 +275,67 @@ def _sha256(path: Path) -> str:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import clips_in, run
 
-    make = watch_maker(args.models, is_classical=args.classical, threshold=args.threshold)
+    threshold = load_manifest(args.models).threshold if args.threshold is None else args.threshold
+    make = watch_maker(args.models, is_classical=args.classical, threshold=threshold)
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
-    _say(run(_shown(clips), make).to_json())
+    _say(run(_shown(clips), make, threshold=threshold).to_json())
+    return 0
+
+
+def _losses(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import parts
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.evaluate import clips_in
+    from gatehouse_throw.losses import losses, table
+
+    detector, classifier, threshold = parts(args.models, is_classical=args.classical)
+    clips = _shown([read(clip) for clip in clips_in(args.clips)])
+    _say(table(losses(clips, detector, classifier, threshold=threshold)))
+    return 0
+
+
+def _negatives(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
+    from gatehouse_throw.negatives import entries, tally, watch
+
+    manifest = load_manifest(args.models)
+    make = watch_maker(args.models, is_classical=False)
+    until_s = time.monotonic() + 60 * args.minutes
+    for entry in watch(
+        args.ledger, make, models=manifest.sha256, threshold=manifest.threshold, until_s=until_s
+    ):
+        sys.stderr.write(f"\r{entry.seed}: {len(entry.told)} ")
+    told = tally(entries(args.ledger, manifest.sha256, manifest.threshold))
+    _say(json.dumps(msgspec.to_builtins(told), indent=1))
+    return 0
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.release import load_manifest, watch_maker
+    from gatehouse_edge.vision.watch import Classifier
+    from gatehouse_throw.annotations import read
+    from gatehouse_throw.baselines import Mog2Watch
+    from gatehouse_throw.evaluate import clips_in, rows, run
+
+    clips = [read(clip) for path in args.clips for clip in clips_in(path)]
+    threshold = load_manifest(args.models).threshold
+    makers = {
+        "tiles and network": watch_maker(args.models, is_classical=False),
+        "three-frame difference": watch_maker(args.models, is_classical=True),
+    }
+    if args.mog2 is not None:
+        judge = Classifier(args.mog2)
+        makers["OpenCV MOG2"] = lambda height_px: Mog2Watch(judge, height_px=height_px, threshold=threshold)
+    _say(rows([(name, run(_shown(clips), make, threshold=threshold)) for name, make in makers.items()]))
     return 0
 
 
 def _draw(args: argparse.Namespace) -> int:
-    from gatehouse_edge.vision_tools import watch_maker
+    from gatehouse_edge.vision.release import watch_maker
     from gatehouse_throw.annotations import read
     from gatehouse_throw.contact import trail
 
@@ -225,6 +350,40 @@ def _sheet(args: argparse.Namespace) -> int:
     from gatehouse_throw.contact import sheet
 
     sheet(_shown(range(args.first, args.first + args.count)), args.out)
+    return 0
+
+
+def _chain(args: argparse.Namespace) -> int:
+    """Run every step at the sizes of the released models, times `--scale`."""
+    work, out = args.work, args.out
+
+    def some(count: int) -> str:
+        return str(max(1, round(args.scale * count)))
+
+    def judging(name: str, *options: str) -> list[object]:
+        clips = [work / "judge_dense", work / "judge"]
+        return ["judge", work / "detector.onnx", work / "validation", work / name, *clips, *options]
+
+    steps: list[list[object]] = [
+        ["tiles", work / "tiles", "--count", some(450)],
+        ["train", work / "tiles", work / "first", "--steps", some(9000)],
+        ["onnx", work / "first" / "detector.pt", work / "first.onnx"],
+        ["tiles", work / "tiles", "--first", "300000", "--count", some(350), "--rival", work / "first.onnx"],
+        ["train", work / "tiles", work / "second", "--steps", some(10_000)],
+        ["onnx", work / "second" / "detector.pt", work / "detector.onnx"],
+        ["render", work / "judge_dense", "--split", "dense", "--first", "600000", "--count", some(JUDGED_DENSE)],
+        ["render", work / "judge", "--split", "train", "--first", "500000", "--count", some(JUDGED)],
+        ["render", work / "validation", "--split", "validation", "--count", some(150)],
+        judging("classifier.onnx"),
+        judging("fallback.onnx", "--classical"),
+        ["release", work / "second" / "detector.pt", out, "--classifier", work / "classifier.onnx",
+         "--fallback", work / "fallback.onnx", "--validation", work / "validation", "--version", args.version],
+    ]  # fmt: skip
+    for step in steps:
+        words = [str(word) for word in step]
+        _say("$ python -m gatehouse_throw " + " ".join(words))
+        if (code := main(words)) != 0:
+            return code
     return 0
 
 
@@ -244,7 +403,7 @@ def _say(words: str) -> None:
 
 _VERBS: Final = {
     "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
-    "draw": _draw,
+    "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives, "ablation": _ablation, "compare": _compare, "chain": _chain,
 }  # fmt: skip
 
 

@@ -2,9 +2,11 @@
 
 {"clip": name, "width": px, "height": px, "n_frames": n, "fps": n, "events": [{"kind": "fall", "object": words, "first_frame": n,
 "last_frame": n, "first_frame_uncertainty": n, "boxes": {"13": {"bbox": [x, y, w, h], "hand": true}}}], "ignore": [],
-"repeat_frames": [], "others": {"13": [["bird", [x, y, w, h]]]}}
+"repeat_frames": [], "others": {"13": [["bird", [x, y, w, h]]]}, "mirrored": {"13": [[x, y, w, h]]}, "calibration": {…}}
 
-`others`, only in rendered clips, says what else moves where: from it the classifier learns what is no throw.
+Only rendered clips have `others` (what else moves where: from it the classifier learns what is no throw), `mirrored` (images of
+falls in glass), `calibration` (as an operator would have drawn it), and in each event `floor`, `column` and, in its boxes, `clarity`.
+`ignore` holds events in the same form that are there but that nobody could see: neither missing them nor telling them counts.
 """
 
 from __future__ import annotations
@@ -15,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
+from gatehouse_edge.vision.facade import Calibration
 from gatehouse_throw.scenes.distractors import Box
 
 SUFFIXES: Final = (".mp4", ".avi", ".mkv", ".mov")
@@ -30,6 +35,10 @@ class TrueEvent:
     boxes: dict[int, Box]
     floor: int | None = None
     """Where it was released; rendered clips only."""
+    column: int | None = None
+    """Window column there, 1 the leftmost; rendered clips only."""
+    clarity: dict[int, float] = field(default_factory=dict)
+    """How far it stands out of the noise in a frame (`scenes.scene.Truth`); rendered clips only."""
 
     @property
     def size_px(self) -> float:
@@ -48,6 +57,11 @@ class Annotated:
     """What kind of scene; of a real clip its role."""
     others: dict[int, list[tuple[str, Box]]] = field(default_factory=dict)
     """What else moves in a frame; rendered clips only."""
+    ignored: tuple[TrueEvent, ...] = ()
+    """Falls that nobody could see."""
+    mirrored: dict[int, list[Box]] = field(default_factory=dict)
+    """Images of falls in glass; rendered clips only."""
+    calibration: Calibration | None = None
 
 
 class AnnotationError(Exception):
@@ -65,14 +79,23 @@ def read(clip: Path) -> Annotated:
         return Annotated(path=clip, events=(), scene="negative")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        events = tuple(_event(row) for row in told["events"])
+        events, ignored = (tuple(_event(row) for row in told.get(name, ())) for name in ("events", "ignore"))
         others = {
             int(n): [(str(kind), _box(box)) for kind, box in them]
             for n, them in told.get("others", {}).items()
         }
-        scene = str(told.get("scene", "real" if events else "negative"))
-        return Annotated(path=clip, events=events, scene=scene, others=others)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Annotated(
+            path=clip,
+            events=events,
+            scene=str(told.get("scene", "real" if events else "negative")),
+            others=others,
+            ignored=ignored,
+            mirrored={int(n): [_box(box) for box in them] for n, them in told.get("mirrored", {}).items()},
+            calibration=msgspec.convert(told["calibration"], Calibration)
+            if told.get("calibration")
+            else None,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # msgspec's error is a ValueError
         raise AnnotationError(f"{path.name} is not an annotation: {type(error).__name__} {error}") from error
 
 
@@ -80,17 +103,6 @@ def write(
     annotated: Annotated, *, size: tuple[int, int], fps: float, frames: int, repeats: list[int]
 ) -> None:
     """Write the annotation beside a clip."""
-    rows = [
-        {
-            "kind": "fall",
-            "first_frame": event.first_frame,
-            "last_frame": event.last_frame,
-            "first_frame_uncertainty": event.uncertainty_frames,
-            "floor": event.floor,
-            "boxes": {str(n): {"bbox": _short(box), "hand": False} for n, box in event.boxes.items()},
-        }
-        for event in annotated.events
-    ]
     told = {
         "clip": annotated.path.name,
         "width": size[0],
@@ -98,14 +110,33 @@ def write(
         "n_frames": frames,
         "fps": fps,
         "scene": annotated.scene,
-        "events": rows,
-        "ignore": [],
+        "events": [_row(event) for event in annotated.events],
+        "ignore": [_row(event) for event in annotated.ignored],
         "repeat_frames": repeats,
         "others": {
             str(n): [[kind, _short(box)] for kind, box in them] for n, them in annotated.others.items()
         },
+        "mirrored": {str(n): [_short(box) for box in them] for n, them in annotated.mirrored.items()},
+        "calibration": msgspec.to_builtins(annotated.calibration),
     }
     annotated.path.with_suffix(".json").write_text(json.dumps(told), encoding="utf-8")
+
+
+def _row(event: TrueEvent) -> dict[str, object]:
+    boxes = {
+        str(n): {"bbox": _short(box), "hand": False}
+        | ({"clarity": round(event.clarity[n], 1)} if n in event.clarity else {})
+        for n, box in event.boxes.items()
+    }
+    return {
+        "kind": "fall",
+        "first_frame": event.first_frame,
+        "last_frame": event.last_frame,
+        "first_frame_uncertainty": event.uncertainty_frames,
+        "floor": event.floor,
+        "column": event.column,
+        "boxes": boxes,
+    }
 
 
 def _short(box: Box) -> list[float]:
@@ -121,11 +152,13 @@ def _event(row: dict[str, object]) -> TrueEvent:
     boxes = row["boxes"]
     if not isinstance(boxes, dict):
         raise TypeError("boxes must be an object")
-    floor = row.get("floor")
+    floor, column = row.get("floor"), row.get("column")
     return TrueEvent(
         first_frame=int(str(row["first_frame"])),
         last_frame=int(str(row["last_frame"])),
         uncertainty_frames=int(str(row.get("first_frame_uncertainty", 0))),
         boxes={int(n): _box(box["bbox"]) for n, box in boxes.items()},
         floor=None if floor is None else int(str(floor)),
+        column=None if column is None else int(str(column)),
+        clarity={int(n): float(box["clarity"]) for n, box in boxes.items() if "clarity" in box},
     )

@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.drivers.clip import Clip
-from gatehouse_edge.vision.detector import Detector
 from gatehouse_edge.vision.features import NAMES
+from gatehouse_edge.vision.stack import FrameStack
 from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.watch import Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent, write
 from gatehouse_throw.labels import rows_of
-from gatehouse_throw.scenes import Scene, spec_of
-from gatehouse_throw.scenes.codec import encode, shots
+from gatehouse_throw.scenes import Scene, SceneSpec
+from gatehouse_throw.scenes.codec import Shot, encode, shots
+from gatehouse_throw.visible import clarity
+
+MakeWatch = Callable[[int], Watch]
+"""Makes a fresh chain for a picture of so many rows."""
+CLEAR: Final = 4.0
+"""What an eye finds in one decoded frame if it knows where to look."""
+CLEAR_FRAMES: Final = 5
+CLEAR_S: Final = 0.3
 
 
-def render(seed: int, path: Path, *, seconds: float | None = None) -> Annotated:
-    """Write the clip of a scene with its annotation beside it; return the annotation. `seconds`: shorter than drawn."""
-    spec = spec_of(seed, seconds=seconds)
+def render(spec: SceneSpec, path: Path) -> Annotated:
+    """Write the clip of a scene with its annotation beside it; return the annotation."""
     scene = Scene(spec)
     told = encode(spec, shots(scene), path)
-    events = []
-    for number, throw in enumerate(scene.throws):
-        boxes = {n: shot.truth.throws[number] for n, shot in enumerate(told) if number in shot.truth.throws}
-        if boxes:
-            first, last = min(boxes), max(boxes)
-            events.append(
-                TrueEvent(
-                    first_frame=first, last_frame=last, uncertainty_frames=0, boxes=boxes, floor=throw.floor
-                )
-            )
+    seen = _seen(path, told)
+    falls = [
+        fall for number in range(len(scene.throws)) if (fall := _fall(scene, number, told, seen)) is not None
+    ]
     annotated = Annotated(
         path=path,
-        events=tuple(events),
+        events=tuple(fall for fall in falls if is_clear(fall, told)),
+        ignored=tuple(fall for fall in falls if not is_clear(fall, told)),
         scene=f"{spec.setting.value}{' night' if spec.is_night else ''} {spec.weather}",
         others={n: shot.truth.others for n, shot in enumerate(told) if shot.truth.others},
+        mirrored={n: shot.truth.mirrored for n, shot in enumerate(told) if shot.truth.mirrored},
+        calibration=scene.calibration(),
     )
     write(
         annotated,
@@ -50,14 +55,44 @@ def render(seed: int, path: Path, *, seconds: float | None = None) -> Annotated:
     return annotated
 
 
-def tracks_in(clip: Path, detector: Detector) -> tuple[list[Track], int]:
+def _seen(path: Path, told: list[Shot]) -> list[dict[int, float]]:
+    """Return the clarity of every fall in every frame of the clip as decoded; empty for repeats and the first two."""
+    stack, found = FrameStack(), []
+    for shot, frame in zip(told, Clip(path).frames(), strict=True):
+        look = stack.add(frame.luma, frame.at_s)
+        found.append(clarity(stack, look.shift, shot.truth) if look is not None else {})
+    return found
+
+
+def _fall(scene: Scene, number: int, told: list[Shot], seen: list[dict[int, float]]) -> TrueEvent | None:
+    boxes = {n: shot.truth.throws[number] for n, shot in enumerate(told) if number in shot.truth.throws}
+    if not boxes:
+        return None
+    return TrueEvent(
+        first_frame=min(boxes),
+        last_frame=max(boxes),
+        uncertainty_frames=0,
+        boxes=boxes,
+        floor=scene.throws[number].floor,
+        column=scene.throws[number].column + 1,
+        clarity={n: seen[n][number] for n in boxes if number in seen[n]},
+    )
+
+
+def is_clear(fall: TrueEvent, told: list[Shot]) -> bool:
+    """Return whether a person who steps through the frames could see this fall: long enough, in enough frames."""
+    frames = [n for n, seen in fall.clarity.items() if seen >= CLEAR and not told[n].is_repeat]
+    return len(frames) >= CLEAR_FRAMES and told[max(frames)].pts_s - told[min(frames)].pts_s >= CLEAR_S
+
+
+def tracks_in(clip: Path, make: MakeWatch) -> tuple[list[Track], int]:
     """Return every path the tracker finds in a clip, and the height of its pictures."""
     watch: Watch | None = None
     height_px = 0
     for frame in Clip(clip).frames():
         if watch is None:
             height_px = frame.luma.shape[0]
-            watch = Watch(detector, None, height_px=height_px)
+            watch = make(height_px)
             watch.keep_paths = []
         watch.see(frame.luma, frame.at_s)
     if watch is None or watch.keep_paths is None:
@@ -67,12 +102,12 @@ def tracks_in(clip: Path, detector: Detector) -> tuple[list[Track], int]:
 
 
 def rows_in(
-    clips: Iterable[Annotated], detector: Detector
+    clips: Iterable[Annotated], make: MakeWatch
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return (features, index into `MOVERS`) of every path found in annotated clips."""
     rows, kinds = [np.empty((0, len(NAMES)), np.float32)], [np.empty(0, np.int64)]
     for annotated in clips:
-        tracks, height_px = tracks_in(annotated.path, detector)
+        tracks, height_px = tracks_in(annotated.path, make)
         found = rows_of(tracks, annotated, height_px=height_px)
         rows.append(found[0])
         kinds.append(found[1])

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from gatehouse_edge.drivers.clip import Clip
 from gatehouse_edge.vision.watch import Throw, Watch
 from gatehouse_throw.annotations import Annotated
-from gatehouse_throw.evaluate import MakeWatch
+from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.scenes import Scene, spec_of
 
 CELL: Final = (320, 180)
@@ -54,7 +54,7 @@ def trail(annotated: Annotated, make: MakeWatch, path: Path) -> int:
             corner, other = (round(x) - 3, round(y) - 3), (round(x + w) + 3, round(y + h) + 3)
             cv2.rectangle(shown, corner, other, _RED, 1)
     for throw in throws:
-        points = np.array([(p.spot.x, p.spot.y) for p in throw.points])
+        points = np.array([(p.x, p.y) for p in throw.points])
         cv2.polylines(shown, [points.round().astype(np.int32)], False, _GREEN, 1, cv2.LINE_AA)
         for x, y in points:
             cv2.circle(shown, (round(x), round(y)), 2, _GREEN, -1)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from gatehouse_edge.vision.stack import TILE_PX
-from gatehouse_throw.net import TileNet
+from gatehouse_throw.net import CHANNELS, TileNet
 
 
 class _Released(nn.Module):
     """What is released: takes bytes, gives probabilities."""
 
-    def __init__(self, net: TileNet) -> None:
+    def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
@@ -25,18 +25,19 @@ class _Released(nn.Module):
         return torch.sigmoid(heat), boxes
 
 
-def load(checkpoint: Path, *, width: int = 24, depthwise: bool = False) -> TileNet:
+def load(checkpoint: Path) -> TileNet:
     """Return the trained network."""
-    net = TileNet(width=width, depthwise=depthwise)
+    net = TileNet()
     net.load_state_dict(torch.load(checkpoint, weights_only=True)["net"])
     return net.eval()
 
 
-def export(net: TileNet, path: Path) -> None:
-    """Write the ONNX file: input `tiles` uint8 (n, 4, 64, 64), outputs `heat` and `boxes`."""
-    example = torch.zeros(2, 4, TILE_PX, TILE_PX, dtype=torch.uint8)
+def export(net: nn.Module, path: Path, *, size: tuple[int, int] | None = None) -> None:
+    """Write the ONNX file: input `tiles` uint8 (n, 4, 64, 64), or pictures of `size` (height, width); outputs `heat` and `boxes`."""
+    example = torch.zeros(2, CHANNELS, *(size or (TILE_PX, TILE_PX)), dtype=torch.uint8)
+    plain = net.folded() if isinstance(net, TileNet) else net
     torch.onnx.export(
-        _Released(net).eval(),
+        _Released(plain).eval(),
         (example,),
         str(path),
         input_names=["tiles"],
@@ -59,7 +60,8 @@ def parity(net: TileNet, path: Path, tiles: npt.NDArray[np.uint8]) -> float:
 
 
 def quantise(path: Path, out: Path, samples: npt.NDArray[np.uint8]) -> None:
-    """Write an int8 copy, calibrated on `samples`; the first and last convolution stay in float."""
+    """Write an int8 copy, calibrated on `samples`; the first and the last convolution stay in float, where eight bits cost most."""
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -73,8 +75,10 @@ def quantise(path: Path, out: Path, samples: npt.NDArray[np.uint8]) -> None:
 
     prepared = out.with_suffix(".prepared.onnx")
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
+    convolutions = [node.name for node in onnx.load(prepared).graph.node if node.op_type == "Conv"]
     quantize_static(
         str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
+        nodes_to_exclude=[convolutions[0], convolutions[-1]],
     )  # fmt: skip
     prepared.unlink()

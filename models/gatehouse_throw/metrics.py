@@ -8,6 +8,7 @@ for all videos, so a video inherits the first detection of an earlier one; here 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,8 +108,27 @@ def iou(a: Box, b: Box) -> float:
     return w * h / (a[2] * a[3] + b[2] * b[3] - w * h)
 
 
-def score(true: tuple[TrueEvent, ...], found: list[FoundEvent], *, seconds: float) -> Score:
-    """Return one clip's sums. An event is hit by what overlaps it in time and follows its path."""
+def score(
+    true: tuple[TrueEvent, ...],
+    found: list[FoundEvent],
+    *,
+    seconds: float,
+    ignored: tuple[TrueEvent, ...] = (),
+    mirrored: Mapping[int, Sequence[Box]] | None = None,
+) -> Score:
+    """Return one clip's sums. An event is hit by what overlaps it in time and follows its path.
+
+    Args:
+        true: the falls.
+        found: what was told.
+        seconds: how long the clip is.
+        ignored: falls that nobody could see: what follows one is left out.
+        mirrored: boxes of images in glass: what follows one is a double of its fall, not a fall.
+    """
+    found = [
+        told for told in found
+        if any(follows(told, e) for e in true) or not any(follows(told, e) for e in ignored)
+    ]  # fmt: skip
     result = Score(true_events=len(true), seconds=seconds)
     taken: set[int] = set()
     for told in sorted(found, key=lambda one: -one.probability):
@@ -117,7 +137,7 @@ def score(true: tuple[TrueEvent, ...], found: list[FoundEvent], *, seconds: floa
         if fresh:
             taken.add(fresh[0])
             result.hits += 1
-        elif matches:
+        elif matches or is_mirrored(told, mirrored or {}):
             result.duplicates += 1
         else:
             result.false_alarms += 1
@@ -139,6 +159,16 @@ def follows(told: FoundEvent, event: TrueEvent) -> bool:
         reach = max(tw, th, 6.0)
         near += abs(x + w / 2 - tx - tw / 2) <= reach and abs(y + h / 2 - ty - th / 2) <= reach
     return near >= max(1, len(common) / 3)
+
+
+def is_mirrored(told: FoundEvent, mirrored: Mapping[int, Sequence[Box]]) -> bool:
+    """Return whether a told event lies on images in glass in a third of its frames."""
+    on = sum(
+        any(abs(x + w / 2 - mx - mw / 2) <= max(mw, mh, 6.0) and abs(y + h / 2 - my - mh / 2) <= max(mw, mh, 6.0)
+            for mx, my, mw, mh in mirrored.get(n, ()))
+        for n, (x, y, w, h) in told.boxes.items()
+    )  # fmt: skip
+    return on >= max(1, len(told.boxes) / 3)
 
 
 def _count_frames(result: Score, true: tuple[TrueEvent, ...], found: list[FoundEvent]) -> None:

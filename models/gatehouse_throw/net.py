@@ -1,11 +1,12 @@
 """The detector: a small fully convolutional network over a stack of luma frames and the background behind them.
 
 Normalising and differencing are part of the graph: what goes in is what the decoder gave, 8 bits. Nothing is thrown away
-by halving: space-to-depth keeps a 2 px thing whole. Out comes, at a quarter of the resolution, a heat map, the offset of the centre and the size.
+before the first convolution: it keeps a 2 px thing whole. Out comes, at a quarter of the resolution, a heat map, the offset of the centre and the size.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Final
 
 import torch
@@ -19,37 +20,64 @@ SIZE_UNIT_PX: Final = 8.0
 """Sizes are told as log(size / SIZE_UNIT_PX)."""
 
 
-class TileNet(nn.Module):
-    """Full convolutions: one at half resolution over space-to-depth, the rest at a quarter, where the heat map is."""
+_MIX: Final = (
+    (1 / 24, -1 / 24, 0.0, 0.0),
+    (0.0, 1 / 24, -1 / 24, 0.0),
+    (1 / 24, 0.0, 0.0, -1 / 24),
+    (0.0, 0.0, 0.0, 1 / 96),
+)
+"""What the first convolution is taught on, as rows over (now, before, earlier, background): three differences and where it is light.
+Differencing is linear, so it is part of that convolution's weights and costs nothing."""
 
-    def __init__(self, *, width: int = 24, depthwise: bool = False) -> None:
+
+class TileNet(nn.Module):
+    """Full convolutions: one at half resolution on the bytes themselves, most at a quarter, where the heat map is, some at an eighth."""
+
+    def __init__(self, *, width: int = 32, depthwise: bool = False, channels: int = CHANNELS) -> None:
         super().__init__()
         block = _depthwise if depthwise else _full
-        self.first = nn.Conv2d(CHANNELS * 4, width // 2, 3, padding=1)
+        self.first = nn.Conv2d(channels, width // 2, 6, stride=2, padding=2)
         self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
-        self.body = nn.ModuleList([block(width, width) for _ in range(3)])
+        self.near = block(width, width)
+        self.far_down = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.far = nn.ModuleList([block(width, width) for _ in range(2)])
+        self.last = block(width, width)
         self.head = nn.Conv2d(width, 5, 1)
+        self.register_buffer("mix", torch.tensor(_MIX)[:channels, :channels], persistent=False)
+        self.is_folded = False
         with torch.no_grad():
             self.head.bias[0] = -4.6  # a hundredth: nearly everywhere is nothing
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Return (heat logits (n, 1, h/4, w/4), offset and log size (n, 4, h/4, w/4)) of uint8 tiles (n, 4, h, w)."""
-        x = functional.relu(self.down(functional.relu(self.first(prepare(tiles)))))
-        for conv in self.body:
-            x = functional.relu(conv(x)) + x
+        x = functional.conv2d(
+            tiles.to(torch.float32), self.mixed(), self.first.bias, stride=self.first.stride, padding=self.first.padding
+        )  # fmt: skip
+        x = functional.relu(self.down(functional.relu(x)))
+        x = functional.relu(self.near(x)) + x
+        y = functional.relu(self.far_down(x))
+        for conv in self.far:
+            y = functional.relu(conv(y)) + y
+        x = x + functional.interpolate(y, scale_factor=2.0, mode="nearest")
+        x = functional.relu(self.last(x)) + x
         out = self.head(x)
         return out[:, :1], out[:, 1:]
 
+    def mixed(self) -> Tensor:
+        """Return the first convolution's weights over the pictures themselves."""
+        return (
+            self.first.weight
+            if self.is_folded
+            else torch.einsum("oikl,ij->ojkl", self.first.weight, self.mix)
+        )
 
-def prepare(tiles: Tensor) -> Tensor:
-    """Return what the first convolution sees: three differences and the local contrast, space to depth."""
-    x = tiles.to(torch.float32)
-    now, before, earlier, still = x[:, 0:1], x[:, 1:2], x[:, 2:3], x[:, 3:4]
-    mean = now.mean(dim=(2, 3), keepdim=True)
-    channels = torch.cat(
-        [(now - before) / 24, (before - earlier) / 24, (now - still) / 24, (now - mean) / 48], 1
-    )
-    return functional.pixel_unshuffle(torch.clamp(channels, -4.0, 4.0), 2)
+    def folded(self) -> TileNet:
+        """Return a copy whose first convolution holds the differencing: what is exported."""
+        plain = copy.deepcopy(self)
+        with torch.no_grad():
+            plain.first.weight.copy_(self.mixed())
+        plain.is_folded = True
+        return plain
 
 
 class HalfNet(nn.Module):
@@ -57,12 +85,25 @@ class HalfNet(nn.Module):
 
     def __init__(self, *, width: int = 8) -> None:
         super().__init__()
-        self.inner = TileNet(width=width, depthwise=True)
+        self.first = nn.Conv2d(CHANNELS, width, 3, padding=1)
+        self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
+        self.body = nn.ModuleList([_depthwise(width, width) for _ in range(4)])
+        self.head = nn.Conv2d(width, 5, 1)
+        self.register_buffer("mix", torch.tensor(_MIX), persistent=False)
+        with torch.no_grad():
+            self.head.bias[0] = -4.6
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
         """Return heat and sizes at a quarter of the picture's resolution."""
         x = functional.avg_pool2d(tiles.to(torch.float32), 2)
-        return self.inner(x)  # type: ignore[no-any-return]  # nn.Module is untyped
+        x = functional.conv2d(
+            x, torch.einsum("oikl,ij->ojkl", self.first.weight, self.mix), self.first.bias, padding=1
+        )
+        x = functional.relu(self.down(functional.relu(x)))
+        for conv in self.body:
+            x = functional.relu(conv(x)) + x
+        out = self.head(x)
+        return out[:, :1], out[:, 1:]
 
 
 def _full(inside: int, outside: int) -> nn.Module:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gatehouse_edge.vision.stack import TILE_PX
 from gatehouse_throw.net import TileNet, loss, targets
@@ -25,15 +25,16 @@ class Shards:
     """Tiles on disk, several thousand a file, mapped when needed."""
 
     def __init__(self, folder: Path) -> None:
-        self.paths: Final = sorted(folder.glob("*.npz"))
+        self.paths: Final = sorted(p for p in folder.glob("*.npy") if p.suffixes == [".npy"])
         if not self.paths:
             raise FileNotFoundError(
                 f"no tiles in {folder}: render them first (`python -m gatehouse_throw tiles`)"
             )
-        loaded = [np.load(path) for path in self.paths]
-        self.pictures: Final[npt.NDArray[np.uint8]] = np.concatenate([one["p"] for one in loaded])
-        self.objects: Final[npt.NDArray[np.float32]] = np.concatenate([one["o"] for one in loaded])
-        self.doubtful: Final[npt.NDArray[np.float32]] = np.concatenate([one["d"] for one in loaded])
+        self._files: Final = [np.load(path, mmap_mode="r") for path in self.paths]
+        self._first: Final = np.cumsum([0, *map(len, self._files)])
+        boxes = np.concatenate([np.load(path.with_suffix(".boxes.npy")) for path in self.paths])
+        self.objects: Final[npt.NDArray[np.float32]] = boxes[:, 0]
+        self.doubtful: Final[npt.NDArray[np.float32]] = boxes[:, 1]
 
     def batches(self, seed: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield batches for ever, half of the tiles with a throw in them; `skip` of them are stepped over."""
@@ -53,10 +54,15 @@ class Shards:
                 picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2]
             )
 
+    def pictures(self, picked: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
+        """Return tiles by number, shape (n, 4, TILE_PX, TILE_PX)."""
+        files = np.searchsorted(self._first, picked, side="right") - 1
+        return np.stack([self._files[f][n - self._first[f]] for f, n in zip(files, picked, strict=True)])
+
     def _batch(
         self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
     ) -> tuple[Tensor, Tensor, Tensor]:
-        pictures = torch.from_numpy(self.pictures[picked]).float()
+        pictures = torch.from_numpy(self.pictures(picked)).float()
         objects, doubtful = (
             torch.from_numpy(self.objects[picked]).clone(),
             torch.from_numpy(self.doubtful[picked]).clone(),
@@ -77,14 +83,13 @@ def train(
     *,
     steps: int,
     seed: int = 1,
-    width: int = 24,
-    depthwise: bool = False,
+    make: Callable[[], nn.Module] = TileNet,
     max_s: float | None = None,
 ) -> Path:
     """Train for `steps` steps (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    net = TileNet(width=width, depthwise=depthwise).to(device)
+    net = make().to(device)
     optimiser = torch.optim.AdamW(net.parameters(), lr=PEAK_RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, PEAK_RATE, total_steps=steps + 1, pct_start=0.08

@@ -10,6 +10,7 @@ from pathlib import Path
 
 PARTS = (
     ("gateway.py", "the whole gateway: wire to screen, CPU, memory, disk"),
+    ("looking_back.py", "100 000 alarm entries: the index beside a walk over the journal"),
     ("modbus_line.py", "RTU against the line's own bound, one dead unit"),
     ("modbus_controllers.py", "fifty TCP slaves"),
     ("modbus_failures.py", "100 000 failed reads"),

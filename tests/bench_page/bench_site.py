@@ -26,7 +26,6 @@ boards:
   - {name: gas-1, kind: gas, mac: 02a0b1000031, baud: 921600}
   - {name: vanishes, kind: gas, mac: 02a0b1000032, practice: vanishes, baud: 921600}
   - {name: deaf, kind: gas, mac: 02a0b1000033, practice: deaf, baud: 921600}
-  - {name: button-1, kind: button, mac: 02a0b1000034, baud: 921600}
 """
 """MACs are invented (示例)."""
 
@@ -38,7 +37,7 @@ class BenchSite:
         self.folder = Path(folder)
         self.rig = self.folder / "rig.yaml"
         self.rig.write_text(rig, encoding="utf-8")
-        self.directory = self.folder / "bench"
+        self.directory = self.folder / "var" / "bench"
         self.port = 0
         self.cookie = ("", "")
         self.client = httpx.Client(timeout=30)
@@ -48,23 +47,29 @@ class BenchSite:
     def base(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self):
-        """Start the page and come in through its address; started again, it has the same port and needs no new address."""
-        words = ["page", "--json", "--no-browser", "--port", str(self.port), "--rig", str(self.rig)]
-        words += ["--directory", str(self.directory), "--operator", "示例王工"]
+    def start(self, *, is_fresh=False):
+        """Start the page and come in through its address; started again, it has the same port and needs no new address.
+
+        `is_fresh`: leave the address to somebody else, and return it.
+        """
+        words = ["page", "--json", "--no-browser", "--port", str(self.port), "--rig", self.rig.name]
+        words += ["--operator", "示例王工"]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gatehouse_hil", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=self.folder,
             env={**os.environ, "LANG": "zh_CN.UTF-8"},
         )
         line = self._process.stdout.readline()
         assert line, self._process.stderr.read().decode()
         address = json.loads(line)["address"]
         self.port = urlsplit(address).port
+        if is_fresh:
+            return address
         if not self.cookie[0]:
             answer = self.client.get(address)
-            assert answer.status_code == 303
+            assert answer.status_code == 200
             self.cookie = next(iter(answer.cookies.items()))
         return self
 
@@ -73,6 +78,11 @@ class BenchSite:
         self._process.send_signal(signal.SIGINT)
         _, told = self._process.communicate(timeout=20)
         assert self._process.returncode == 0, told.decode()
+
+    def kill(self):
+        """End the page as the power does."""
+        self._process.kill()
+        self._process.communicate(timeout=20)
 
     def close(self):
         """End the page and everything it started."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
+import logging
+import os
+import subprocess
+import sys
 
 from gatehouse_events.bench_record import StepName, Verdict
-from gatehouse_hil.bench.progress import Bars, Lines, Shown, Silent
+from gatehouse_hil.bench.progress import Bars, Lines, Shown, Silent, Told
 from gatehouse_hil.bench.words import Lang, Words
 
 
@@ -40,3 +45,62 @@ def test_a_log_has_a_line_for_each_step_and_each_end() -> None:
 
 def test_a_program_is_told_nothing_in_between() -> None:
     assert told(Silent()) == ""
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_watching_program_is_told_everything_as_lines_of_json() -> None:
+    seconds, out = Seconds(), io.StringIO()
+    with Told(seconds, out) as told:
+        told.begin("left", StepName.FLASH)
+        for _ in range(1000):
+            seconds.now += 0.001
+            told.advance("left", 0.5)
+        told.advance("left", 1.0)
+        logging.getLogger("gatehouse_hil.bench.tool_process").debug(
+            "%s", "\x1b[31mHash\n", extra={"tool": "esptool"}
+        )
+        told.end("left", Verdict.FAILED)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert lines[0] == {"t": 0, "event": "begin", "board": "left", "step": "flash"}
+    assert 9 <= sum(line["event"] == "advance" for line in lines) <= 12
+    assert lines[-3] == {"t": 1.0, "event": "advance", "board": "left", "share": 1.0}
+    assert (lines[-2]["tool"], lines[-2]["line"]) == ("esptool", "[31mHash")
+    assert lines[-1] == {"t": 1.0, "event": "end", "board": "left", "verdict": "failed"}
+
+
+def test_a_tool_gone_wild_is_cut_off() -> None:
+    out = io.StringIO()
+    with Told(Seconds(), out) as told:
+        for _ in range(10_000):
+            told.said("esptool", "x" * 1000)
+    assert len(out.getvalue()) < 2_000_000
+
+
+ASK = """
+import asyncio, sys, time
+from gatehouse_hil.bench.backend_local import TechnicianAtPage
+from gatehouse_hil.bench.progress import Told
+from gatehouse_hil.bench.station import HandTask
+asyncio.run(TechnicianAtPage(Told(time.monotonic)).do(HandTask.ZERO_GAS, board="a"))
+"""
+
+
+def test_hands_are_asked_for_through_a_pipe_and_nobody_there_is_said() -> None:
+    done = subprocess.run([sys.executable, "-c", ASK], input=b"\n", capture_output=True, check=False)
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == ["ask", "done"]
+    for nobody in (b"", None):
+        gone = subprocess.run(
+            [sys.executable, "-c", ASK],
+            check=False,
+            stderr=subprocess.PIPE,
+            **({"input": nobody} if nobody is not None else {"stdin": subprocess.DEVNULL}),
+            env=dict(os.environ),
+        )
+        assert b"no_resource" in gone.stderr

@@ -12,6 +12,7 @@ import signal
 import socket
 import sqlite3
 import threading
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,9 @@ from gatehouse_fleet.clock import SystemClock
 from gatehouse_hil.light import Community
 from gatehouse_hil.light.district import USER, District
 
+REPORT_EVERY_S = 20
+WRITTEN_S = 1.2
+"""The server writes down each second whom it has heard."""
 PASSWORD = "gatehouse 示例 2026"
 MARKUP = "<img src=x onerror=alert(1)>\u202eطربوش"
 """A name with markup and letters that run from the right."""
@@ -163,16 +167,37 @@ class FleetCity:
 
     def heard(self, number, ago_s):
         """Let the server have heard a gateway so long ago. The 90 s of silence are not waited for."""
-        at = SystemClock().now() - timedelta(seconds=ago_s)
+        time.sleep(WRITTEN_S)
         self.write_database(
             "UPDATE gateway SET last_contact_at = ? WHERE id = ?",
-            [(int(at.timestamp() * 1_000_000), self.gateway(number).gateway_id)],
+            [(self.now_us() - int(ago_s * 1_000_000), self.gateway(number).gateway_id)],
         )
+
+    def now_us(self):
+        """Return this instant as the database keeps it."""
+        return int(SystemClock().now().timestamp() * 1_000_000)
 
     def write_database(self, sql: str, rows: list[tuple[Any, ...]]):
         path = self.district.fleet.directory / "data" / "fleet.db"
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as db, db:
             db.executemany(sql, rows)
+
+    @contextlib.contextmanager
+    def alive(self, *, but=()):
+        """Let every gateway be heard again and again, for as long as somebody looks."""
+
+        async def work():
+            while True:
+                for number, one in enumerate(self.gateways, 1):
+                    if number not in but:
+                        await one.report()
+                await asyncio.sleep(REPORT_EVERY_S)
+
+        task = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            yield
+        finally:
+            task.cancel()
 
     def report(self, *numbers):
         """Let these gateways, or all, be heard now."""

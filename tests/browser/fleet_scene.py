@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import timedelta
+from random import Random
 
+import msgspec
 import yaml
+
+from gatehouse_events.alarm import Alarm
+from gatehouse_events.chain import moment
+from gatehouse_events.codes import CODES
+from gatehouse_events.states import ACK_LIMIT_S, AlarmState, Disposition
+from gatehouse_fleet.clock import SystemClock
+from gatehouse_hil.light.story import KINDS
+
+HISTORY = 420
+BURST = 14
+SILENT = (10, 18, 19)
 
 CONFIG = {
     "site": {
@@ -107,20 +120,80 @@ def silence(city):
     city.heard(19, 128)
 
 
-async def keep_reporting(city, but):
-    """Let every gateway that is not silent be heard, for as long as somebody looks."""
-    while True:
-        for number, one in enumerate(city.gateways, 1):
-            if number not in but:
-                await one.report()
-        await asyncio.sleep(20)
+def history(city, days=7):
+    """Enter a week of alarms that are over, as the projection would have kept them: few at night, one bad afternoon."""
+    random = Random("week")
+    rows = []
+    now_us = int(SystemClock().now().timestamp() * 1_000_000)
+    for n in range(HISTORY):
+        hour = random.choices(
+            range(24), weights=[1, 1, 1, 1, 1, 2, 5, 9, 8, 6, 6, 8, 9, 6, 5, 6, 8, 10, 12, 10, 7, 5, 3, 2]
+        )[0]
+        ago_s = (random.randrange(days) + 0.25) * 86_400 + hour * 3600 + random.random() * 3600
+        if n < BURST:
+            ago_s = 2.6 * 86_400 + random.random() * 540
+        code, device, value, unit = random.choices(KINDS, weights=[10, 2, 1, 40, 3, 3, 14, 16])[0]
+        number = random.choices(
+            range(1, len(city.gateways) + 1), weights=[1 + 30 // n for n in range(1, len(city.gateways) + 1)]
+        )[0]
+        rows.append(
+            _row(city, random, (number, code, device, value, unit), now_us - int(ago_s * 1_000_000), n)
+        )
+    columns = "alarm_id, gateway_no, node_id, device_id, seq, entry_epoch, entry_seq, code, category, kind, priority, state, is_open, raised_at, changed_at, committed_at, is_verified, body"
+    gateways = "(SELECT no FROM gateway WHERE id = ?), (SELECT node_id FROM gateway WHERE id = ?)"
+    marks = ", ".join("?" * 15)
+    city.write_database(f"INSERT INTO alarm ({columns}) VALUES (?, {gateways}, {marks})", rows)  # noqa: S608  # our own words
+
+
+def _row(city, random, what, raised_us, n):
+    number, code, device, value, unit = what
+    row = CODES[code]
+    raised = moment(raised_us)
+    limit = ACK_LIMIT_S[row.priority] or 3600
+    acked = raised + timedelta(seconds=min(random.expovariate(2.2 / limit) + 4, 5 * limit))
+    closed = acked + timedelta(minutes=4 + random.expovariate(1 / 40))
+    is_false = random.random() < 0.08
+    alarm = Alarm(
+        alarm_id=f"{n:026d}", seq=3, device_id=device, code=code, kind=row.kind, priority=row.priority, state=AlarmState.CLOSED,
+        is_active=False, raised_at=raised, raised_s=0.0, changed_at=closed, changed_s=0.0, unack_since_s=0.0, closed_at=closed,
+        acked_by=random.choice(("王示例", "赵示例", "孙示例")), acked_at=acked, value=value, unit=unit, repeats=int(random.expovariate(1.2)),
+        disposition=Disposition.FALSE_ALARM if is_false else Disposition.HANDLED, close_reason="示例：现场处理完毕",
+    )  # fmt: skip
+    name = city.gateway(number).gateway_id
+    times = (raised_us, int(closed.timestamp() * 1_000_000), raised_us)
+    said = (
+        device,
+        3,
+        "0" * 32,
+        n + 1,
+        code,
+        code.partition(".")[0],
+        row.kind.value,
+        row.priority.value,
+        "closed",
+        0,
+    )
+    return (alarm.alarm_id, name, name, *said, *times, 1, msgspec.json.encode(alarm).decode())
+
+
+def lateness(city):
+    """Let two cases be late and two nearly so: nobody waits an hour for a picture."""
+    now_us = int(SystemClock().now().timestamp() * 1_000_000)
+    rows = sorted(city.every("/cases"), key=lambda one: one["due_at"] or "z")
+    for one, due_s, yellow_s in zip(rows, (-260, -90, 240, 500), (-600, -400, -30, -60), strict=False):
+        city.write_database(
+            "UPDATE case_deadline SET due_at = ?, yellow_at = ? WHERE case_id = ? AND met_at IS NULL",
+            [(now_us + due_s * 1_000_000, now_us + yellow_s * 1_000_000, one["id"])],
+        )
 
 
 def whole(city):
+    city.report()
     people(city)
+    history(city)
     alarms(city)
     cases(city)
     made = rollout(city)
-    city.report()
+    lateness(city)
     silence(city)
     return made

@@ -31,13 +31,26 @@ class Camera:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def page(self, base, path="/", *, person="operator", width=1440, height=900, log_in=log_in, **options):
+    def page(
+        self,
+        base,
+        path="/",
+        *,
+        person="operator",
+        width=1440,
+        height=900,
+        log_in=log_in,
+        script=None,
+        **options,
+    ):
         """Return a page of that size, logged in (`person=None`: not)."""
         context = self._browser.new_context(
             viewport={"width": width, "height": height}, locale="zh-CN", reduced_motion="reduce", **options
         )
         if person is not None:
             log_in(context, base, person)
+        if script is not None:
+            context.add_init_script(script)
         page = context.new_page()
         page.goto(base + path)
         return page
@@ -48,18 +61,24 @@ class Camera:
             page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
             page.wait_for_timeout(120)
             picture = page.screenshot(full_page=whole)
-            (self._folder / f"{name}-{theme}.png").write_bytes(packed(picture))
+            self.write(f"{name}-{theme}", picture)
+
+    def write(self, name, picture):
+        """Write a PNG made elsewhere as `<name>.png`."""
+        (self._folder / f"{name}.png").write_bytes(packed(picture))
 
 
 def packed(picture):
-    """Return a PNG of 256 colours: the most frequent as they are, every other as the nearest of them. A third of the size."""
+    """Return a PNG of 256 colours: the most frequent (those that are no grey first) as they are, others as the nearest. A third of the size."""
     pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)[:, :, ::-1]
     height, width = pixels.shape[:2]
     flat = pixels.reshape(-1, 3).astype(np.uint32)
     colours, index, counts = np.unique(
         flat[:, 0] << 16 | flat[:, 1] << 8 | flat[:, 2], return_inverse=True, return_counts=True
     )
-    kept = colours[np.argsort(-counts)[:256]]
+    # A colour means something here: a small orange mark is kept before the hundredth shade of grey.
+    levels = np.stack([colours >> 16, colours >> 8 & 255, colours & 255]).astype(int)
+    kept = colours[np.argsort(-counts * (1 + np.ptp(levels, axis=0)))[:256]]
     wanted, have = (
         np.stack([some >> 16, some >> 8 & 255, some & 255], axis=1).astype(np.int16)
         for some in (colours, kept)

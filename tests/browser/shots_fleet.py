@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import fleet_scene
@@ -10,49 +11,52 @@ from fleet_city import FleetCity, log_in
 from playwright.sync_api import expect
 
 COMMUNITIES = 24
-PAGES = (
-    ("cases", "cases"),
-    ("gateways", "gateways"),
-    ("releases", "releases"),
-    ("statistics", "statistics"),
-    ("people", "people"),
-    ("audit", "audit"),
-    ("city", "city"),
-    ("handover", "handover"),
-)
+SLOW_MS = 60_000
 
 
 def shoot(camera):
-    with tempfile.TemporaryDirectory() as folder, FleetCity(Path(folder), communities=COMMUNITIES) as city:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        city = stack.enter_context(FleetCity(Path(folder), communities=COMMUNITIES))
 
         def enter(context, _base, _person):
             log_in(context, city)
 
-        def come(path, **options):
-            page = camera.page(city.base, f"/#/{path}", log_in=enter, ignore_https_errors=True, **options)
-            expect(page.locator(".live:not(.bad)")).to_be_visible(timeout=20_000)
-            expect(page.get_by_text("正在读取…")).to_have_count(0, timeout=20_000)
-            page.wait_for_timeout(600)
-            return page
+        page = camera.page(city.base, "/", log_in=enter, ignore_https_errors=True)
 
-        camera.keep(come("overview"), "fleet-calm")
+        def see(name, path, *, width=1440, height=900):
+            page.set_viewport_size({"width": width, "height": height})
+            page.goto(f"{city.base}/#/{path}")
+            expect(page.locator(".live:not(.bad)")).to_be_visible(timeout=SLOW_MS)
+            expect(page.get_by_text("正在读取…")).to_have_count(0, timeout=SLOW_MS)
+            page.wait_for_timeout(700)
+            if name is not None:
+                camera.keep(page, f"fleet-{name}")
+
+        see("calm", "overview")
         rollout = fleet_scene.whole(city)
+        stack.enter_context(city.alive(but=fleet_scene.SILENT))
+        page.reload()
         alarm = next(one for one in city.every("/alarms") if one["code"] == "gas.high_alarm")["alarm_id"]
+        taken = next(one for one in city.every("/alarms") if one["state"] == "acked")["alarm_id"]
         case = city.every("/cases?step=feedback")[0]["id"]
-        camera.keep(come("overview"), "fleet-overview")
-        camera.keep(come("overview", width=1920, height=1080), "fleet-overview-1080")
-        camera.keep(come(f"alarms?one={alarm}"), "fleet-alarms")
-        camera.keep(come(f"trace/{alarm}"), "fleet-trace")
-        camera.keep(come(f"cases/{case}"), "fleet-case")
-        camera.keep(come(f"releases/{rollout}"), "fleet-rollout")
-        page = come(f"gateways/{city.gateway(1).gateway_id}?tab=configs")
+        expect(page.locator(".silentrow")).to_have_count(len(fleet_scene.SILENT), timeout=SLOW_MS)
+        see("overview", "overview")
+        see("alarms", f"alarms?one={alarm}")
+        see("trace", f"trace/{taken}")
+        see("case", f"cases/{case}")
+        see("rollout", f"releases/{rollout}")
+        see(None, f"gateways/{city.gateway(1).gateway_id}?tab=configs")
         page.get_by_role("button", name="差异").first.click()
         expect(page.locator(".difference ins").first).to_be_visible()
         camera.keep(page, "fleet-difference")
-        for name, path in PAGES:
-            camera.keep(come(path), f"fleet-{name}", whole=name in {"statistics", "handover"})
-        camera.keep(come("overview", width=390, height=844), "fleet-phone")
-        page = come("overview")
+        for name in ("cases", "gateways", "releases", "people", "audit", "city"):
+            see(name, name)
+        see("statistics", "statistics", height=1500)
+        see("handover", "handover", height=1500)
+        see("overview-1080", "overview", width=1920, height=1080)
+        see("phone", "overview", width=390, height=844)
+        see(None, "overview")
         with city.frozen():
-            page.locator(".banner.stale").wait_for(timeout=30_000)
+            page.locator(".banner.stale").wait_for(timeout=SLOW_MS)
             camera.keep(page, "fleet-stale")

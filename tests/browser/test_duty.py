@@ -166,7 +166,7 @@ def test_a_throw_shows_floors_as_an_interval_and_its_film_with_the_path_in_step(
     page = open_page(estate.base, person="supervisor")
     alarm = scenes.throw(estate, has_film=True)
     expect(card(page, alarm)).to_contain_text("约 17 至 20 层")
-    expect(page.locator(".facade .band")).to_have_count(1)
+    expect(page.locator(".facade .falling")).to_have_count(1)
     page.locator(".watch").click()
     page.wait_for_function("() => Number(document.querySelector('.over')?.dataset.at) > 11.0", timeout=20_000)
     drawn = page.evaluate(
@@ -313,3 +313,13 @@ def test_the_page_is_refused_what_its_policy_forbids(open_page, estate):
     assert refused == ["TypeError", "TypeError"]
     policy = httpx.get(estate.base).headers["content-security-policy"]
     assert "unsafe" not in policy
+
+
+def test_who_is_shut_out_sees_the_login_and_is_not_disturbed_there(open_page, estate):
+    page = open_page(estate.base)
+    page.guard.allow("401")
+    expect(page.locator(".none")).to_be_visible()
+    page.context.request.post(f"{estate.base}/api/v1/logout", headers={"X-Gatehouse": "1"})
+    expect(page.locator("form")).to_be_visible(timeout=20_000)
+    held = page.evaluate("() => navigator.locks.query().then(({ held }) => held.map(({ name }) => name))")
+    assert [name for name in held if name.startswith("gatehouse-page")] == []

@@ -49,6 +49,19 @@ def known(page):
     return page
 
 
+def test_one_logs_in_and_a_wrong_password_is_told(open_page, city):
+    page = open_page(city.base, "/", person=None, ignore_https_errors=True)
+    page.guard.allow("401")
+    for password in ("wrong", city.people["desk"]):
+        page.locator("input[name=name]").fill("desk")
+        page.locator("input[name=password]").fill(password)
+        page.get_by_role("button", name="登录").click()
+        if password == "wrong":
+            expect(page.locator(".problem")).to_have_text("登录名或密码不正确")
+    known(page)
+    expect(page.locator(".brand")).to_contain_text("台示例")
+
+
 def test_a_page_that_has_not_heard_says_so_and_never_that_there_are_no_alarms(desk):
     page = desk(before=lambda page: page.route(re.compile("/api/v1/overview"), lambda route: None))
     expect(page.get_by_text("正在读取…").first).to_be_visible()
@@ -60,10 +73,18 @@ def test_a_calm_city_is_grey_and_says_of_whom_it_has_heard(desk, city):
     page = known(desk())
     expect(page.locator(".calm")).to_contain_text("当前没有报警")
     expect(page.locator(".calm")).to_contain_text(f"{COMMUNITIES} / {COMMUNITIES} 台网关有联系")
+    expect(page.locator(".calm")).not_to_contain_text("情况不明")
     expect(page.locator(".mapnote")).to_contain_text("虚构轮廓")
     for theme in ("light", "dark"):
         assert violations(page, theme) == []
         assert saturated_share(page.screenshot()) < 0.002
+    # Of a gateway that was never heard nobody knows whether it has alarms.
+    node = city.call("GET", f"/gateways/{city.gateway(1).gateway_id}")["node_id"]
+    city.call("POST", "/gateways", {"id": "in-store-gw1", "node_id": node})
+    page.reload()
+    expect(page.locator(".calm")).to_contain_text(f"{COMMUNITIES} / {COMMUNITIES + 1} 台网关有联系")
+    expect(page.locator(".calm")).to_contain_text("1 台没有联系，情况不明")
+    city.call("PATCH", "/gateways/in-store-gw1", {"state": "scrapped"})
 
 
 def test_an_alarm_comes_by_itself_is_told_once_and_goes_when_it_is_closed(desk, city):
@@ -78,6 +99,8 @@ def test_an_alarm_comes_by_itself_is_told_once_and_goes_when_it_is_closed(desk, 
     expect(page.locator("#said p")).to_have_text(re.compile("^紧急 燃气高报"))
     expect(page.locator(".tag")).to_have_count(1)
     expect(page.locator(".top .chip.p1 b")).to_have_text("1")
+    played = "() => import('/ui/sound.js').then((all) => all.played.map(([, tune]) => tune))"
+    assert "P1" in page.evaluate(played)
     city.move(1, "acknowledge", alarm.alarm_id)
     expect(card).to_have_attribute("data-state", "acked")
     expect(card.get_by_role("button", name="确认")).to_have_count(0)
@@ -146,7 +169,7 @@ def test_a_page_that_hears_nothing_says_since_when_and_takes_no_orders(desk, cit
     with city.frozen():
         banner = page.locator(".banner.stale")
         expect(banner).to_contain_text("最后更新", timeout=20_000)
-        expect(card).to_be_visible()
+        expect(card).to_contain_text("截至")
         expect(card.locator(".act")).to_be_disabled()
     expect(banner).to_have_count(0, timeout=15_000)
     city.move(4, "acknowledge", alarm.alarm_id)
@@ -229,6 +252,34 @@ def test_the_trace_shows_each_station_with_its_proof(desk, city):
     expect(page.locator(".hoprow").first).to_contain_text("已签收", timeout=10_000)
     assert re.search(r"回执 [0-9a-f]{12}", page.locator(".hoprow").first.inner_text())
     city.move(2, "close", alarm.alarm_id)
+
+
+def test_evidence_is_looked_at_with_a_reason_that_is_registered(desk, city):
+    one = city.gateway(5)
+    alarm = city.raise_alarm(5, "throw.object_falling")
+    node = city.call("GET", f"/gateways/{one.gateway_id}")["node_id"]
+    soon = city.now_us() + 86_400_000_000
+    number = "(SELECT no FROM gateway WHERE id = ?)"
+    city.write_database(
+        f"INSERT INTO evidence (gateway_no, sha256, node_id, alarm_id, kind, is_masked, captured_at, keep_until, named_at, state) VALUES ({number}, ?, ?, ?, 'log', 0, ?, ?, ?, ?)",  # noqa: S608
+        [
+            (one.gateway_id, f"{n:064x}", node, alarm.alarm_id, soon, soon, soon, state)
+            for n, state in enumerate(("here", "named"))
+        ],
+    )
+    page = known(desk(f"gateways/{one.gateway_id}?tab=evidence"))
+    rows = page.locator(".clips li")
+    expect(rows).to_have_count(2)
+    rows.filter(has_text="在网关").get_by_role("button", name="调取").click()
+    expect(page.locator(".clips")).to_contain_text("调取中")
+    rows.filter(has_text="已上传").get_by_role("button", name="调阅").click()
+    page.locator("dialog input").fill("核对落点（示例）")
+    page.locator("dialog button.strong").click()
+    expect(page.locator("dialog")).to_contain_text("链接有效至")
+    entry = city.call("GET", "/audit?action=clip.view")["items"][0]
+    assert "核对落点（示例）" in entry["detail"]
+    assert entry["actor"] == "desk"
+    city.close_all(5)
 
 
 def test_many_gateways_are_changed_only_with_their_number_typed(desk, city):

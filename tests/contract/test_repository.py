@@ -68,7 +68,7 @@ IMPORTS = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"av", "numpy", "bleak", "bumble"}:
+        if name.partition(".")[0] in {"av", "cv2", "numpy", "onnxruntime", "bleak", "bumble"}:
             raise ImportError(f"{name} is not there")
 sys.meta_path.insert(0, Blocked())
 import gatehouse_edge.cli, gatehouse_edge.doctor, gatehouse_edge.bundle, gatehouse_edge.gateway

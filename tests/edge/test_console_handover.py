@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -159,6 +160,19 @@ async def test_the_sheet_of_a_past_shift_shows_the_alarms_of_its_end(site):
         assert page.count('<article class="alarm') >= 1
         assert "一键求助" in page
         assert "燃气高报" not in page
+
+
+async def test_a_sheet_is_made_of_what_stands_when_the_record_cannot_be_read(site):
+    async with site.person("operator") as guard:
+        await site.press()
+        site.history.close()
+        site.history._db = sqlite3.connect(site.directory / "nothing.db", check_same_thread=False)
+        site.history._db.execute("PRAGMA query_only = ON")
+        page = await text_of_sheet(guard)
+        assert "记录暂时无法读取" in page
+        assert page.count('<article class="alarm') == 1
+        answer = await guard.get("/api/v1/drills")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "history")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from gatehouse_edge.reading import ButtonEvent, Car, PictureState, Quality, ServiceMode, SilenceReason
 from gatehouse_events.alarm import What
 from gatehouse_events.codes import CODES
-from gatehouse_events.states import Kind, Priority
+from gatehouse_events.states import STATE_LABELS, Kind, Priority
 from gatehouse_ui import words
 
 
@@ -30,3 +30,11 @@ def test_every_urgent_code_has_advice():
 def test_every_step_of_an_alarm_that_the_log_shows_has_words():
     hidden = {What.CHANGED, What.GROUPED, What.ESCALATED}
     assert {f"what_{what}" for what in set(What) - hidden} <= words("zh", "duty").keys()
+
+
+def test_the_words_for_states_are_those_of_the_one_table():
+    # English is shorter on a card; Chinese is what the table says.
+    known = words("zh", "duty")
+    assert {state: known[f"st_{state}"] for state in STATE_LABELS} == {
+        state: label.zh for state, label in STATE_LABELS.items()
+    }

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gatehouse_edge.alarms import life_cycle
-from gatehouse_edge.alarms.commands import Acknowledge, AddNote, Inhibit, Reset
+from gatehouse_edge.alarms.commands import Acknowledge, AddNote, Inhibit, Reset, Shelve
 from gatehouse_edge.clock import Now
 from gatehouse_edge.desk import CommandOutcome
 from gatehouse_edge.history import Cursor, History, Term, Wanted, search_text
@@ -396,6 +396,14 @@ def test_the_index_says_of_each_moment_what_a_reading_of_the_whole_journal_says(
 
 def test_a_time_without_end_is_beyond_every_question():
     assert us(10**9) < FOREVER
+
+
+def test_why_it_was_shelved_is_told(site):
+    alarm = site.alarm(100, code="gas.low_alarm")
+    now = now_at(120)
+    command = Shelve(actor=GUARD, command_id="s1", alarm_id=alarm.alarm_id, duration_s=600, reason="现场检修")
+    site.change(life_cycle.shelve(alarm, now, command, duration_s=600, reason=command.reason), now)
+    assert site.caught_up().story(alarm.alarm_id)[-1].text == "现场检修"
 
 
 def test_a_note_is_told_as_it_was_written(site):

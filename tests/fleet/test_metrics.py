@@ -71,7 +71,7 @@ async def test_the_numbers_are_what_the_database_says(
     projector = Projector(services, steps=(CaseSteps(Shelf(), clock),))
     pair[0].write(body=alarm_change(LIFT, 1, code="lift.trapped", device_id="lift-1"))
     await hand_in(store, clock, identities[0], pair[0])
-    await projector.follower.catch_up()
+    await projector.catch_up()
     pair[1].write(body=alarm_change(GAS, 1))
     pair[1].write(body=alarm_change(GAS, 2))
     await hand_in(store, clock, identities[1], pair[1])  # not read yet

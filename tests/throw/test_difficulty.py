@@ -18,7 +18,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Annotated]:
         for seed in seeds(Split.TEST, 60)
         if (spec := spec_of(seed)).setting is Setting.FACADE and spec.throws and spec.height_px <= 432
     ]
-    return [render(seed, folder / f"{seed}.mkv", seconds=2.0) for seed in chosen[:3]]
+    return [render(spec_of(seed, seconds=2.0), folder / f"{seed}.mkv") for seed in chosen[:3]]
 
 
 def test_raw_proposals_do_badly_on_the_first_test_scenes(clips: list[Annotated]) -> None:

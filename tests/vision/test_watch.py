@@ -6,7 +6,7 @@ import numpy as np
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.tracks import Point
-from gatehouse_edge.vision.watch import MOVERS, Throw, Watch, unique
+from gatehouse_edge.vision.watch import MOVERS, Judged, Throw, Verdicts, Watch, unique
 
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
 
@@ -59,15 +59,39 @@ def test_one_after_the_other_at_the_same_place_is_two_unless_the_second_goes_on_
     assert len(unique([first, later])) == 2
 
 
+def judged(one: Throw) -> list[Judged]:
+    return [(one.points, np.array([one.probability, *one.likely[1:]], np.float32))]
+
+
 def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
-    watch = Watch(ClassicalDetector(), None, height_px=720)
-    watch._waiting.append((1.6, throw(range(40))))
-    assert [told.first.frame for told in watch._settled(2.0)] == [0]
-    watch._waiting.append((2.1, throw(range(6, 40), probability=0.99)))
-    assert watch._settled(3.0) == []
-    assert watch.end() == []
-    watch._waiting.append((2.1, throw(range(40), x=500.0)))
-    assert len(watch.end()) == 1
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw(range(40))), 1.6)
+    assert [told.first.frame for told in verdicts.settled(2.0)] == [0]
+    verdicts.hear(judged(throw(range(6, 40), probability=0.99)), 2.1)
+    assert verdicts.settled(3.0) == []
+    assert verdicts.settled(float("inf")) == []
+    verdicts.hear(judged(throw(range(40), x=500.0)), 2.1)
+    assert len(verdicts.settled(float("inf"))) == 1
+
+
+def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_told() -> None:
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw(range(12, 40), probability=0.6)), 1.6)
+    assert verdicts.settled(1.7) == []
+    verdicts.hear(judged(throw(range(40), probability=0.9)), 1.8)
+    assert [told.first.frame for told in verdicts.settled(2.1)] == [0]
+    assert verdicts.settled(float("inf")) == []
+
+
+def test_what_is_not_sure_enough_is_not_told_and_makes_its_place_less_trusted() -> None:
+    verdicts = Verdicts(0.5)
+    for n in range(60):
+        verdicts.hear(judged(throw(range(40), probability=0.05)), 1.6 + 0.01 * n)
+    assert verdicts.settled(float("inf")) == []
+    verdicts.hear(judged(throw(range(40), probability=0.55)), 2.3)
+    assert verdicts.settled(float("inf")) == []  # told on a quiet wall, not where twigs keep falling
+    verdicts.hear(judged(throw(range(40), probability=0.9)), 2.4)
+    assert len(verdicts.settled(float("inf"))) == 1
 
 
 def test_boxes_fill_the_frames_between_points_along_the_path() -> None:

@@ -200,11 +200,11 @@ class Drills:
                 continue
             while not await self._look(drill):  # noqa: ASYNC110  # a read-back is no commit: nothing rings for it
                 await asyncio.sleep(_LOOK_EVERY_S)
-            self._now_on, self.last = None, drill.report
             try:
                 await self._desk.record(EntryKind.DRILL, drill.report)
             except LedgerError as error:
                 _log.warning("the report of a drill is not kept: %s", error)
+            self._now_on, self.last = None, drill.report  # only now: who sees it over finds its report
 
     # --- one look
 
@@ -219,9 +219,7 @@ class Drills:
             return False
         # What had time left when it was cut short has not failed.
         over = tuple(
-            structs.replace(check, verdict=Verdict.ABSENT, detail="cut short")
-            if check.verdict is Verdict.WAITING
-            else check
+            structs.replace(check, verdict=Verdict.CUT) if check.verdict is Verdict.WAITING else check
             for check in checks
         )
         drill.report = structs.replace(drill.report, checks=over, ended_at=now.wall, ended_by=ended_by)

@@ -37,8 +37,8 @@ async def drills(
 ) -> Response:
     """Return the drill that runs now and the reports of those before, newest first; `next` goes into `before`."""
     state = console_of(request)
+    running = state.drills.running  # looked at first: one that is over by now is in the history by then
     found, behind = await ask(state, lambda: state.history.drills(before=before, limit=limit))
-    running = state.drills.running
     return _json(
         {
             "running": None if running is None else row(running),
@@ -88,7 +88,10 @@ async def self_test(request: Request, body: SelfTest, who: Tester) -> Response:
 def row(report: DrillReport) -> dict[str, Any]:
     """Return a report as plain data."""
     found: dict[str, Any] = msgspec.to_builtins(report)
-    return found | {"is_good": report.is_good, "label": views.label(report.code) if report.code else None}
+    return found | {
+        "outcome": report.outcome.value,
+        "label": views.label(report.code) if report.code else None,
+    }
 
 
 def _json(content: object, status: int = 200) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, TypeVar
 
@@ -21,10 +21,10 @@ from gatehouse_edge.console import views
 from gatehouse_edge.console.commands_api import AlarmId
 from gatehouse_edge.console.problems import ProblemError
 from gatehouse_edge.console.requests import PastQuery
-from gatehouse_edge.console.roles import Right
+from gatehouse_edge.console.roles import Right, may
 from gatehouse_edge.console.session import Caller, entitled
 from gatehouse_edge.console.state import ConsoleState, console_of
-from gatehouse_edge.history import Cursor, Deed, PastAlarm, Revision, Term, Wanted, search_text
+from gatehouse_edge.history import VIEWED, Cursor, Deed, PastAlarm, Revision, Term, Wanted, search_text
 from gatehouse_edge.history.rows import MAX_TERMS
 from gatehouse_events.alarm import Alarm
 from gatehouse_events.states import Label
@@ -114,7 +114,7 @@ async def timeline(
 @router.get("/deeds")
 async def deeds(
     request: Request,
-    who: Looker,  # noqa: ARG001  # the right is the point
+    who: Looker,
     since: When,
     until: When,
     after: Annotated[int | None, Query(ge=1, le=2**53)] = None,
@@ -125,7 +125,7 @@ async def deeds(
     from_us, to_us = _span(since, until)
     found, behind = await ask(state, lambda: state.history.deeds(from_us, to_us, after=after, limit=limit))
     following = found[-1].seq if len(found) == limit else None
-    return _json({"deeds": [deed(one) for one in found], "next": following, "behind": behind})
+    return _json({"deeds": [deed(one) for one in _shown(found, who)], "next": following, "behind": behind})
 
 
 @router.get("/firmware")
@@ -170,7 +170,7 @@ async def story(
             "alarm": past(state, found),
             "last": None if last is None else view.alarm(last, is_clear=who.is_clear),
             "revisions": [revision(one, is_clear=who.is_clear) for one in revisions],
-            "told": [deed(one) for one in told],
+            "told": [deed(one) for one in _shown(told, who)],
             "behind": behind,
         }
     )
@@ -219,6 +219,11 @@ def deed(one: Deed) -> dict[str, Any]:
     """Return one deed as plain data."""
     row: dict[str, Any] = msgspec.to_builtins(one)
     return row | {"at": _iso(row.pop("at_us"))}
+
+
+def _shown(deeds: Sequence[Deed], who: Caller) -> list[Deed]:
+    """Return the deeds this person may know of: who has looked at evidence stands in a register of its own."""
+    return [one for one in deeds if one.what != VIEWED or may(who.role, Right.READ_REGISTER)]
 
 
 def _json(content: object) -> Response:

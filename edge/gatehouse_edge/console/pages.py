@@ -27,6 +27,8 @@ from gatehouse_edge.console.sheet import Sheet, Shift
 from gatehouse_edge.console.state import ConsoleState, console_of
 from gatehouse_edge.history import Deed, PastAlarm, Revision, Wanted
 from gatehouse_events.alarm import GATEWAY, Alarm
+from gatehouse_events.chain import EntryKind
+from gatehouse_events.codes import CODES
 from gatehouse_events.states import Label, Priority
 from gatehouse_ui import words
 
@@ -184,7 +186,12 @@ async def _sheet(state: ConsoleState, who: Caller, shift: Shift, now: datetime) 
         then = history.moment(to_us).alarms if is_past else ()
         return found, following is not None, acknowledged, deeds, then
 
-    (found, is_more, acknowledged, deeds, then), behind = await ask(state, look)
+    behind: int | None
+    try:
+        (found, is_more, acknowledged, deeds, then), behind = await ask(state, look)
+    except ProblemError:  # a full disk must not keep the next shift from knowing what is open
+        found, is_more, acknowledged, deeds, then, behind = [], False, [], [], (), None
+        is_past = False
     view = state.stream.viewpoint()
     open_now: tuple[Alarm, ...] = then if is_past else tuple(state.desk.alarms())
     shown, shelved, suppressed = sheets.split(view.alarm(one, is_clear=who.is_clear) for one in open_now)
@@ -247,6 +254,13 @@ class _Words:
     def full(self, instant: datetime) -> str:
         """Return a time with its date."""
         return f"{instant.astimezone(self._now.tzinfo):%Y-%m-%d %H:%M}"
+
+    def deed_text(self, deed: Deed) -> str:
+        """Return what a deed says besides: of a drill, what was played or tried."""
+        if deed.kind != EntryKind.DRILL:
+            return deed.text
+        code = CODES.get(deed.text)
+        return self.token("drill", deed.text) if code is None else getattr(code.label, self._language)
 
     def deed_at(self, at_us: int) -> str:
         """Return the time of a deed."""

@@ -56,8 +56,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
     made_by: str
     is_past: bool
     """The shift had ended when the sheet was made: open alarms are those of its end."""
-    behind: int
-    """Entries of the journal that are not read yet."""
+    behind: int | None
+    """Entries of the journal that are not read yet; None: it cannot be read, so the sheet holds only what stands now."""
     open: list[dict[str, Any]]
     shelved: list[dict[str, Any]]
     suppressed: list[dict[str, Any]]

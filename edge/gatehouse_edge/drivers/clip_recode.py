@@ -21,7 +21,8 @@ from gatehouse_edge.evidence.masking import Picture, zone_mask
 
 Change = Callable[[Picture], Picture]
 """BGR in, BGR out."""
-_QUALITY: Final = {"crf": "20", "preset": "veryfast", "threads": "1"}
+_QUALITY: Final = {"crf": "20", "preset": "veryfast", "threads": "1", "bf": "0"}
+"""No pictures out of order: time stamps are the camera's, and some of them are crowded."""
 _START: Final = b"\x00\x00\x00\x01"
 _JPEG_QUALITY: Final = 90
 
@@ -147,6 +148,7 @@ def _encode(frames: Iterator[VideoFrame], change: Change, path: Path) -> int:
                     stream.width, stream.height = picture.shape[1], picture.shape[0]
                     stream.pix_fmt = "yuv420p"
                     stream.time_base = frame.time_base or Fraction(1, 90_000)
+                    stream.codec_context.time_base = stream.time_base
                     first = frame.pts or 0
                 elif picture.shape[:2] != (stream.height, stream.width):
                     continue

@@ -2,7 +2,8 @@
 
 The age is told by two scales: the wall clock against the capture time, and the gateway's own service time since it was kept,
 which no jump of the wall clock moves. Both agree: it goes. Only the wall clock says so (the gateway was off for long, or its
-clock was wrong): it goes once that clock has been synchronised and steady for `BELIEVED_AFTER_S`.
+clock was wrong): it goes once that clock has been synchronised and steady for `BELIEVED_AFTER_S`. A gateway whose clock nobody
+synchronises goes by its service time alone, `UNSURE_DAYS` later: by so much a wrong clock at a start may have carried it ahead.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from gatehouse_edge.clock import Now
 from gatehouse_events.evidence import Manifest
 
 BELIEVED_AFTER_S: Final = 86_400.0
+UNSURE_DAYS: Final = 30
+"""The longest time off that the service scale takes from an unsynchronised clock (`clock.py`)."""
 _DAY_S: Final = 86_400.0
 _PLAUSIBLE_FROM: Final = datetime(2025, 1, 1, tzinfo=UTC)
 """As in `clock.py`: an earlier time is a flat battery, not a time."""
@@ -81,9 +84,12 @@ def is_due(stored: Stored, now: Now, *, days: int, steady_s: float | None) -> bo
     """
     if stored.is_going:
         return True
-    if stored.hold is not None or steady_s is None or now.wall < _PLAUSIBLE_FROM:
+    if stored.hold is not None:
         return False
-    by_service = now.service_s - stored.kept_s >= days * _DAY_S
+    age_s = now.service_s - stored.kept_s
+    if steady_s is None or now.wall < _PLAUSIBLE_FROM:
+        return age_s >= (days + UNSURE_DAYS) * _DAY_S
+    by_service = age_s >= days * _DAY_S
     if not _PLAUSIBLE_FROM <= stored.captured_at <= now.wall + _AHEAD:
         return by_service
     is_old = now.wall - stored.captured_at >= timedelta(days=days)

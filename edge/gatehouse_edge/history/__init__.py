@@ -7,6 +7,7 @@ reads on only when somebody asks: nobody who does not look back wears the flash.
 
 from gatehouse_edge.history.book import FILE as HISTORY_FILE
 from gatehouse_edge.history.book import History, Progress
+from gatehouse_edge.history.fold import VIEWED
 from gatehouse_edge.history.rows import (
     Cursor,
     Deed,
@@ -21,6 +22,7 @@ from gatehouse_edge.history.rows import (
 
 __all__ = [
     "HISTORY_FILE",
+    "VIEWED",
     "Cursor",
     "Deed",
     "History",

@@ -36,6 +36,7 @@ from gatehouse_edge.history.rows import (
     Tally,
     Wanted,
     microseconds,
+    said_of,
     words_of,
 )
 from gatehouse_events.alarm import Alarm, Change
@@ -50,7 +51,7 @@ MAX_OPEN: Final = 500
 """Open alarms of one moment that are shown."""
 MAX_REVISIONS: Final = 500
 _BATCH: Final = 2000
-_VERSION: Final = 1
+_VERSION: Final = 3
 """Of the tables; another one is built anew from the journal."""
 _SCHEMA: Final = """
 CREATE TABLE place (id INTEGER PRIMARY KEY CHECK (id = 1), seq INTEGER NOT NULL, proof BLOB NOT NULL) STRICT;
@@ -329,6 +330,10 @@ class History:
                 self._forget(entry)
             case _:
                 deed = fold.deed_of(entry, at_us)
+                if deed is not None and deed.what == fold.KEPT:
+                    self._db.execute(
+                        "UPDATE alarm SET evidence = max(evidence, 1) WHERE alarm_id = ?", (deed.subject,)
+                    )
                 if deed is not None:
                     self._db.execute(
                         "INSERT OR REPLACE INTO deed VALUES (?,?,?,?,0,?,?,?,?,?,?)",
@@ -340,7 +345,7 @@ class History:
 
     def _take_change(self, entry: Entry, change: Change, at_us: int) -> None:
         alarm, actor = change.alarm, change.actor
-        text = alarm.notes[-1].text if change.what == "noted" and alarm.notes else alarm.text
+        text = said_of(change)
         self._db.execute(
             "INSERT OR REPLACE INTO revision VALUES (?,?,?,?,?,0,?,?,?,?,?,?,?)",
             (

@@ -28,6 +28,7 @@ from gatehouse_events.alarm import Change
 from gatehouse_events.chain import Entry, EntryKind
 from gatehouse_events.drill import DrillReport
 from gatehouse_events.escalation import Escalation
+from gatehouse_events.evidence import Deleted, EvidenceError, Held, Lifted, Missed, Viewed, decode_register
 
 _CHANGE: Final = msgspec.json.Decoder(Change)
 _OUTCOME: Final = msgspec.json.Decoder(CommandOutcome)
@@ -35,6 +36,8 @@ _RECEIPT: Final = msgspec.json.Decoder(Annunciated)
 _DRILL: Final = msgspec.json.Decoder(DrillReport)
 _VALVE: Final = msgspec.json.Decoder(ValveMoved)
 _STEP: Final = msgspec.json.Decoder(Escalation)
+VIEWED: Final = "evidence_viewed"
+KEPT: Final = "evidence_kept"
 _MAX_TEXT: Final = 200
 _QUIET_AUDITS: Final = frozenset({"journal_read", "history_read"})
 """Looking back is no event of the shift."""
@@ -83,9 +86,8 @@ def _fields(entry: Entry) -> dict[str, str] | None:
             return {"what": what, "actor": actor, "subject": moved.output_id, "text": moved.cause}
         case EntryKind.DRILL:
             drill = _DRILL.decode(body)
-            verdict = "drill_good" if drill.is_good else "drill_failed"
             return {
-                "what": verdict,
+                "what": f"drill_{drill.outcome}",
                 "actor": drill.actor.name,
                 "station": drill.actor.station,
                 "subject": drill.device_id,
@@ -95,6 +97,8 @@ def _fields(entry: Entry) -> dict[str, str] | None:
             step = _STEP.decode(body)
             told = ", ".join(step.notify)
             return {"what": "escalated", "actor": told, "subject": step.alarm_id, "text": step.code}
+        case EntryKind.EVIDENCE:
+            return _register(body)
         case EntryKind.AUDIT:
             return _audit(body)
         case EntryKind.START | EntryKind.STOP | EntryKind.EPOCH:
@@ -134,6 +138,29 @@ def _order(body: bytes) -> dict[str, str] | None:
             return head | {"what": "output_tested", "subject": command.output_id}
         case _:
             return None
+
+
+def _register(body: bytes) -> dict[str, str] | None:
+    """Return a line of the register of evidence. Who has looked at what is for those who may read the register."""
+    try:
+        entry = decode_register(body)
+    except EvidenceError:
+        return None
+    head = {
+        "what": VIEWED if isinstance(entry, Viewed) else f"evidence_{entry.__struct_config__.tag}",
+        "subject": entry.alarm_id,
+    }
+    match entry:
+        case Viewed() | Held() | Lifted():
+            return head | {
+                "actor": entry.actor.name,
+                "station": entry.actor.station,
+                "text": entry.reason,
+            }
+        case Missed() | Deleted():
+            return head | {"text": entry.why}
+        case _:
+            return head
 
 
 def _audit(body: bytes) -> dict[str, str] | None:

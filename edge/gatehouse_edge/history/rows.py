@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_events.alarm import Alarm
+from gatehouse_events.alarm import Alarm, Change, What
 from gatehouse_events.codes import CODES
 
 FOREVER: Final = 2**62
@@ -156,6 +156,20 @@ def words_of(alarm: Alarm) -> str:
     parts = (alarm.device_id, alarm.code, *labels, alarm.text, alarm.acked_by or "", alarm.close_reason)
     notes = [part for note in alarm.notes[-10:] for part in (note.author, note.text)]
     return search_text("\n".join((*parts, *notes)))[:2000]
+
+
+def said_of(change: Change) -> str:
+    """Return the words of one revision: what a person wrote or gave as reason, else what the alarm says of its cause."""
+    alarm = change.alarm
+    match change.what:
+        case What.NOTED if alarm.notes:
+            return alarm.notes[-1].text
+        case What.SHELVED:
+            return alarm.shelf_reason
+        case What.CLOSED | What.RESET:
+            return alarm.close_reason
+        case _:
+            return alarm.text
 
 
 def microseconds(at: datetime | None) -> int | None:

@@ -18,12 +18,17 @@ import onnxruntime
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, Look
 
+Floats = npt.NDArray[np.float64]
+
 STRIDE: Final = 4
 """Pixels of the picture per cell of the heat map."""
 SIZE_UNIT_PX: Final = 8.0
 MAX_SPOTS: Final = 24
 """Most spots a frame; more are foliage, and the best ones are kept."""
+_MOST_PEAKS: Final = 64
+"""So many peaks are looked at for doubles."""
 _MERGE_PX: Final = 4.0
+_AROUND_Y, _AROUND_X = (part.ravel() for part in np.mgrid[-1:2, -1:2])
 _LEAST_AREA_PX: Final = 2
 _WIDEST_PX: Final = 60
 """What the classical path takes for a thing; smaller is noise, larger a body or a shadow."""
@@ -98,29 +103,27 @@ def spots_of(
         [padded[:, dy : dy + heat.shape[1], dx : dx + heat.shape[2]] for dy in range(3) for dx in range(3)],
         axis=0,
     )
-    rim = (TILE_PX - CORE_PX) // 2 / STRIDE
+    rim = (TILE_PX - CORE_PX) // 2 // STRIDE
     low, high = (
         rim - 1,
         heat.shape[1] - rim,
     )  # one cell of overlap: a spot on the seam belongs to both and is merged
-    tiles, rows, columns = np.nonzero((heat >= floor) & (heat >= around))
-    spots = []
-    for n, row, column in zip(tiles, rows, columns, strict=True):
-        if not (low <= row <= high and low <= column <= high):
-            continue
-        dx, dy, log_w, log_h = boxes[n, :, row, column]
-        in_x, in_y = (column + 0.5 + np.clip(dx, -2, 2)) * STRIDE, (row + 0.5 + np.clip(dy, -2, 2)) * STRIDE
-        spots.append(
-            Spot(
-                x=float(look.corners[n, 0] + in_x),
-                y=float(look.corners[n, 1] + in_y),
-                width_px=float(np.exp(np.clip(log_w, -3, 3)) * SIZE_UNIT_PX),
-                height_px=float(np.exp(np.clip(log_h, -3, 3)) * SIZE_UNIT_PX),
-                score=float(heat[n, row, column]),
-                contrast=_contrast(look.tiles[n], in_x, in_y),
-            )
-        )
-    return merged(spots)
+    is_core = np.zeros(heat.shape[1:], bool)
+    is_core[low : high + 1, low : high + 1] = True
+    tiles, rows, columns = np.nonzero((heat >= floor) & (heat >= around) & is_core)
+    scores = heat[tiles, rows, columns]
+    best = np.argsort(-scores, kind="stable")[:_MOST_PEAKS]
+    tiles, rows, columns, scores = tiles[best], rows[best], columns[best], scores[best]
+    found = np.asarray(boxes[tiles, :, rows, columns], float)
+    in_x = (columns + 0.5 + np.clip(found[:, 0], -2, 2)) * STRIDE
+    in_y = (rows + 0.5 + np.clip(found[:, 1], -2, 2)) * STRIDE
+    sizes = np.exp(np.clip(found[:, 2:], -3, 3)) * SIZE_UNIT_PX
+    contrasts = _contrasts(look.tiles, tiles, in_x, in_y)
+    corners = look.corners[tiles]
+    table = np.stack(
+        [corners[:, 0] + in_x, corners[:, 1] + in_y, sizes[:, 0], sizes[:, 1], scores, contrasts], axis=1
+    )
+    return merged([Spot(*row) for row in table.tolist()])
 
 
 def merged(spots: list[Spot]) -> list[Spot]:
@@ -143,36 +146,44 @@ class ClassicalDetector:
 
     def find(self, look: Look) -> list[Spot]:
         """Return changed blobs of 2 to 60 px; the score tells only contrast."""
-        spots = []
-        for tile, (x0, y0) in zip(look.tiles, look.corners, strict=True):
+        rows: list[tuple[int, float, float, float, float, float]] = []
+        rim = (TILE_PX - CORE_PX) // 2 - STRIDE
+        for number, tile in enumerate(look.tiles):
             fresh = cv2.min(cv2.absdiff(tile[0], tile[1]), cv2.absdiff(tile[0], tile[2]))
             _, moved = cv2.threshold(fresh, 14, 255, cv2.THRESH_BINARY)
             count, _, stats, centres = cv2.connectedComponentsWithStats(moved, connectivity=8)
             for index in range(1, count):
                 _, _, w, h, area = stats[index]
                 cx, cy = centres[index]
-                rim = (TILE_PX - CORE_PX) // 2 - STRIDE
                 if (
                     area >= _LEAST_AREA_PX
                     and max(w, h) <= _WIDEST_PX
                     and rim <= cx <= TILE_PX - rim
                     and rim <= cy <= TILE_PX - rim
                 ):
-                    score = float(min(0.5, 0.1 + area / 200))
-                    spots.append(
-                        Spot(
-                            float(x0 + cx), float(y0 + cy), float(w), float(h), score, _contrast(tile, cx, cy)
-                        )
-                    )
-        return merged(spots)
+                    rows.append((number, cx, cy, float(w), float(h), min(0.5, 0.1 + area / 200)))
+        if not rows:
+            return []
+        table = np.array(rows)
+        which = table[:, 0].astype(int)
+        contrasts = _contrasts(look.tiles, which, table[:, 1], table[:, 2])
+        places = table[:, 1:3] + look.corners[which]
+        spots = np.column_stack([places, table[:, 3:], contrasts])
+        return merged([Spot(*row) for row in spots.tolist()])
 
 
-def _contrast(tile: npt.NDArray[np.uint8], x: float, y: float) -> float:
-    column, row = min(TILE_PX - 2, max(1, int(x))), min(TILE_PX - 2, max(1, int(y)))
-    now, still = (
-        tile[layer, row - 1 : row + 2, column - 1 : column + 2].astype(np.float32) for layer in (0, 3)
-    )
-    return float((now - still).mean())
+def _contrasts(
+    tiles: npt.NDArray[np.uint8],
+    which: npt.NDArray[np.int_],
+    x: npt.NDArray[np.floating],
+    y: npt.NDArray[np.floating],
+) -> Floats:
+    """Return how much lighter than the background 3x3 pixels around places in tiles are."""
+    columns = np.clip(x.astype(int), 1, TILE_PX - 2)[:, None] + _AROUND_X
+    rows = np.clip(y.astype(int), 1, TILE_PX - 2)[:, None] + _AROUND_Y
+    now, still = (tiles[which[:, None], layer, rows, columns].astype(np.float64).mean(1) for layer in (0, 3))
+    contrasts: Floats = now - still
+    return contrasts
 
 
 def open_model(path: Path, *, sha256: str | None) -> onnxruntime.InferenceSession:

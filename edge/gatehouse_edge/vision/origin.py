@@ -1,8 +1,8 @@
 """From where it fell: a floor interval with its probability, the window column, where it landed, how fast it was. Pure.
 
 The operator has drawn the façade and some floor lines on a still. A point of the picture thus has a height, in floors, if it lies
-on the wall; what falls is some way in front of it and therefore seems higher; it was let go before it was first seen, and some
-things are thrown upwards. None of that is known, so a few hundred guesses are made and the interval holds most of them.
+on the wall; what falls is some way in front of it and therefore seems higher; it was let go before it was first seen, drag is unknown,
+and some things are thrown upwards. So a few thousand guesses are made, each weighs as much as it fits the path, and the interval holds most of the weight.
 """
 
 from __future__ import annotations
@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 G_M_S2: Final = 9.81
 COVERAGE: Final = 0.92
 """Probability the interval is made to hold."""
-_GUESSES: Final = 400
+_GUESSES: Final = 3000
+_POINTS_WEIGHED: Final = 12
+"""Neighbouring points err alike: more of them would only feign certainty."""
+_TERMINAL_LOG: Final = (math.log(3.0), math.log(60.0))
+"""Terminal speeds, m/s: a bag to a flower pot."""
+_EARLY_S: Final = 0.35
+_SPEED_ERROR_M_S: Final = 1.0
+_LEAST_MISFIT: Final = 0.06**2
+"""Floors, squared: what lines drawn by hand and spots a pixel off amount to."""
+_DEEPEST_M: Final = 60.0
+_SILL: Final = (-0.3, 0.05)
+"""Floors. What is let go leaves from above a sill or a rail, and the first points of a path lie a little high: measured on rendered validation scenes."""
 _THROWN_UP_SHARE: Final = 0.3
-_FEWEST_TO_FIT: Final = 3
-_SILL: Final = 0.08
-"""A thing that lies on a line by so little below it was on the floor above."""
 
 
 def floors_at(calibration: Calibration, x: float, y: float, *, seed: int = 0) -> tuple[int, int]:
@@ -34,7 +42,7 @@ def floors_at(calibration: Calibration, x: float, y: float, *, seed: int = 0) ->
     near = _nearness(calibration, np.random.default_rng(seed))
     base = min(line.floor for line in calibration.floors)
     real = base + (floor_of(calibration, x, y) - base) * (1 - near)
-    low, high, _ = _interval(np.floor(real + _SILL).astype(int))
+    low, high, _ = _interval(np.floor(real + sum(_SILL) / 2).astype(int), np.ones(_GUESSES))
     return low, high
 
 
@@ -56,17 +64,25 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     base = min(line.floor for line in calibration.floors)
     # A thing that is `near` of the way in front of the wall is seen against a point of the wall that is higher by that share.
     real = base + (heights[None, :] - base) * (1 - near[:, None])
-    early = _early(t)
-    speed, at_first = _start(t[early], real[:, early])
-    noise = rng.normal(0, _speed_error(t[early], heights[early]), _GUESSES)
-    down_m_s = np.maximum(0.0, (speed + noise) * floor_m)
+    terminal = np.exp(rng.uniform(*_TERMINAL_LOG, _GUESSES))
+    down_m_s = np.clip(_speed(t, heights, calibration.floor_m, rng), 0.0, 0.98 * terminal)
+    kept = np.unique(np.linspace(0, len(t) - 1, min(len(t), _POINTS_WEIGHED)).round().astype(int))
+    fallen = _fallen(t[kept], down_m_s, terminal) / floor_m[:, None]
+    at_first = (real[:, kept] + fallen).mean(1)
+    misfit = ((real[:, kept] + fallen - at_first[:, None]) ** 2).mean(1)
+    noise = max(_LEAST_MISFIT, float(misfit.min()))
+    weight = np.exp(-0.5 * len(kept) * (misfit - misfit.min()) / noise)
+    # A release at rest is taken for granted, but for those that are thrown upwards.
     up_m = np.where(rng.random(_GUESSES) < _THROWN_UP_SHARE, rng.uniform(0.0, 0.35, _GUESSES), 0.0)
-    dropped_m = np.minimum(down_m_s**2 / (2 * G_M_S2), 40.0) - up_m
-    released = at_first + dropped_m / floor_m
+    before_m = -(terminal**2) / (2 * G_M_S2) * np.log(1 - (down_m_s / terminal) ** 2)
+    released = at_first + (np.minimum(before_m, _DEEPEST_M) - up_m) / floor_m
     # The sill or the rail it left is at any height of its floor: what counts is which floor that is.
-    low, high, probability = _interval(np.floor(released + _SILL).astype(int))
+    sill = rng.uniform(*_SILL, _GUESSES)
+    low, high, probability = _interval(np.floor(released + sill).astype(int), weight)
     last = points[-1]
-    total_s = float(t[-1] + np.median(down_m_s) / G_M_S2)
+    best = int(weight.argmax())
+    before_s = terminal[best] / G_M_S2 * math.atanh(down_m_s[best] / terminal[best])
+    total_s = float(t[-1] + before_s)
     late = slice(-min(4, len(t)), None)
     end_speed = (
         abs(float(np.polyfit(t[late], heights[late], 1)[0]))
@@ -84,46 +100,44 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     )
 
 
-def _early(t: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
-    """The first points: a third of a second, at least four."""
-    chosen = t <= 0.35  # noqa: PLR2004  # a third of a second: gravity has not yet changed the speed by more than a floor a second
-    chosen[: min(4, len(t))] = True
-    return chosen
+def _speed(
+    t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64], floor_m: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Return guesses of the downward speed at the first point, m/s: around what the first third of a second says, and widely."""
+    early = t <= _EARLY_S
+    early[: min(4, len(t))] = True
+    some_t, some = t[early], heights[early]
+    if float(np.ptp(some_t)) <= 0:
+        return np.abs(rng.normal(0, 4.0, _GUESSES))
+    # Gravity's curve is known: without it the slope is that of the first instant.
+    slope = np.polyfit(some_t, some + G_M_S2 / floor_m / 2 * some_t**2, 1)[0]
+    around = np.abs(-slope * floor_m + rng.normal(0, _SPEED_ERROR_M_S, _GUESSES))
+    return np.where(rng.random(_GUESSES) < 0.8, around, rng.uniform(0, 25.0, _GUESSES))  # noqa: PLR2004
 
 
-def _start(
-    t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return (downward speed in floors a second at the first point, height there) for each guess: gravity's curve is known."""
-    gravity = (
-        G_M_S2 / 2.9 / 2
-    )  # floors/s² halved; the error of the floor height is far below that of the speed
-    straight = heights + gravity * t[None, :] ** 2
-    if float(np.ptp(t)) <= 0:
-        return np.zeros(len(heights)), heights[:, 0]
-    centre = t - t.mean()
-    slope = (straight * centre[None, :]).sum(1) / (centre**2).sum()
-    return -slope, straight.mean(1) - slope * t.mean()
+def _fallen(
+    t: npt.NDArray[np.float64], speed: npt.NDArray[np.float64], terminal: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """Return how far each guess has fallen since its first point, metres, shape (guesses, len(t)): gravity against squared drag."""
+    begun = np.arctanh(speed / terminal)[:, None]
+    phase = begun + G_M_S2 * t[None, :] / terminal[:, None]
+    # log cosh without overflow
+    grown = (phase + np.log1p(np.exp(-2 * phase))) - (begun + np.log1p(np.exp(-2 * begun)))
+    metres: npt.NDArray[np.float64] = terminal[:, None] ** 2 / G_M_S2 * grown
+    return metres
 
 
-def _speed_error(t: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> float:
-    if len(t) < _FEWEST_TO_FIT:
-        return 2.0
-    fit = np.polyfit(t, heights, min(2, len(t) - 2))
-    spread = float(np.std(heights - np.polyval(fit, t))) + 0.05
-    return min(4.0, spread / max(1e-3, math.sqrt(float(((t - t.mean()) ** 2).sum()))))
-
-
-def _interval(floors: npt.NDArray[np.int_]) -> tuple[int, int, float]:
-    """Return the shortest run of floors that holds `COVERAGE` of the guesses."""
-    values, counts = np.unique(floors, return_counts=True)
+def _interval(floors: npt.NDArray[np.int_], weight: npt.NDArray[np.float64]) -> tuple[int, int, float]:
+    """Return the shortest run of floors that holds `COVERAGE` of the guesses' weight."""
+    values, where = np.unique(floors, return_inverse=True)
+    shares = np.bincount(where, weights=weight) / weight.sum()
     best = (int(values[0]), int(values[-1]), 1.0)
     for i in range(len(values)):
-        total = 0
+        total = 0.0
         for j in range(i, len(values)):
-            total += int(counts[j])
-            if total >= COVERAGE * len(floors):
+            total += float(shares[j])
+            if total >= COVERAGE:
                 if values[j] - values[i] < best[1] - best[0]:
-                    best = (int(values[i]), int(values[j]), total / len(floors))
+                    best = (int(values[i]), int(values[j]), min(1.0, total))
                 break
     return best

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from gatehouse_edge.vision.watch import Watch
+    from gatehouse_edge.vision.detector import Detector
+    from gatehouse_edge.vision.watch import Classifier, Watch
 
 MANIFEST: Final = "manifest.json"
 
@@ -104,11 +105,26 @@ def watch_maker(
     """
     import cv2
 
-    from gatehouse_edge.vision.detector import ClassicalDetector, Detector, OnnxDetector
-    from gatehouse_edge.vision.watch import Classifier, Watch
+    from gatehouse_edge.vision.watch import Watch
 
     if folder is None:
         raise ModelError("this installation has no throw models: name a folder with --models")
+    detector, classifier, limit = parts(folder, is_classical=is_classical)
+    cv2.setNumThreads(1)
+    return lambda height_px: Watch(
+        detector, classifier, height_px=height_px, threshold=limit if threshold is None else threshold
+    )
+
+
+def parts(folder: Path, *, is_classical: bool) -> tuple[Detector, Classifier, float]:
+    """Return the detector, the classifier and the threshold of a release.
+
+    Raises:
+        ModelError: no usable models.
+    """
+    from gatehouse_edge.vision.detector import ClassicalDetector, OnnxDetector
+    from gatehouse_edge.vision.watch import Classifier
+
     manifest = load_manifest(folder)
     detector: Detector
     if is_classical:
@@ -118,7 +134,4 @@ def watch_maker(
     else:
         detector = OnnxDetector(folder / manifest.detector.file, sha256=manifest.detector.sha256)
         judge = manifest.classifier
-    classifier = Classifier(folder / judge.file, sha256=judge.sha256)
-    limit = manifest.threshold if threshold is None else threshold
-    cv2.setNumThreads(1)
-    return lambda height_px: Watch(detector, classifier, height_px=height_px, threshold=limit)
+    return detector, Classifier(folder / judge.file, sha256=judge.sha256), manifest.threshold

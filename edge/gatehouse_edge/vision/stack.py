@@ -1,7 +1,8 @@
 """The last frames of a camera, the background behind them, and the few tiles in which something small has moved.
 
 Works in capture time: a repeated picture is stepped over, told by its time stamp or because no 8x8 block of it has
-changed (a mean over the whole picture would also drop real frames in which only four pixels moved).
+changed (a mean over the whole picture would also drop real frames in which only four pixels moved). Everything is kept
+in the place of the background: where the camera itself sways, frames are shifted back first (`steady.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gatehouse_edge.vision.steady import Steady, shrunk
+
 Luma = npt.NDArray[np.uint8]
 Cells = npt.NDArray[np.float32]
 
@@ -23,8 +26,12 @@ TILE_PX: Final = 64
 """Side of what the network sees at once, full resolution."""
 CORE_PX: Final = 48
 """Side of its middle, in which detections count; the rim is context."""
-BUDGET: Final = 20
+BUDGET: Final = 24
 """Most tiles a frame, whatever moves; the rest is counted as skipped."""
+_CELLS_A_TILE: Final = 16
+"""A tile takes at most that many cells away, so so many of the best cells for each tile are enough to choose from."""
+_STRIP_PX: Final = 128
+"""A multiple of the cells' side."""
 _BLOCK_PX: Final = 8
 _REPEAT_MEAN: Final = 1.2
 """A block whose mean change is below this has not changed: a 2 px thing of contrast 40 makes 2.5."""
@@ -35,10 +42,11 @@ lively picture the limit rises with what its frames usually change, up to this."
 _DEPTH: Final = 3
 """Frames a tile shows."""
 _PULSE_FRAMES: Final = 15
-_LEAST_PEAK: Final = 5.0
-_NOISE_FACTOR: Final = 1.3
+_LEAST_PEAK: Final = 2.5
+_NOISE_FACTOR: Final = 1.0
 """A change counts from so much luma, and from so many times the middle cell's."""
 _BACKGROUND_EVERY_S: Final = 0.2
+_AIM_EVERY_S: Final = 1.0
 _BACKGROUND_RATE: Final = 0.08
 _HABIT_RATE: Final = 0.04
 """Share of each frame in what is usual at a place."""
@@ -56,11 +64,13 @@ class Look:
     tiles: npt.NDArray[np.uint8]
     """Shape (n, 4, TILE_PX, TILE_PX): this frame, the one before, the one before that, the background."""
     corners: npt.NDArray[np.int32]
-    """Shape (n, 2): x, y of each tile's upper left corner in the picture; may be negative at the rim."""
+    """Shape (n, 2): x, y of each tile's upper left corner; may be negative at the rim."""
     skipped: int
     """Tiles in which something moved but for which the budget was spent."""
     active_share: float
     """Share of the picture's cells in which something moved, 0 to 1."""
+    shift: tuple[float, float] = (0.0, 0.0)
+    """What must be added to a place in the tiles for its place in this very picture: how far the camera has swayed."""
 
 
 class FrameStack:
@@ -69,15 +79,20 @@ class FrameStack:
     def __init__(self, *, budget: int = BUDGET) -> None:
         self._budget: Final = budget
         self._frames: list[Luma] = []
+        self._raw: Luma | None = None
+        self._steady = Steady()
+        self._shift = (0.0, 0.0)
         self._times: list[float] = []
         self._background: npt.NDArray[np.float32] | None = None
         self._still: Luma | None = None
-        self._background_at_s = 0.0
+        self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
         self._number = -1
         self._pulse: deque[float] = deque(maxlen=_PULSE_FRAMES)
         self.repeats = 0
         self.skipped_tiles = 0
+        self.moves = 0
+        """How often the camera was found to look elsewhere."""
 
     def add(
         self, luma: Luma, capture_s: float, *, wanted: npt.NDArray[np.float64] | None = None
@@ -90,18 +105,22 @@ class FrameStack:
             wanted: centres, shape (n, 2), that a tracker wants looked at whatever moves there.
         """
         self._number += 1
-        if self._frames and self._frames[-1].shape != luma.shape:
-            self.forget()
-        change: Luma | None = None
-        if self._frames:
-            change = np.asarray(cv2.absdiff(luma, self._frames[-1]), np.uint8)
-            if capture_s - self._times[-1] < _STILL_TIME_S or self._is_repeat(change):
+        if self._raw is not None:
+            if self._raw.shape != luma.shape:
+                self.forget()
+            elif capture_s - self._times[-1] < _STILL_TIME_S or self._is_repeat(luma, self._raw):
                 self.repeats += 1
                 return None
-        self._remember(luma, capture_s)
-        if change is None or len(self._frames) < _DEPTH:
+        self._raw = luma
+        self._shift = self._steady.shift_of(luma)
+        if self._steady.is_lost:
+            self.forget()
+            self.moves += 1
+            self._raw = luma
+        self._remember(Steady.steadied(luma, self._shift), capture_s)
+        if len(self._frames) < _DEPTH:
             return None
-        merit, active = self._unusual(change)
+        merit, active = self._unusual()
         corners, skipped = self._choose(merit, active, wanted)
         self.skipped_tiles += skipped
         return Look(
@@ -111,19 +130,24 @@ class FrameStack:
             corners=corners,
             skipped=skipped,
             active_share=float(active.mean()),
+            shift=self._shift,
         )
 
     def forget(self) -> None:
         """Start afresh: another picture size, or the camera was moved."""
         self._frames.clear()
         self._times.clear()
-        self._background = self._still = self._habit = None
+        self._raw = self._background = self._still = self._habit = None
+        self._steady, self._shift = Steady(), (0.0, 0.0)
         self._pulse.clear()
 
-    def _is_repeat(self, change: Luma) -> bool:
-        height, width = change.shape
-        size = (max(1, width // _BLOCK_PX), max(1, height // _BLOCK_PX))
-        most = float(cv2.resize(change, size, interpolation=cv2.INTER_AREA).max())
+    def _is_repeat(self, luma: Luma, before: Luma) -> bool:
+        most = max(
+            float(
+                shrunk(np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8), _BLOCK_PX).max(initial=0)
+            )
+            for part in _strips(len(luma))
+        )
         usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
         if most < max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual)):
             return True
@@ -135,22 +159,23 @@ class FrameStack:
         self._times = [*self._times[-2:], capture_s]
         if self._background is None:
             self._background, self._still = luma.astype(np.float32), luma
-            self._background_at_s = capture_s
+            self._background_at_s = self._aimed_at_s = capture_s
+            self._steady.aim(luma)
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
             cv2.accumulateWeighted(luma, self._background, _BACKGROUND_RATE)
             self._still = self._background.astype(np.uint8)
             self._background_at_s = capture_s
+            if capture_s - self._aimed_at_s >= _AIM_EVERY_S:
+                self._steady.aim(self._still)
+                self._aimed_at_s = capture_s
 
-    def _unusual(self, change: Luma) -> tuple[Cells, npt.NDArray[np.bool_]]:
+    def _unusual(self) -> tuple[Cells, npt.NDArray[np.bool_]]:
         """Return for each cell how unusual its strongest change is for that place, and whether it is one at all.
 
         What counts is what was in neither of the two frames before nor in the background, averaged over 2x2 pixels
-        against noise. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
+        against noise and compared with what is usual there. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
         """
-        assert self._still is not None  # noqa: S101  # set with the first frame
-        fresh = cv2.min(change, cv2.absdiff(self._frames[-1], self._frames[-3]))
-        fresh = cv2.min(fresh, cv2.absdiff(self._frames[-1], self._still))
-        peaks = _peaks(np.asarray(cv2.blur(fresh, (2, 2)), np.uint8))
+        peaks = _fresh(*self.pictures())
         around = np.asarray(cv2.blur(peaks, (7, 7)), np.float32)
         if self._habit is None:
             self._habit = np.asarray(cv2.blur(peaks, (9, 9)), np.float32)
@@ -169,11 +194,10 @@ class FrameStack:
             if len(corners) >= self._budget // 2:
                 break
             self._take(corners, open_cells, int(x), int(y))
-        rows, columns = np.nonzero(open_cells)
-        for index in np.argsort(-merit[rows, columns], kind="stable"):
+        for cell in _best(np.where(open_cells, merit, -np.inf).ravel(), self._budget * _CELLS_A_TILE):
             if len(corners) >= self._budget:
                 break
-            row, column = int(rows[index]), int(columns[index])
+            row, column = divmod(cell, open_cells.shape[1])
             if open_cells[row, column]:
                 self._take(corners, open_cells, column * CELL_PX + CELL_PX // 2, row * CELL_PX + CELL_PX // 2)
         skipped = -(-int(np.count_nonzero(open_cells)) // (CORE_PX // CELL_PX) ** 2)
@@ -190,26 +214,54 @@ class FrameStack:
         if 0 <= y // CELL_PX < open_cells.shape[0] and 0 <= x // CELL_PX < open_cells.shape[1]:
             open_cells[y // CELL_PX, x // CELL_PX] = False
 
+    def pictures(self) -> tuple[Luma, Luma, Luma, Luma]:
+        """Return this frame, the one before, the one before that and the background, all in the background's place; needs three frames."""
+        assert self._still is not None  # noqa: S101  # set with the first frame
+        return self._frames[-1], self._frames[-2], self._frames[-3], self._still
+
     def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
         tiles = np.empty((len(corners), 4, TILE_PX, TILE_PX), np.uint8)
-        assert self._still is not None  # noqa: S101  # set with the first frame
-        now, before, earlier = self._frames[-1], self._frames[-2], self._frames[-3]
+        pictures = self.pictures()
         for tile, (x, y) in zip(tiles, corners, strict=True):
-            for layer, frame in enumerate((now, before, earlier)):
-                tile[layer] = cut(frame, int(x), int(y))
-            tile[3] = cut(self._still, int(x), int(y))
+            for layer, picture in enumerate(pictures):
+                tile[layer] = cut(picture, int(x), int(y))
         return tiles
 
 
+def _best(values: Cells, count: int) -> list[int]:
+    """Return the indices of the `count` largest values, best first: sorting them all would cost more than what follows."""
+    if len(values) > count:
+        some = np.argpartition(values, -count)[-count:]
+        return [int(n) for n in some[np.argsort(-values[some], kind="stable")]]
+    return [int(n) for n in np.argsort(-values, kind="stable")]
+
+
+def _strips(height: int) -> list[slice]:
+    """Return the rows of a picture in parts that stay in a core's cache from one operation to the next."""
+    return [slice(y, min(height, y + _STRIP_PX)) for y in range(0, height, _STRIP_PX)]
+
+
+def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
+    """Return, for each cell, the strongest of what is in `now` and in none of the others."""
+    rows = []
+    for part in _strips(len(now)):
+        fresh = cv2.absdiff(now[part], before[part])
+        other = cv2.absdiff(now[part], earlier[part])
+        cv2.min(fresh, other, fresh)
+        cv2.absdiff(now[part], still[part], other)
+        cv2.min(fresh, other, fresh)
+        rows.append(_peaks(shrunk(np.asarray(fresh, np.uint8), 2)))
+    return np.concatenate(rows)
+
+
 def _peaks(change: Luma) -> Cells:
-    """Return the largest value of each cell."""
+    """Return the largest value of each cell of a picture at half its size."""
     height, width = change.shape
-    rows, columns = -(-height // CELL_PX), -(-width // CELL_PX)
-    if height % CELL_PX or width % CELL_PX:
-        below, right = rows * CELL_PX - height, columns * CELL_PX - width
+    size = CELL_PX // 2
+    below, right = -height % size, -width % size
+    if below or right:
         change = np.asarray(cv2.copyMakeBorder(change, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
-    size = CELL_PX
     while size > 1:  # halving by neighbours is many times quicker than a maximum over blocks
         change = np.maximum(change[:, 0::2], change[:, 1::2])
         change = np.maximum(change[0::2], change[1::2])

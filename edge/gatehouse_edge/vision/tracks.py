@@ -46,6 +46,18 @@ class Point:
     others: int
     """Other spots in that frame."""
     active_share: float
+    shift: tuple[float, float] = (0.0, 0.0)
+    """How far the camera had swayed: `spot` is where the thing would have been in the still."""
+
+    @property
+    def x(self) -> float:
+        """Its centre in the picture as it was, pixels."""
+        return self.spot.x + self.shift[0]
+
+    @property
+    def y(self) -> float:
+        """Likewise downwards."""
+        return self.spot.y + self.shift[1]
 
 
 _REST_S: Final = 0.5
@@ -141,7 +153,15 @@ class Tracker:
         self._gap_s = GAP_S
         self._last_s: float | None = None
 
-    def add(self, at_s: float, frame: int, spots: list[Spot], *, active_share: float) -> list[Path]:
+    def add(
+        self,
+        at_s: float,
+        frame: int,
+        spots: list[Spot],
+        *,
+        active_share: float,
+        shift: tuple[float, float] = (0.0, 0.0),
+    ) -> list[Path]:
         """Take the spots of one frame and return the paths that have ended."""
         if self._last_s is not None:
             # Half of the old value, half of what the newest interval asks for: one late frame changes little.
@@ -149,7 +169,7 @@ class Tracker:
             self._gap_s = min(_LONGEST_GAP_S, max(GAP_S, asked_s))
         self._last_s = at_s
         finished = self._left_behind(at_s)
-        points = [Point(at_s, frame, spot, len(spots) - 1, active_share) for spot in spots]
+        points = [Point(at_s, frame, spot, len(spots) - 1, active_share, shift) for spot in spots]
         forks, used = self._extend(points, at_s)
         landed = [p for p in self._paths if p.rests(at_s, self._height_px)]
         finished += landed

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gatehouse_edge.vision.detector import Detector, Spot, open_model
 from gatehouse_edge.vision.features import NAMES, falling_part, features
 from gatehouse_edge.vision.release import ModelError
+from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
 from gatehouse_edge.vision.tracks import Path, Point, Tracker
 
@@ -34,6 +35,8 @@ class Mover(StrEnum):
 MOVERS: Final = tuple(Mover)
 THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
+_REJECTED: Final = 0.2
+"""A path with a lower probability makes the place where it began less trusted."""
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
@@ -53,8 +56,9 @@ class Throw:
     """One event."""
 
     probability: float
+    """Calibrated; lowered where rejected paths keep beginning."""
     likely: tuple[float, ...]
-    """Probability of each of `MOVERS`."""
+    """Probability of each of `MOVERS`, as the classifier says."""
     points: tuple[Point, ...]
     """The falling part of the path."""
 
@@ -72,14 +76,16 @@ class Throw:
         """Return x, y, width, height for every frame from first to last; between points along the path."""
         frames = [p.frame for p in self.points]
         every = np.arange(frames[0], frames[-1] + 1)
-        columns = [
-            np.interp(every, frames, [getattr(p.spot, name) for p in self.points])
-            for name in ("x", "y", "width_px", "height_px")
-        ]
+        rows = [(p.x, p.y, p.spot.width_px, p.spot.height_px) for p in self.points]
+        columns = [np.interp(every, frames, column) for column in np.array(rows).T]
         return {
             int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h))
             for n, x, y, w, h in zip(every, *columns, strict=True)
         }
+
+
+Judged = tuple[tuple[Point, ...], npt.NDArray[np.float32]]
+"""The falling part of a path, and the probability of each of `MOVERS`."""
 
 
 class Classifier:
@@ -122,14 +128,14 @@ class Watch:
         self._detector: Final = detector
         self._classifier: Final = classifier
         self._height_px = height_px
-        self._threshold: Final = threshold
         self._tracker = Tracker(height_px)
-        self._waiting: list[tuple[float, Throw]] = []
-        self._told: list[Throw] = []
+        self._verdicts: Final = Verdicts(threshold)
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
         self.keep_spots: list[tuple[int, list[Spot]]] | None = None
         """Set to a list to collect every frame's spots."""
+        self.keep_judged: list[tuple[float, list[Judged]]] | None = None
+        """Set to a list to collect what the classifier has said and when: another threshold can then be tried without the pictures."""
 
     def see(self, luma: Luma, capture_s: float) -> list[Throw]:
         """Take one frame and return the throws that are settled by now.
@@ -140,23 +146,25 @@ class Watch:
             self._judge(self._tracker.end(), capture_s)
             self._height_px = luma.shape[0]
             self._tracker = Tracker(self._height_px)
+            self._verdicts.forget_places()
         look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
         if look is None:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
             self._judge(self._tracker.wait(capture_s), capture_s)
-            return self._settled(capture_s)
+            return self._verdicts.settled(capture_s)
         spots = self._detector.find(look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
-        self._judge(
-            self._tracker.add(capture_s, look.number, spots, active_share=look.active_share), capture_s
+        ended = self._tracker.add(
+            capture_s, look.number, spots, active_share=look.active_share, shift=look.shift
         )
-        return self._settled(capture_s)
+        self._judge(ended, capture_s)
+        return self._verdicts.settled(capture_s)
 
     def end(self) -> list[Throw]:
         """Return what remains; the stream has ended."""
         self._judge(self._tracker.end(), float("inf"))
-        return self._settled(float("inf"))
+        return self._verdicts.settled(float("inf"))
 
     def _judge(self, paths: list[Path], now_s: float) -> None:
         self.paths_seen += len(paths)
@@ -168,15 +176,38 @@ class Watch:
         known = [(path, row) for path, row in rows if row is not None]
         if not known:
             return
-        judged = self._classifier.judge(np.stack([row for _, row in known]))
-        for (path, _), likely in zip(known, judged, strict=True):
-            if likely[0] >= self._threshold:
-                throw = Throw(
-                    probability=float(likely[0]), likely=tuple(map(float, likely)), points=falling_part(path)
-                )
-                self._waiting.append((now_s, throw))
+        likely = self._classifier.judge(np.stack([row for _, row in known]))
+        judged = [(falling_part(path), one) for (path, _), one in zip(known, likely, strict=True)]
+        if self.keep_judged is not None:
+            self.keep_judged.append((now_s, judged))
+        self._verdicts.hear(judged, now_s)
 
-    def _settled(self, now_s: float) -> list[Throw]:
+
+class Verdicts:
+    """Which judged paths are events: the threshold, the shield map, doubles. `hear` what has been judged; ask what is `settled` now."""
+
+    def __init__(self, threshold: float) -> None:
+        self._threshold: Final = threshold
+        self._shield = Shield()
+        self._waiting: list[tuple[float, Throw]] = []
+        self._told: list[Throw] = []
+
+    def forget_places(self) -> None:
+        """The picture has another size: what is known of its places is void."""
+        self._shield = Shield()
+
+    def hear(self, judged: list[Judged], now_s: float) -> None:
+        """Take paths with the probabilities of `MOVERS` that the classifier gives them."""
+        for points, likely in judged:
+            x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
+            probability = self._shield.lowered(float(likely[0]), x, y, at_s)
+            if probability >= self._threshold:
+                throw = Throw(probability=probability, likely=tuple(map(float, likely)), points=points)
+                self._waiting.append((now_s, throw))
+            elif likely[0] < _REJECTED:
+                self._shield.reject(x, y, at_s)
+
+    def settled(self, now_s: float) -> list[Throw]:
         """Return what has waited long enough; a later hypothesis of what was told is not told again."""
         if now_s != float("inf"):
             self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]

@@ -17,7 +17,7 @@ export const SHAPES = {
  */
 export function Mark({ p, size = 22, look = "full", blinks = false }) {
   return html`<svg class=${`mark ${p.toLowerCase()} is-${look} ${blinks ? "blinks" : ""}`} width=${size} height=${size} viewBox="-12 -12 24 24" aria-hidden="true">
-    <path d=${SHAPES[p]} /><text y=${p === "P1" ? 5.6 : 4} text-anchor="middle">${p[1]}</text></svg>`;
+    ${look === "hollow" && html`<path class="under" d=${SHAPES[p]} />`}<path d=${SHAPES[p]} /><text y=${p === "P1" ? 5.6 : 4} text-anchor="middle">${p[1]}</text></svg>`;
 }
 
 /** @type {Record<string, string>} */

@@ -33,12 +33,13 @@ from gatehouse_fleet.api.cases_view import (
 )
 from gatehouse_fleet.cases import desk, inbox, listing, photos, statistics
 from gatehouse_fleet.cases.desk import Act
-from gatehouse_fleet.cases.docket import Case, Work, load
+from gatehouse_fleet.cases.docket import Work, load
 from gatehouse_fleet.cases.errors import RefusedError
 from gatehouse_fleet.cases.lights import Light
 from gatehouse_fleet.cases.listing import Listed, Place, Wanted
 from gatehouse_fleet.cases.merging import CaseKind
 from gatehouse_fleet.cases.office import Office, office_of
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Caller, Right

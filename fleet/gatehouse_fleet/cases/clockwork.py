@@ -15,12 +15,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from gatehouse_events.states import Label
 from gatehouse_fleet.cases import inbox, lights, limits
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, number_of
+from gatehouse_fleet.cases.docket import Happened, Work, append, load, number_of
 from gatehouse_fleet.cases.errors import PolicyError
 from gatehouse_fleet.cases.ladder import Look, look
 from gatehouse_fleet.cases.lights import Light
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.policy import Policy, Rung, Stage
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.people.roles import SYSTEM
 from gatehouse_fleet.store.schema.cases import deadline
 
@@ -135,7 +136,7 @@ async def _policy(work: Work, found: Case, sha256: str) -> Policy:
     except (
         PolicyError
     ):  # nobody may go untold because a text is missing: who is told now is told by today's policy
-        return (await limits.rules_of(work, found)).policy
+        return (await work.rules(found.node_path)).policy
 
 
 def _text(found: Case, stage: Stage, rung: Rung) -> Label:

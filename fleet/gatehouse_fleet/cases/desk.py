@@ -10,21 +10,21 @@ from datetime import timedelta
 from typing import Final
 
 from msgspec import Struct, structs
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from gatehouse_events.orders import Acknowledgement, AlarmSeen, DispositionOrder, Issuer
 from gatehouse_events.states import Disposition, Label
 from gatehouse_fleet.cases import limits, moves, steps
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load, refuse_stale
+from gatehouse_fleet.cases.docket import Happened, Work, append, load, refuse_stale
 from gatehouse_fleet.cases.errors import RefusedError
 from gatehouse_fleet.cases.merging import CaseKind, Reason
 from gatehouse_fleet.cases.photos import Kept
 from gatehouse_fleet.cases.policy import Stage
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.cases.steps import CaseStep, Move
 from gatehouse_fleet.orders import IssuedOrder, issue
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.people.roles import Actor
-from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
 from gatehouse_fleet.store.schema.cases import case_alarm, photo
 
 ORDER_GOOD_FOR: Final = timedelta(hours=2)
@@ -144,7 +144,7 @@ async def flag_injury(work: Work, act: Act, *, text: str) -> Case:
         raise RefusedError("done", Label("已标记人员受伤", "the injury is flagged already"))
     found = structs.replace(found, is_injury=True)
     found = await append(work, found, Happened.INJURY, actor=act.actor, detail={"text": text})
-    rules = await limits.rules_of(work, found)
+    rules = await work.rules(found.node_path)
     await limits.begin(work, found, rules, Stage.ACCIDENT_REPORT, (found.code,), work.now)
     await _record(work, act, found, "case.injury", {})
     return found
@@ -185,21 +185,9 @@ async def merge(work: Work, act: Act, other_id: int) -> Case:
                 "only cases of one community and kind, still worked on, can be merged",
             ),
         )
-    moved = (
-        (
-            await work.db.execute(
-                update(case_alarm)
-                .where(case_alarm.c.case_id == other.id)
-                .values(case_id=found.id, reason=Reason.PERSON.value)
-                .returning(case_alarm.c.alarm_id)
-            )
-        )
-        .scalars()
-        .all()
-    )
-    await work.db.execute(
-        update(alarm_table).where(alarm_table.c.case_id == other.id).values(case_id=found.id)
-    )
+    moved = await work.book.links(other.id)
+    for link in moved:
+        work.book.put(structs.replace(link, case_id=found.id, reason=Reason.PERSON.value))
     is_graver = other.priority < found.priority
     if is_graver:
         found = structs.replace(found, priority=other.priority, code=other.code)
@@ -210,7 +198,7 @@ async def merge(work: Work, act: Act, other_id: int) -> Case:
     )
     gone = structs.replace(other, is_open=False, merged_into=found.id, closed_at=work.now)
     await append(work, gone, Happened.MERGED_AWAY, actor=act.actor, detail={"into": found.id})
-    detail: moves.Detail = {"case": other.id, "alarms": ",".join(moved)}
+    detail: moves.Detail = {"case": other.id, "alarms": ",".join(link.alarm_id for link in moved)}
     found = await append(work, found, Happened.MERGED, actor=act.actor, detail=detail)
     await limits.inherit(work, found, other.id)
     for code in await moves.codes_of(work, found):

@@ -14,21 +14,23 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct, structs
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.chain import ZERO_HASH, canonical, microseconds
-from gatehouse_events.states import Disposition, Label, Priority
+from gatehouse_events.states import Label, Priority
+from gatehouse_fleet.cases.book import Book
 from gatehouse_fleet.cases.errors import CaseError, RefusedError
-from gatehouse_fleet.cases.merging import CaseKind
-from gatehouse_fleet.cases.shelf import Shelf
+from gatehouse_fleet.cases.policy import Document
+from gatehouse_fleet.cases.record import Case
+from gatehouse_fleet.cases.shelf import Rules, Shelf, city_of, keep_document
 from gatehouse_fleet.cases.steps import CaseStep, Progress
+from gatehouse_fleet.cases.tally import Tally
 from gatehouse_fleet.life import LifeState
 from gatehouse_fleet.people.roles import Actor
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic
 from gatehouse_fleet.store.schema.cases import case, case_alarm, timeline
 from gatehouse_fleet.store.schema.gateways import gateway
-from gatehouse_fleet.store.schema.org import org_node
 
 MAX_DETAIL: Final = 8192
 _MAX_HANDLERS: Final = 100
@@ -74,36 +76,6 @@ IMMATERIAL: Final = frozenset(
 """Lines that do not change what a person has decided upon; an action that has not seen them is not stale."""
 
 
-class Case(Struct, frozen=True, kw_only=True):
-    """One case, at one revision."""
-
-    id: int
-    node_id: int
-    node_path: str
-    kind: CaseKind
-    code: str
-    priority: Priority
-    step: CaseStep
-    revision: int
-    is_open: bool
-    opened_at: datetime
-    step_at: datetime
-    chain: bytes
-    closed_at: datetime | None = None
-    merged_into: int | None = None
-    unit: str = ""
-    user_id: int | None = None
-    handlers: tuple[str, ...] = ()
-    photos: int = 0
-    rounds: int = 1
-    outcome: Disposition | None = None
-    is_injury: bool = False
-    score: int | None = None
-    gateway_no: int | None = None
-    device_id: str | None = None
-    cause_code: str | None = None
-
-
 class CaseTold(Struct, frozen=True, kw_only=True):
     """Body of a feed row of topic `case`."""
 
@@ -127,6 +99,31 @@ class Work:
     """Written as the last statement of the transaction."""
     ordered: set[str] = field(default_factory=set)
     """Gateways that were given orders: woken after the commit."""
+    book: Book = field(init=False)
+    tally: Tally = field(init=False)
+    _rules: dict[int | None, Rules] = field(init=False, default_factory=dict)
+    _documents: set[str] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.book, self.tally = Book(self.db), Tally(self.db)
+
+    async def rules(self, node_path: str) -> Rules:
+        """Return what is in force at a place; the same throughout the transaction."""
+        city = city_of(node_path)
+        if city not in self._rules:
+            self._rules[city] = await self.shelf.rules(self.db, city)
+        return self._rules[city]
+
+    async def keep(self, document: Document) -> None:
+        """Keep the text of a policy that a deadline refers to."""
+        if document.sha256 not in self._documents:
+            await keep_document(self.db, document)
+            self._documents.add(document.sha256)
+
+    async def settle(self) -> None:
+        """Write down what has changed: before anything reads these tables past the book, and before the feed's rows."""
+        await self.book.settle()
+        await self.tally.settle()
 
 
 def number_of(opened_at: datetime, case_id: int) -> str:
@@ -136,10 +133,7 @@ def number_of(opened_at: datetime, case_id: int) -> str:
 
 async def open_case(work: Work, draft: Case, *, actor: Actor, detail: _Detail) -> Case:
     """Write a new case at its first step, with the first line of its time line; `draft.id` is given here."""
-    values = _columns(draft)
-    del values["id"]
-    made = await work.db.execute(insert(case).values(values).returning(case.c.id))
-    opened = structs.replace(draft, id=made.scalar_one(), revision=0, chain=ZERO_HASH)
+    opened = await work.book.open(structs.replace(draft, revision=0, chain=ZERO_HASH))
     return await append(work, opened, Happened.OPENED, actor=actor, detail=detail)
 
 
@@ -149,33 +143,10 @@ async def load(work: Work, case_id: int) -> Case:
     Raises:
         CaseError: there is no such case.
     """
-    node_id = (await work.db.execute(select(case.c.node_id).where(case.c.id == case_id))).scalar_one_or_none()
-    if node_id is None:
+    found = await work.book.case(case_id)
+    if found is None:
         raise CaseError(f"there is no case {case_id}")
-    path = await hold_community(work, node_id)
-    row = (await work.db.execute(select(case).where(case.c.id == case_id))).one()
-    return case_of(row, path)
-
-
-async def hold_community(work: Work, node_id: int) -> str:
-    """Lock a community's cases and return its path.
-
-    One lock for all of them, taken before anything else: merging and joining touch several cases, and rows locked one by one
-    in changing order would sooner or later wait for each other in a circle.
-    """
-    # Not FOR UPDATE: rows that merely refer to the place must still be written meanwhile.
-    query = select(org_node.c.path).where(org_node.c.id == node_id).with_for_update(key_share=True)
-    return str((await work.db.execute(query)).scalar_one())
-
-
-def case_of(row: Row[Any], node_path: str) -> Case:
-    """Return a row of the table as a value."""
-    values = {name: value for name, value in row._asdict().items() if name in Case.__struct_fields__}
-    values["handlers"] = tuple(msgspec.json.decode(row.handlers, type=list[str]))
-    values["kind"], values["priority"] = CaseKind(row.kind), Priority(row.priority)
-    values["step"] = CaseStep(row.step)
-    values["outcome"] = None if row.outcome is None else Disposition(row.outcome)
-    return Case(**(values | {"node_path": node_path}))
+    return found
 
 
 async def append(
@@ -216,8 +187,7 @@ async def append(
     }
     line["hash"] = line_hash(line, now_is.chain)
     after = structs.replace(now_is, revision=n, chain=line["hash"], handlers=now_is.handlers[:_MAX_HANDLERS])
-    await work.db.execute(insert(timeline).values(line))
-    await work.db.execute(update(case).where(case.c.id == after.id).values(_columns(after)))
+    work.book.write(after, line)
     told = CaseTold(
         case_id=after.id,
         revision=n,
@@ -277,8 +247,17 @@ async def refuse_stale(work: Work, found: Case, seen: int) -> None:
         )
 
 
-async def progress_of(work: Work, found: Case, *, needs_photo: bool = True) -> Progress:
-    """Return what the rules of the steps need to know."""
+async def progress_of(work: Work, found: Case, *, is_closing: bool) -> Progress:
+    """Return what the rules of the steps need to know; only whoever closes a case asks for its open alarms."""
+    return Progress(
+        step=found.step,
+        handlers=found.handlers,
+        photos=found.photos,
+        open_alarms=await _open_alarms(work, found) if is_closing else 0,
+    )
+
+
+async def _open_alarms(work: Work, found: Case) -> int:
     # A gateway that is gone for good will never tell that its alarm ended; its last word must not keep the case open for ever.
     count = (
         select(func.count())
@@ -286,21 +265,9 @@ async def progress_of(work: Work, found: Case, *, needs_photo: bool = True) -> P
         .join(gateway, gateway.c.no == case_alarm.c.gateway_no)
         .where(case_alarm.c.case_id == found.id, case_alarm.c.is_open, gateway.c.state.notin_(_GONE))
     )
-    return Progress(
-        step=found.step,
-        handlers=found.handlers,
-        photos=found.photos,
-        needs_photo=needs_photo,
-        open_alarms=(await work.db.execute(count)).scalar_one(),
-    )
+    return int((await work.db.execute(count)).scalar_one())
 
 
 def printable(words: str, length: int) -> str:
     """Return a peer's or a person's text fit to be kept and shown."""
     return "".join(c if c.isprintable() else " " for c in words)[:length]
-
-
-def _columns(value: Case) -> dict[str, Any]:
-    values = {name: getattr(value, name) for name in Case.__struct_fields__ if name != "node_path"}
-    values["handlers"] = msgspec.json.encode(value.handlers).decode()
-    return values

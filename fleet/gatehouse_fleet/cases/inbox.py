@@ -16,9 +16,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.states import Label
-from gatehouse_fleet.cases.docket import Case, Work
+from gatehouse_fleet.cases.docket import Work
 from gatehouse_fleet.cases.lights import Light
 from gatehouse_fleet.cases.policy import Audience, Stage
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.people.roles import Caller, Role
 from gatehouse_fleet.store.schema.cases import inbox, inbox_read
 

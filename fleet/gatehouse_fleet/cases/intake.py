@@ -6,12 +6,12 @@ opens one that says so, and a year without holidays gives a provisional deadline
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct, structs
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.alarm import Actor as GatewayActor
@@ -19,22 +19,21 @@ from gatehouse_events.alarm import Alarm, Change, DealStatus, What
 from gatehouse_events.orders import OrderOutcome
 from gatehouse_events.states import Disposition, Kind, Priority
 from gatehouse_fleet.cases import limits, moves, prevention
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, hold_community, load, open_case
-from gatehouse_fleet.cases.merging import Candidate, Join, Reason, Seen, choose, kind_of
+from gatehouse_fleet.cases.docket import Happened, Work, append, load, open_case
+from gatehouse_fleet.cases.merging import Join, Reason, Seen, choose, kind_of
 from gatehouse_fleet.cases.policy import OpenRule, Stage
-from gatehouse_fleet.cases.shelf import Rules, Shelf, city_of
-from gatehouse_fleet.cases.steps import WORKED_ON, CaseStep
+from gatehouse_fleet.cases.record import Case, Link
+from gatehouse_fleet.cases.shelf import Shelf
+from gatehouse_fleet.cases.steps import CaseStep
+from gatehouse_fleet.cases.tally import Cause, Occurrence, among
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.people.roles import SYSTEM, Actor
 from gatehouse_fleet.projection.feed import FeedItem
 from gatehouse_fleet.projection.step import AlarmContext
-from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
-from gatehouse_fleet.store.schema.cases import case, case_alarm, occurrence
+from gatehouse_fleet.store.schema.cases import case_alarm
 from gatehouse_fleet.store.schema.gateways import device
 from gatehouse_fleet.store.schema.orders import order
 
-MAX_CANDIDATES: Final = 500
-"""Alarms of open cases of one community that a new alarm is compared with, newest first."""
 _COUNTED: Final = frozenset({Kind.ALARM, Kind.FAULT, Kind.TAMPER})
 
 
@@ -52,15 +51,6 @@ class AlarmTold(Struct, frozen=True, kw_only=True):
     is_verified: bool = True
 
 
-class _Known(Struct, frozen=True, kw_only=True):
-    case_id: int
-    seq: int = 0
-    is_open: bool = True
-    is_acked: bool = False
-    repeats: int = 0
-    deal_status: str | None = None
-
-
 class CaseSteps:
     """The projection's step that makes cases of alarms (`projection.step.Step`)."""
 
@@ -68,33 +58,45 @@ class CaseSteps:
         self._shelf: Final = shelf
         self._clock: Final = clock
 
-    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
-        """Take one revision; what screens are to hear is added to `context.tell`."""
-        work = Work(db=db, now=self._clock.now(), shelf=self._shelf, feed=context.tell)
-        device_id = context.change.alarm.device_id
-        query = select(device.c.building, device.c.unit).where(
-            device.c.gateway_no == context.gateway_no, device.c.id == device_id
-        )
-        place = (await db.execute(query)).one_or_none()
-        await take(
-            work,
-            AlarmTold(
-                gateway_no=context.gateway_no,
-                gateway_id=context.gateway_id,
-                node_id=context.node_id,
-                node_path=context.node_path,
-                change=context.change,
-                building="" if place is None else place.building,
-                unit="" if place is None else place.unit,
-                is_verified=context.is_verified,
-            ),
-        )
+    async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+        """Take revisions in their order; returns what screens are to hear."""
+        work = Work(db=db, now=self._clock.now(), shelf=self._shelf)
+        places = await _places(db, told)
+        await take_all(work, [_told_by(one, places) for one in told])
+        await work.settle()
+        return work.feed
 
     async def on_outcome(self, db: AsyncConnection, gateway_no: int, outcome: OrderOutcome) -> list[FeedItem]:
         """Write what a gateway answered into the case of the alarm it was about; returns what screens are to hear."""
         work = Work(db=db, now=self._clock.now(), shelf=self._shelf)
         await answered(work, gateway_no, outcome)
+        await work.settle()
         return work.feed
+
+
+async def _places(
+    db: AsyncConnection, told: Sequence[AlarmContext]
+) -> dict[tuple[int, str], tuple[str, str]]:
+    """Return building and unit of the devices that alarms are about."""
+    wanted = sorted({(one.gateway_no, one.change.alarm.device_id) for one in told})
+    query = select(device.c.gateway_no, device.c.id, device.c.building, device.c.unit).where(
+        among((device.c.gateway_no, device.c.id), wanted)
+    )
+    return {(row.gateway_no, row.id): (row.building, row.unit) for row in (await db.execute(query)).all()}
+
+
+def _told_by(one: AlarmContext, places: dict[tuple[int, str], tuple[str, str]]) -> AlarmTold:
+    building, unit = places.get((one.gateway_no, one.change.alarm.device_id), ("", ""))
+    return AlarmTold(
+        gateway_no=one.gateway_no,
+        gateway_id=one.gateway_id,
+        node_id=one.node_id,
+        node_path=one.node_path,
+        change=one.change,
+        building=building,
+        unit=unit,
+        is_verified=one.is_verified,
+    )
 
 
 async def answered(work: Work, gateway_no: int, outcome: OrderOutcome) -> Case | None:
@@ -122,25 +124,53 @@ async def answered(work: Work, gateway_no: int, outcome: OrderOutcome) -> Case |
 
 
 async def take(work: Work, told: AlarmTold) -> Case | None:
-    """Take one revision of one alarm; return its case, None when such alarms have none (drills, inhibited devices).
+    """Take one revision of one alarm; see `take_all`."""
+    return (await take_all(work, (told,)))[0]
 
-    Older revisions than one already taken change nothing.
+
+async def take_all(work: Work, told: Sequence[AlarmTold]) -> list[Case | None]:
+    """Take revisions of alarms, in their order; return their cases, None where such alarms have none (drills, inhibited devices).
+
+    Older revisions than one already taken change nothing. What all of them need is read beforehand, at once.
     """
-    alarm = told.change.alarm
-    await hold_community(work, told.node_id)
-    known = await _known(work, alarm.alarm_id)
+    await _look_up(work, told)
+    return [await _take(work, one) for one in told]
+
+
+async def _look_up(work: Work, told: Sequence[AlarmTold]) -> None:
+    """Read what the revisions will ask for: that saves statements and decides nothing."""
+    await work.book.hold(one.node_id for one in told)
+    await work.book.find(one.change.alarm.alarm_id for one in told)
+    new = [one for one in told if work.book.known_link(one.change.alarm.alarm_id) is None]
+    await work.book.survey(one.node_id for one in new)
+    joins = [await _choose(work, one) for one in new]
+    await work.book.read(join.case_id for join in joins if join is not None)
+    causes: dict[datetime, list[Cause]] = {}
+    for one in told:
+        days = (await work.rules(one.node_path)).policy.prevention.days
+        alarm = one.change.alarm
+        causes.setdefault(work.now - timedelta(days=days), []).append(
+            (one.gateway_no, alarm.device_id, alarm.code)
+        )
+    for since, of in causes.items():
+        await work.tally.look_up((one.change.alarm.alarm_id for one in told), of, since)
+
+
+async def _take(work: Work, told: AlarmTold) -> Case | None:
+    known = await work.book.link(told.change.alarm.alarm_id)
     return await _begin(work, told) if known is None else await _follow(work, told, known)
 
 
 async def _begin(work: Work, told: AlarmTold) -> Case | None:
     """Take the first revision of an alarm."""
     alarm = told.change.alarm
-    rules = await work.shelf.rules(work.db, city_of(told.node_path))
+    rules = await work.rules(told.node_path)
     rule = rules.policy.opening(alarm.kind, alarm.priority, alarm.code)
     if rule is None:
         return None
-    found = await _join_or_open(work, told, rules, rule)
-    await _count(work, told, 1)
+    join = await _choose(work, told)
+    found = await _open(work, told, rule) if join is None else await _join(work, told, join)
+    _count(work, told, 1)
     await limits.begin(
         work,
         found,
@@ -150,58 +180,15 @@ async def _begin(work: Work, told: AlarmTold) -> Case | None:
         min(alarm.raised_at, work.now),
         alarm_id=alarm.alarm_id,
     )
-    return await _effects(work, found, told, _Known(case_id=found.id))
+    linked = await work.book.link(alarm.alarm_id)
+    assert linked is not None  # noqa: S101  # done above
+    return await _effects(work, found, told, structs.replace(linked, seq=0, repeats=0))
 
 
-async def _known(work: Work, alarm_id: str) -> _Known | None:
-    row = (await work.db.execute(select(case_alarm).where(case_alarm.c.alarm_id == alarm_id))).one_or_none()
-    if row is None:
-        return None
-    return _Known(
-        case_id=row.case_id,
-        seq=row.seq,
-        is_open=row.is_open,
-        is_acked=row.acked_at is not None,
-        repeats=row.repeats,
-        deal_status=row.deal_status,
-    )
-
-
-async def _join_or_open(work: Work, told: AlarmTold, rules: Rules, rule: OpenRule) -> Case:
-    seen = _seen(told)
-    window = timedelta(minutes=rules.policy.merging.place_window_min)
-    join = choose(seen, await _candidates(work, told), window)
-    return await _open(work, told, rule) if join is None else await _join(work, told, join)
-
-
-async def _candidates(work: Work, told: AlarmTold) -> list[Candidate]:
-    rows = await work.db.execute(
-        select(case_alarm)
-        .join(case, case.c.id == case_alarm.c.case_id)
-        .where(
-            case.c.node_id == told.node_id,
-            case.c.is_open,
-            case.c.kind == kind_of(told.change.alarm.kind).value,
-            case.c.step.in_([step.value for step in WORKED_ON]),
-        )
-        .order_by(case_alarm.c.raised_at.desc())
-        .limit(MAX_CANDIDATES)
-    )
-    return [
-        Candidate(
-            case_id=row.case_id,
-            alarm=Seen(
-                gateway_no=row.gateway_no,
-                device_id=row.device_id,
-                code=row.code,
-                raised_at=row.raised_at,
-                incident_id=row.incident_id,
-                building=row.building,
-                unit=row.unit,
-            ),
-        )
-        for row in rows
-    ]
+async def _choose(work: Work, told: AlarmTold) -> Join | None:
+    window = timedelta(minutes=(await work.rules(told.node_path)).policy.merging.place_window_min)
+    candidates = await work.book.candidates(told.node_id, kind_of(told.change.alarm.kind))
+    return choose(_seen(told), candidates, window)
 
 
 async def _open(work: Work, told: AlarmTold, rule: OpenRule) -> Case:
@@ -225,7 +212,7 @@ async def _open(work: Work, told: AlarmTold, rule: OpenRule) -> Case:
         actor=SYSTEM,
         detail=_alarm_detail(told),
     )
-    await _link(work, told, made, Reason.OPENED)
+    _link(work, told, made, Reason.OPENED)
     if not rule.is_filed:
         await limits.entered(work, made, (alarm.code,))
         return made
@@ -236,14 +223,14 @@ async def _open(work: Work, told: AlarmTold, rule: OpenRule) -> Case:
 async def _join(work: Work, told: AlarmTold, join: Join) -> Case:
     alarm = told.change.alarm
     found = await load(work, join.case_id)
-    await _link(work, told, found, join.reason)
+    _link(work, told, found, join.reason)
     is_graver = _rank(alarm.priority) < _rank(found.priority)
     if is_graver:
         found = structs.replace(found, priority=alarm.priority, code=alarm.code)
     detail = _alarm_detail(told) | {"reason": join.reason.value}
     found = await append(work, found, Happened.ALARM_JOINED, actor=SYSTEM, detail=detail)
     await limits.tighten(work, found, alarm.code, is_graver=is_graver)
-    rules = await limits.rules_of(work, found)
+    rules = await work.rules(found.node_path)
     rule = rules.policy.opening(alarm.kind, alarm.priority, alarm.code)
     if (
         rule is not None and rule.is_dispatched
@@ -252,10 +239,10 @@ async def _join(work: Work, told: AlarmTold, join: Join) -> Case:
     return found
 
 
-async def _link(work: Work, told: AlarmTold, found: Case, reason: Reason) -> None:
+def _link(work: Work, told: AlarmTold, found: Case, reason: Reason) -> None:
     alarm = told.change.alarm
-    await work.db.execute(
-        insert(case_alarm).values(
+    work.book.put(
+        Link(
             alarm_id=alarm.alarm_id,
             case_id=found.id,
             gateway_no=told.gateway_no,
@@ -274,12 +261,9 @@ async def _link(work: Work, told: AlarmTold, found: Case, reason: Reason) -> Non
             repeats=alarm.repeats,
         )
     )
-    await work.db.execute(
-        update(alarm_table).where(alarm_table.c.alarm_id == alarm.alarm_id).values(case_id=found.id)
-    )
 
 
-async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case | None:
+async def _follow(work: Work, told: AlarmTold, known: Link) -> Case | None:
     """Take a later revision of an alarm that has a case."""
     alarm = told.change.alarm
     found = await load(work, known.case_id)
@@ -289,7 +273,7 @@ async def _follow(work: Work, told: AlarmTold, known: _Known) -> Case | None:
     if alarm.is_open and not found.is_open:
         return await _leave(work, told, found)
     if alarm.repeats > known.repeats:
-        await _count(work, told, alarm.repeats - known.repeats)
+        _count(work, told, alarm.repeats - known.repeats)
     return await _effects(work, found, told, known)
 
 
@@ -297,11 +281,11 @@ async def _leave(work: Work, told: AlarmTold, closed: Case) -> Case | None:
     """An alarm of a closed case is open: told otherwise before, or its gateway was given up and is back. A case of its own."""
     alarm_id = told.change.alarm.alarm_id
     await append(work, closed, Happened.ALARM_LEFT, actor=SYSTEM, detail={"alarm": alarm_id})
-    await work.db.execute(delete(case_alarm).where(case_alarm.c.alarm_id == alarm_id))
+    work.book.remove(alarm_id)
     return await _begin(work, told)
 
 
-async def _effects(work: Work, found: Case, told: AlarmTold, known: _Known) -> Case:
+async def _effects(work: Work, found: Case, told: AlarmTold, known: Link) -> Case:
     """Let a revision do to the case what it does: taken, rescued, come back, closed."""
     alarm = told.change.alarm
     actor = actor_of(told.change.actor, told.gateway_id)
@@ -311,7 +295,7 @@ async def _effects(work: Work, found: Case, told: AlarmTold, known: _Known) -> C
         known.deal_status or DealStatus.RAISED.value
     ):
         found = await _rescue(work, found, alarm, actor)
-    if alarm.acked_by is not None and not known.is_acked and not is_closing:
+    if alarm.acked_by is not None and known.acked_at is None and not is_closing:
         found = await moves.walk(
             work,
             found,
@@ -330,11 +314,11 @@ async def _effects(work: Work, found: Case, told: AlarmTold, known: _Known) -> C
 
 
 async def _remember(work: Work, alarm: Alarm) -> None:
-    rescue = alarm.rescue
-    await work.db.execute(
-        update(case_alarm)
-        .where(case_alarm.c.alarm_id == alarm.alarm_id)
-        .values(
+    rescue, linked = alarm.rescue, await work.book.link(alarm.alarm_id)
+    assert linked is not None  # noqa: S101  # whoever comes here has a case
+    work.book.put(
+        structs.replace(
+            linked,
             seq=alarm.seq,
             incident_id=alarm.incident_id,
             is_open=alarm.is_open,
@@ -372,14 +356,10 @@ async def _closed(work: Work, found: Case, told: AlarmTold, actor: Actor) -> Cas
         "reason": alarm.close_reason[:500],
     }
     found = await append(work, found, Happened.ALARM_CLOSED, actor=actor, detail=detail)
-    left = (
-        await work.db.execute(
-            select(case_alarm.c.is_open, case_alarm.c.disposition).where(case_alarm.c.case_id == found.id)
-        )
-    ).all()
-    if any(row.is_open for row in left):
+    left = await work.book.links(found.id)
+    if any(link.is_open for link in left):
         return found
-    found = structs.replace(found, outcome=_outcome([row.disposition for row in left]))
+    found = structs.replace(found, outcome=_outcome([link.disposition for link in left]))
     return await moves.walk(work, found, CaseStep.FEEDBACK, actor=actor, detail=detail | {"by": "gateway"})
 
 
@@ -392,13 +372,11 @@ def _outcome(dispositions: list[str | None]) -> Disposition:
     return Disposition.AUTO
 
 
-async def _count(work: Work, told: AlarmTold, count: int) -> None:
+def _count(work: Work, told: AlarmTold, count: int) -> None:
     alarm = told.change.alarm
     if alarm.kind in _COUNTED:
-        make = postgresql.insert if work.db.dialect.name == "postgresql" else sqlite.insert
-        await work.db.execute(
-            make(occurrence)
-            .values(
+        work.tally.count(
+            Occurrence(
                 alarm_id=alarm.alarm_id,
                 seq=alarm.seq,
                 gateway_no=told.gateway_no,
@@ -407,7 +385,6 @@ async def _count(work: Work, told: AlarmTold, count: int) -> None:
                 at=work.now,
                 count=count,
             )
-            .on_conflict_do_nothing()
         )
 
 

@@ -11,15 +11,16 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
-from sqlalchemy import Row, insert, select, update
+from msgspec import Struct, structs
+from sqlalchemy import Row, select, update
 
 from gatehouse_fleet.cases.deadline import Allowance, Basis, CountedDay, count_or_assume, part_way
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, load
+from gatehouse_fleet.cases.docket import Happened, Work, append, load
 from gatehouse_fleet.cases.ladder import look
 from gatehouse_fleet.cases.lights import Light, Marks
 from gatehouse_fleet.cases.policy import Stage
-from gatehouse_fleet.cases.shelf import Rules, city_of, keep_document
+from gatehouse_fleet.cases.record import Case, Duty
+from gatehouse_fleet.cases.shelf import Rules, city_of
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.people.roles import SYSTEM, Actor
 from gatehouse_fleet.store.schema.cases import case, deadline
@@ -99,16 +100,11 @@ def draft(rules: Rules, code: str, stage: Stage, start: datetime) -> Draft | Non
     )
 
 
-async def rules_of(work: Work, found: Case) -> Rules:
-    """Return what is in force where the case is."""
-    return await work.shelf.rules(work.db, city_of(found.node_path))
-
-
 async def entered(work: Work, found: Case, codes: Iterable[str]) -> None:
     """Settle the deadlines of a case that has just entered its step; without `codes` none begins."""
     for stage in MET_BY.get(found.step, ()):
         await meet(work, found.id, stage, work.now)
-    rules = await rules_of(work, found)
+    rules = await work.rules(found.node_path)
     for stage in STARTED_BY[found.step]:
         if not await _running(work, found.id, (stage,)):
             await begin(work, found, rules, stage, codes, work.now)
@@ -136,51 +132,46 @@ async def tighten(work: Work, found: Case, code: str, *, is_graver: bool) -> Non
 
     A graver alarm also brings the ladder of its priority, from the first rung on.
     """
-    rules = await rules_of(work, found)
-    for row in await _running(work, found.id, Stage):
-        stage = Stage(row.stage)
+    rules = await work.rules(found.node_path)
+    for duty in await work.book.duties(found.id):
+        stage = Stage(duty.stage)
         made = None if stage in _DUTIES else draft(rules, code, stage, work.now)
-        if made is not None and made.marks.due_at < row.due_at:
-            await _void(work, row.id, "tightened")
-            await _write(work, found, rules, stage, made, told=Light(row.told))
+        if made is not None and made.marks.due_at < duty.due_at:
+            _void(work, duty, "tightened")
+            await _write(work, found, rules, stage, made, told=Light(duty.told))
         elif is_graver:
-            await work.db.execute(
-                update(deadline).where(deadline.c.id == row.id).values(rungs=0, look_at=work.now)
-            )
+            work.book.change(duty, rungs=0, look_at=work.now)
 
 
 async def inherit(work: Work, found: Case, other_id: int) -> None:
     """A case was merged into this one: its duties go on here, and no deadline here is later than its own was."""
-    mine = {row.stage: row for row in await _running(work, found.id, Stage)}
-    for row in await _running(work, other_id, Stage):
-        own = mine.get(row.stage)
-        if Stage(row.stage) is Stage.RESCUE or (own is None and Stage(row.stage) in _DUTIES):
-            await work.db.execute(update(deadline).where(deadline.c.id == row.id).values(case_id=found.id))
+    mine = {duty.stage: duty for duty in await work.book.duties(found.id)}
+    for duty in await work.book.duties(other_id):
+        own = mine.get(duty.stage)
+        if Stage(duty.stage) is Stage.RESCUE or (own is None and Stage(duty.stage) in _DUTIES):
+            await work.book.hand_over(duty, found.id)
             continue
-        await _void(work, row.id, "merged")
-        if own is not None and row.due_at < own.due_at:
-            await _void(work, own.id, "tightened")
-            again = row._asdict() | {"case_id": found.id, "look_at": work.now}
-            del again["id"]
-            await work.db.execute(insert(deadline).values(again))
+        again = structs.replace(duty, id=None, case_id=found.id, look_at=work.now)
+        _void(work, duty, "merged")
+        if own is not None and duty.due_at < own.due_at:
+            _void(work, own, "tightened")
+            await work.book.begin(again)
 
 
 async def meet(work: Work, case_id: int, stage: Stage, at: datetime, *, alarm_id: str | None = None) -> None:
     """Note that what a deadline asks for is done; `alarm_id` names whose rescue it was."""
-    for row in await _running(work, case_id, (stage,)):
-        if alarm_id is None or row.alarm_id == alarm_id:
-            await work.db.execute(
-                update(deadline).where(deadline.c.id == row.id).values(met_at=at, look_at=None)
-            )
+    for duty in await _running(work, case_id, (stage,)):
+        if alarm_id is None or duty.alarm_id == alarm_id:
+            work.book.change(duty, met_at=at, look_at=None)
 
 
 async def void(
     work: Work, case_id: int, stages: Iterable[Stage], reason: str, *, alarm_id: str | None = None
 ) -> None:
     """End deadlines that nobody has to keep any more."""
-    for row in await _running(work, case_id, stages):
-        if alarm_id is None or row.alarm_id == alarm_id:
-            await _void(work, row.id, reason)
+    for duty in await _running(work, case_id, stages):
+        if alarm_id is None or duty.alarm_id == alarm_id:
+            _void(work, duty, reason)
 
 
 async def recount(work: Work, city_id: int | None, actor: Actor = SYSTEM) -> int:
@@ -196,7 +187,7 @@ async def recount(work: Work, city_id: int | None, actor: Actor = SYSTEM) -> int
             select(deadline, case.c.node_id, org_node.c.path)
             .join(case, case.c.id == deadline.c.case_id)
             .join(org_node, org_node.c.id == case.c.node_id)
-            .where(deadline.c.is_provisional, *_RUNS)
+            .where(deadline.c.is_provisional, deadline.c.met_at.is_(None), deadline.c.voided_at.is_(None))
             .order_by(deadline.c.case_id, deadline.c.id)
         )
     ).all()
@@ -246,21 +237,13 @@ def marks_of(row: Row[Any]) -> Marks:
     return Marks(yellow_at=row.yellow_at, due_at=row.due_at)
 
 
-_RUNS: Final = (deadline.c.met_at.is_(None), deadline.c.voided_at.is_(None))
+async def _running(work: Work, case_id: int, stages: Iterable[Stage]) -> list[Duty]:
+    wanted = set(stages)
+    return [duty for duty in await work.book.duties(case_id) if Stage(duty.stage) in wanted]
 
 
-async def _running(work: Work, case_id: int, stages: Iterable[Stage]) -> list[Row[Any]]:
-    names = [stage.value for stage in stages]
-    query = select(deadline).where(deadline.c.case_id == case_id, deadline.c.stage.in_(names), *_RUNS)
-    return list((await work.db.execute(query.order_by(deadline.c.id))).all())
-
-
-async def _void(work: Work, deadline_id: int, reason: str) -> None:
-    await work.db.execute(
-        update(deadline)
-        .where(deadline.c.id == deadline_id)
-        .values(voided_at=work.now, void_reason=reason, look_at=None)
-    )
+def _void(work: Work, duty: Duty, reason: str) -> None:
+    work.book.change(duty, voided_at=work.now, void_reason=reason, look_at=None)
 
 
 async def _write(
@@ -273,11 +256,11 @@ async def _write(
     told: Light = Light.GREEN,
     alarm_id: str | None = None,
 ) -> None:
-    await keep_document(work.db, rules.document)
+    await work.keep(rules.document)
     start = made.explanation.start
     seen = look(rules.policy.ladder(found.priority, stage), made.marks, 0, start)
-    await work.db.execute(
-        insert(deadline).values(
+    await work.book.begin(
+        Duty(
             case_id=found.id,
             stage=stage.value,
             alarm_id=alarm_id,

@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, or_, sel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.chain import microseconds, moment
-from gatehouse_fleet.cases.docket import Case, case_of, number_of
+from gatehouse_fleet.cases.docket import number_of
 from gatehouse_fleet.cases.lights import Light, Marks, light
 from gatehouse_fleet.cases.merging import CaseKind
+from gatehouse_fleet.cases.record import Case, case_of
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.store.schema.cases import case, case_alarm, deadline, photo, timeline
 from gatehouse_fleet.store.schema.metadata import Moment

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from msgspec import structs
-from sqlalchemy import select
 
 from gatehouse_fleet.cases import limits, steps
-from gatehouse_fleet.cases.docket import Case, Happened, Work, append, progress_of
+from gatehouse_fleet.cases.docket import Happened, Work, append, progress_of
 from gatehouse_fleet.cases.merging import CaseKind
 from gatehouse_fleet.cases.policy import PREVENTIVE, STEP_STAGES
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.cases.steps import CaseStep, Move
 from gatehouse_fleet.people.roles import Actor
-from gatehouse_fleet.store.schema.cases import case_alarm
-from gatehouse_fleet.store.schema.org import org_node
 
 _TELLS: Final[dict[Move, Happened]] = {
     Move.FILE: Happened.FILED,
@@ -41,8 +39,8 @@ async def forward(
     Raises:
         RefusedError: the rules of the steps forbid it.
     """
-    progress = steps.advance(await progress_of(work, found), move, actor.name)
     is_closing = move is Move.VERIFY
+    progress = steps.advance(await progress_of(work, found, is_closing=is_closing), move, actor.name)
     moved = structs.replace(
         found,
         step=progress.step,
@@ -74,7 +72,7 @@ async def back(work: Work, found: Case, target: CaseStep, *, reason: str, actor:
     Raises:
         RefusedError: it cannot go there, or no reason is given.
     """
-    progress = steps.send_back(await progress_of(work, found), target, reason)
+    progress = steps.send_back(await progress_of(work, found, is_closing=False), target, reason)
     was = found.step
     found = structs.replace(
         found,
@@ -96,15 +94,10 @@ async def codes_of(work: Work, found: Case) -> list[str]:
     """Return the events whose deadlines a case has: its open alarms', else all it ever had."""
     if found.kind is CaseKind.PREVENTIVE:
         return [PREVENTIVE]
-    rows = (
-        await work.db.execute(
-            select(case_alarm.c.code, case_alarm.c.is_open).where(case_alarm.c.case_id == found.id)
-        )
-    ).all()
-    return [row.code for row in rows if row.is_open] or [row.code for row in rows] or [found.code]
+    links = await work.book.links(found.id)
+    return [link.code for link in links if link.is_open] or [link.code for link in links] or [found.code]
 
 
 async def community_name(work: Work, found: Case) -> str:
     """Return the name of the community a case belongs to: its guards are who gets it without a dispatcher."""
-    query = select(org_node.c.name).where(org_node.c.id == found.node_id)
-    return f"{(await work.db.execute(query)).scalar_one()}值守"[:128]
+    return f"{(await work.book.place(found.node_id)).name}值守"[:128]

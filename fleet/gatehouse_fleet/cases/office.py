@@ -37,6 +37,7 @@ class Office:
         async with self.store.begin() as db:
             work = Work(db=db, now=self.clock.now(), shelf=self.shelf)
             yield work
+            await work.settle()
             await publish(db, work.feed, at=work.now)
         if work.feed:
             self.wake.notify(FEED_TOPIC)

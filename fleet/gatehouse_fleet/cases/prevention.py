@@ -6,19 +6,20 @@ a look at the detector. Each city says how many, within how many days.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from sqlalchemy import func, select
 
-from gatehouse_events.states import Disposition, Priority
-from gatehouse_fleet.cases import limits, moves
-from gatehouse_fleet.cases.docket import Case, Work, open_case
+from gatehouse_events.states import Priority
+from gatehouse_fleet.cases import moves
+from gatehouse_fleet.cases.docket import Work, open_case
 from gatehouse_fleet.cases.merging import CaseKind
 from gatehouse_fleet.cases.policy import PREVENTIVE
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.cases.steps import CaseStep
 from gatehouse_fleet.people.roles import SYSTEM
-from gatehouse_fleet.store.schema.cases import case, case_alarm, occurrence
+from gatehouse_fleet.store.schema.cases import case
 
 
 class Cause(StrEnum):
@@ -30,10 +31,13 @@ class Cause(StrEnum):
 
 async def consider(work: Work, of: Case, gateway_no: int, device_id: str, code: str) -> Case | None:
     """Open a preventive case when this cause has come often enough; one at a time, and not again within the same days."""
-    prevention = (await limits.rules_of(work, of)).policy.prevention
+    prevention = (await work.rules(of.node_path)).policy.prevention
     since = work.now - timedelta(days=prevention.days)
-    false = await _false_alarms(work, gateway_no, device_id, code, since)
-    true = await _occurrences(work, gateway_no, device_id, code, since)
+    cause = (gateway_no, device_id, code)
+    await work.tally.look_up((), (cause,), since)
+    links = [link for one in work.tally.alarm_ids if (link := work.book.known_link(one)) is not None]
+    false = work.tally.false(cause, since, links)
+    true = work.tally.true(cause, since, links)
     if true >= prevention.repeats:
         why, count = Cause.REPEATS, true
     elif false >= prevention.false_alarms:
@@ -76,31 +80,3 @@ async def consider(work: Work, of: Case, gateway_no: int, device_id: str, code: 
         detail={"why": why.value, "count": count, "days": prevention.days, "device": device_id, "code": code},
     )
     return await moves.walk(work, made, CaseStep.FILED, actor=SYSTEM, detail={"by": "policy"})
-
-
-async def _occurrences(work: Work, gateway_no: int, device_id: str, code: str, since: datetime) -> int:
-    query = (
-        select(func.coalesce(func.sum(occurrence.c.count), 0))
-        .join(case_alarm, case_alarm.c.alarm_id == occurrence.c.alarm_id)
-        .where(
-            occurrence.c.gateway_no == gateway_no,
-            occurrence.c.device_id == device_id,
-            occurrence.c.code == code,
-            occurrence.c.at > since,
-            func.coalesce(case_alarm.c.disposition, "").notin_(
-                [Disposition.FALSE_ALARM.value, Disposition.TEST.value]
-            ),
-        )
-    )
-    return int((await work.db.execute(query)).scalar_one())
-
-
-async def _false_alarms(work: Work, gateway_no: int, device_id: str, code: str, since: datetime) -> int:
-    query = select(func.count()).where(
-        case_alarm.c.gateway_no == gateway_no,
-        case_alarm.c.device_id == device_id,
-        case_alarm.c.code == code,
-        case_alarm.c.joined_at > since,
-        case_alarm.c.disposition == Disposition.FALSE_ALARM.value,
-    )
-    return int((await work.db.execute(query)).scalar_one())

@@ -124,7 +124,6 @@ class Courier:
         self._trouble: str | None = None
         self._is_lost = False
         self._is_stopped = False
-        self._is_look_due = True
         self._asked_s: float | None = None
 
     async def run(self) -> None:
@@ -184,28 +183,19 @@ class Courier:
                 tasks.create_task(self._work(session, queue, busy), name=f"{self._topic} {n}")
             nudges = [
                 tasks.create_task(self._forward_wakes(), name=f"{self._topic} wakes"),
-                tasks.create_task(self._look_around(), name=f"{self._topic} looks"),
+                tasks.create_task(self._look_around(session, busy, held), name=f"{self._topic} looks"),
             ]
             try:
-                await self._dispatch(session, queue, busy, held)
+                await self._dispatch(queue, busy)
             finally:
                 for nudge in nudges:
                     nudge.cancel()
                 for _ in range(self.target.parallel):
                     queue.put_nowait(None)
 
-    async def _dispatch(
-        self, session: Session, queue: asyncio.Queue[int | None], busy: set[int], held: Lease
-    ) -> None:
-        self._is_look_due = True
-        while not self._is_lost:
+    async def _dispatch(self, queue: asyncio.Queue[int | None], busy: set[int]) -> None:
+        while not self._is_lost and not self._is_stopped:
             seen = self._wake.count(self._topic)
-            if self._is_look_due:
-                self._is_look_due = False
-                if not await self._is_running():
-                    return
-                await held.check()
-                await self._retry_parked(session, busy)
             for gateway_no in await self._news():
                 if gateway_no not in busy:
                     busy.add(gateway_no)
@@ -218,13 +208,18 @@ class Courier:
             if await self._wake.wait(JOURNAL_TOPIC, seen, timeout_s=self._look_every_s):
                 self._wake.notify(self._topic)
 
-    async def _look_around(self) -> None:
+    async def _look_around(self, session: Session, busy: set[int], held: Lease) -> None:
+        """Look at switches, lease and wanted retries: beside the alarms, which do not wait for it."""
         pause_s = min(_SLOW_LOOK_S, self._look_every_s)
         topic = look_topic(self.target.id)
-        while True:
-            await self._wake.wait(topic, self._wake.count(topic), timeout_s=pause_s)
-            self._is_look_due = True
-            self._wake.notify(self._topic)
+        while not self._is_lost:
+            seen = self._wake.count(topic)
+            if not await self._is_running():
+                break
+            await held.check()
+            await self._retry_parked(session, busy)
+            await self._wake.wait(topic, seen, timeout_s=pause_s)
+        self._wake.notify(self._topic)
 
     def _pause_s(self) -> float:
         now_s = self._clock.elapsed_s()
@@ -426,6 +421,7 @@ class Courier:
                 await self._retry(session, one)
             finally:
                 busy.discard(one.gateway_no)
+            self._wake.notify(self._topic)
 
     async def _retry(self, session: Session, one: parking.Wanted) -> None:
         round_ = _Round(one.mark)

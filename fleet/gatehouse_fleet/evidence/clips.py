@@ -16,6 +16,8 @@ from gatehouse_events.orders import Command
 from gatehouse_fleet.evidence.policy import Named
 from gatehouse_fleet.store.schema.evidence import evidence, evidence_hold
 
+_REASON: Final = 256
+"""Characters of `evidence_hold.reason`."""
 MAX_ASKED: Final = 64
 """`StatusAnswer.evidence_wanted` has no more."""
 
@@ -168,6 +170,44 @@ async def release(db: AsyncConnection, hold_id: int, *, reason: str, by: str, no
         .values(released_by=by, released_at=now, release_reason=reason)
     )
     return (await db.execute(query)).rowcount == 1
+
+
+async def hold_from_gateway(
+    db: AsyncConnection, gateway_no: int, hashes: Sequence[str], *, hold: str, reason: str, now: datetime
+) -> None:
+    """Keep files beyond their time because their gateway does; `hold` (a manifest's hash) names the hold. Also before they come."""
+    rows = [
+        {
+            "gateway_no": gateway_no,
+            "sha256": sha256,
+            "reason": reason[:_REASON],
+            "held_by": _by_gateway(hold),
+            "held_at": now,
+        }
+        for sha256 in dict.fromkeys(hashes)
+    ]
+    if rows:
+        await db.execute(insert(evidence_hold), rows)
+
+
+async def release_from_gateway(
+    db: AsyncConnection, gateway_no: int, *, hold: str, reason: str, now: datetime
+) -> None:
+    """End a hold that its gateway had set; holds of people at the fleet stand."""
+    query = (
+        update(evidence_hold)
+        .where(
+            evidence_hold.c.gateway_no == gateway_no,
+            evidence_hold.c.held_by == _by_gateway(hold),
+            evidence_hold.c.released_at.is_(None),
+        )
+        .values(released_by=_by_gateway(hold), released_at=now, release_reason=reason[:_REASON])
+    )
+    await db.execute(query)
+
+
+def _by_gateway(hold: str) -> str:
+    return f"gateway {hold[:48]}"
 
 
 async def overdue(db: AsyncConnection, now: datetime, limit: int) -> Sequence[tuple[int, str]]:

@@ -1,9 +1,14 @@
-"""The vault in PostgreSQL: the lanes' rows are locked, so two workers with one gateway's batches are correct."""
+"""The vault in PostgreSQL: the lanes' rows are locked, so two workers with one gateway's batches are correct.
+
+The ordinary batch goes on where this worker left its lane. Such batches are stored in one round trip: a single statement
+that does nothing unless every lane still stands there. Everything else, and whatever another worker has moved meanwhile,
+goes the careful way: lock, look, judge, store.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -18,7 +23,7 @@ from gatehouse_fleet.ingest.vault import (
     repeats,
     state_of,
 )
-from gatehouse_fleet.ingest.verdict import Found, Known, LaneState, Verdict, judge
+from gatehouse_fleet.ingest.verdict import Found, Known, LaneState, Verdict, is_plain, judge, plain
 from gatehouse_fleet.store import Store
 
 _CONNECT_LIMIT_S: Final = 10.0
@@ -46,6 +51,26 @@ _KNOWN: Final = (
     "SELECT seq, at_us, boot, mono_ns, kind, body_hash, prev_hash, CASE doubt WHEN 'hash' THEN body END FROM entry"
     " WHERE gateway_no = $1 AND lane = $2 AND epoch_number = $3 AND seq BETWEEN $4 AND $5"
 )
+_GO_ON: Final = (
+    "WITH wanted AS MATERIALIZED (SELECT * FROM unnest($2::bigint[], $3::smallint[], $4::bytea[], $5::bigint[], $6::bytea[],"  # noqa: S608  # constants
+    " $7::bigint[], $8::bigint[], $9::bytea[])"
+    " AS w (gateway_no, lane, epoch, seq, hash, epoch_number, new_seq, new_hash)),"
+    " held AS MATERIALIZED (SELECT w.* FROM lane_cursor c JOIN wanted w ON c.gateway_no = w.gateway_no AND c.lane = w.lane"
+    " WHERE c.epoch = w.epoch AND c.seq = w.seq AND c.hash = w.hash AND c.epoch_number = w.epoch_number AND c.doubt IS NULL"
+    " ORDER BY c.gateway_no, c.lane FOR UPDATE OF c),"
+    " fits AS MATERIALIZED (SELECT (SELECT count(*) FROM held) = (SELECT count(*) FROM wanted) AS all_of_them),"
+    " moved AS (UPDATE lane_cursor SET seq = h.new_seq, hash = h.new_hash, last_seq = h.new_seq, moved_us = $1 FROM held h"
+    " WHERE (SELECT all_of_them FROM fits) AND lane_cursor.gateway_no = h.gateway_no AND lane_cursor.lane = h.lane),"
+    f" stored AS (INSERT INTO entry ({', '.join(ENTRY_COLUMNS)}) SELECT e.*, $1::bigint"
+    " FROM unnest($10::bigint[], $11::smallint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::text[], $16::bigint[],"
+    " $17::text[], $18::bytea[], $19::bytea[], $20::bytea[], $21::text[]) AS e WHERE (SELECT all_of_them FROM fits))"
+    " SELECT all_of_them FROM fits"
+)
+"""A lane that stands elsewhere: nothing is stored of the whole group."""
+_AT_ONCE: Final = 512
+"""Entries; of more, COPY costs less than the round trips do."""
+_REMEMBERED: Final = 50_000
+"""Lanes of which a worker remembers where it left them."""
 _OPEN_RUN: Final = (
     "INSERT INTO epoch (gateway_no, lane, number, epoch, first_seq, reason, opened_us)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7)"
@@ -59,14 +84,23 @@ class PostgresVault:
     def __init__(self, store: Store) -> None:
         self._dsn: Final = store.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._connection: Any = None
+        self._left: Final[dict[tuple[int, int], LaneState]] = {}
+        """Where this worker left each lane: a guess, other workers move them too."""
 
     async def commit(self, group: Sequence[Submission], *, at_us: int) -> list[Verdict]:
         """Store a group; see `Vault`."""
         try:
             db = await self._connected()
-            async with db.transaction():
-                verdicts = await _judged(db, group)
-                await _store(db, group, verdicts, at_us)
+            ordinary = [one for one in group if self._goes_on(one)]
+            if sum(len(one.sealed.hashes) for one in ordinary) > _AT_ONCE:
+                ordinary = []
+            told = {one.lane: verdict for one, verdict in await self._go_on(db, ordinary, at_us)}
+            careful = [one for one in group if one.lane not in told]
+            if careful:
+                async with db.transaction():
+                    verdicts = await _judged(db, careful)
+                    await _store(db, careful, verdicts, at_us)
+                told.update({one.lane: verdict for one, verdict in zip(careful, verdicts, strict=True)})
         except asyncpg.DiskFullError as error:
             raise VaultFullError("the disk of the database is full") from error
         except (
@@ -83,7 +117,8 @@ class PostgresVault:
             # Cancelled or a fault of ours: whatever state the connection is in, nobody shall inherit it.
             self._abandon()
             raise
-        return verdicts
+        self._remember(told)
+        return [told[one.lane] for one in group]
 
     async def close(self) -> None:
         """Close the connection."""
@@ -91,6 +126,41 @@ class PostgresVault:
         if db is not None:
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await db.close(timeout=_CONNECT_LIMIT_S)
+
+    def _goes_on(self, one: Submission) -> bool:
+        state = self._left.get(one.lane)
+        return state is not None and is_plain(one.sealed, state)
+
+    async def _go_on(
+        self,
+        db: Any,  # noqa: ANN401  # asyncpg has no types
+        group: Sequence[Submission],
+        at_us: int,
+    ) -> list[tuple[Submission, Verdict]]:
+        """Store batches that go on where this worker left their lanes; nothing of them when one lane stands elsewhere by now."""
+        if not group:
+            return []
+        states = [self._left.pop(one.lane) for one in group]
+        verdicts = [plain(one.sealed, state) for one, state in zip(group, states, strict=True)]
+        lanes = [
+            (*one.lane, epoch_bytes(was.epoch), was.seq, was.hash, was.number, verdict.state.seq, verdict.state.hash)
+            for one, was, verdict in zip(group, states, verdicts, strict=True)
+        ]  # fmt: skip
+        rows = [
+            row[:-1]
+            for one, verdict in zip(group, verdicts, strict=True)
+            for row in entry_rows(one, verdict, at_us=at_us)
+        ]
+        is_stored = await db.fetchval(_GO_ON, at_us, *_columns(lanes), *_columns(rows))
+        return list(zip(group, verdicts, strict=True)) if is_stored else []
+
+    def _remember(self, told: Mapping[tuple[int, int], Verdict]) -> None:
+        for lane, verdict in told.items():
+            self._left.pop(lane, None)
+            if verdict.state.epoch and verdict.state.doubt is None:
+                self._left[lane] = verdict.state
+        while len(self._left) > _REMEMBERED:
+            del self._left[next(iter(self._left))]
 
     async def _connected(self) -> Any:  # noqa: ANN401  # asyncpg has no types
         if self._connection is None or self._connection.is_closed():
@@ -173,4 +243,8 @@ async def _store(
             await db.execute(_FAULT, verdict.integrity.value, at_us, lane[0])
     if records:
         await db.copy_records_to_table("entry", records=records, columns=ENTRY_COLUMNS)
-        await db.execute(_MOVE, *(list(column) for column in zip(*moved, strict=True)), at_us)
+        await db.execute(_MOVE, *_columns(moved), at_us)
+
+
+def _columns(rows: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*rows, strict=True)]

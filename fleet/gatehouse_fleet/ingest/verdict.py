@@ -121,8 +121,8 @@ class _Advance(Struct, kw_only=True):
 def judge(sealed: Sealed, found: Found) -> Verdict:
     """Return what becomes of a batch."""
     state, batch = found.state, sealed.batch
-    if _is_plain(sealed, state):
-        return _plain(sealed, state)
+    if is_plain(sealed, state):
+        return plain(sealed, state)
     is_present = batch.epoch == state.epoch
     is_past = not is_present and found.is_known_epoch
     behind = [
@@ -139,7 +139,7 @@ def judge(sealed: Sealed, found: Found) -> Verdict:
     return _settled(way, sealed, state, late, starts=not is_present)
 
 
-def _is_plain(sealed: Sealed, state: LaneState) -> bool:
+def is_plain(sealed: Sealed, state: LaneState) -> bool:
     """The ordinary case: the batch goes on where the fleet stands, nothing to look up."""
     first = sealed.batch.entries[0]
     return (
@@ -153,7 +153,8 @@ def _is_plain(sealed: Sealed, state: LaneState) -> bool:
     )
 
 
-def _plain(sealed: Sealed, state: LaneState) -> Verdict:
+def plain(sealed: Sealed, state: LaneState) -> Verdict:
+    """Return what becomes of a batch in the ordinary case."""
     last = sealed.batch.entries[-1].seq
     return Verdict(
         answer=Accepted(epoch=state.epoch, lane=sealed.batch.lane, cursor=last),

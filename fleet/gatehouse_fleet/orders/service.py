@@ -44,8 +44,12 @@ class Orders:
             reader=READER,
             lane=Lane.ALARM,
             work=self._take_outcomes,
-            tells=(OUTCOMES_TOPIC, FEED_TOPIC),
+            on_read=self._tell,
         )
+
+    def _tell(self, _gateway_nos: Sequence[int], _is_news: bool) -> None:
+        self._services.wake.notify(OUTCOMES_TOPIC)
+        self._services.wake.notify(FEED_TOPIC)
 
     def committed(self, commits: Sequence[Committed]) -> None:
         """Pass on what ingest has committed."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -23,6 +23,7 @@ from gatehouse_fleet.projection.readers import (
     claim_all,
     entries_after,
     lagging,
+    mark_of,
     move,
     move_all,
     portions,
@@ -37,10 +38,16 @@ BATCH: Final = 100
 """Entries of a gateway that is read by itself."""
 GROUP: Final = 64
 """Gateways that share a transaction."""
+GATHER_S: Final = 0.1
+"""Who goes behind another reader is in no hurry: what comes within this is read together, for a fraction of the statements."""
 _RETRY_AFTER_S: Final = 1.0
 _HELD_RETRY_S: Final = 0.05
 """Another worker holds the lane: it may have looked before the news was there."""
 _log = logging.getLogger(__name__)
+
+
+OnRead = Callable[[Sequence[int], bool], None]
+"""Called after each commit with the gateways that were read, and whether it was their turn for news."""
 
 
 class Work(Protocol):
@@ -69,7 +76,8 @@ class Follower:
         reader: str,
         lane: Lane,
         work: Work,
-        tells: Sequence[str] = (),
+        behind: str | None = None,
+        on_read: OnRead = lambda _gateway_nos, _is_news: None,
     ) -> None:
         self._store: Final = store
         self._clock: Final = clock
@@ -77,8 +85,9 @@ class Follower:
         self._reader: Final = reader
         self._lane: Final = lane
         self._work: Final = work
-        self._tells: Final = tuple(tells)
-        """Wake topics to notify after each commit."""
+        self._behind: Final = behind
+        """Another reader, which goes before this one."""
+        self._on_read: Final = on_read
         self._turns: Final = Turns()
         self._pace: Final = Pace()
         self._alone: Final[set[int]] = set()
@@ -93,6 +102,11 @@ class Follower:
                 self._turns.arrived(commit.gateway_no, is_news=commit.is_news)
         if self._turns:
             self._wake.notify(self._topic)
+
+    def may_read(self, gateway_nos: Sequence[int], is_news: bool) -> None:
+        """Take a hint that the reader before this one has read these gateways."""
+        self._put_back(gateway_nos, is_news=is_news)
+        self._wake.notify(self._topic)
 
     async def run(self) -> None:
         """Read until cancelled. A database that is away is tried again; nothing else ends this either."""
@@ -111,6 +125,8 @@ class Follower:
                 continue
             pause_s = _HELD_RETRY_S if self._held else SCAN_EVERY_S
             is_woken = await self._wake.wait(self._topic, seen, timeout_s=pause_s)
+            if is_woken and self._behind is not None:
+                await asyncio.sleep(GATHER_S)
             if not is_woken and not self._held:
                 scanned_s = None
 
@@ -125,7 +141,7 @@ class Follower:
 
     async def _scan(self) -> None:
         async with self._store.read() as db:
-            self._turns.later(await lagging(db, self._reader, self._lane))
+            self._turns.later(await lagging(db, self._reader, self._lane, behind=self._behind))
 
     def _take_up_held(self) -> None:
         for gateway_no in self._held:
@@ -145,7 +161,7 @@ class Follower:
             if together:
                 await self._turn_together(together, is_news=turn.is_news)
             if alone:
-                await self._turn(alone.pop(0))
+                await self._turn(alone.pop(0), is_news=turn.is_news)
             # The others' turns come later: news goes in between.
             self._put_back(alone, is_news=turn.is_news)
 
@@ -159,7 +175,7 @@ class Follower:
         try:
             async with self._store.begin() as db:
                 began_s = self._clock.elapsed_s()
-                claims = await claim_all(db, self._reader, gateway_nos, self._lane)
+                claims = await claim_all(db, self._reader, gateway_nos, self._lane, behind=self._behind)
                 read = await portions(db, self._reader, claims, self._lane, share=share)
                 if read:
                     await move_all(db, self._reader, self._lane, read)
@@ -176,7 +192,7 @@ class Follower:
             return
         self._pace.took(sum(len(portion.entries) for portion in read), self._clock.elapsed_s() - began_s)
         if read:
-            self._tell()
+            self._tell([portion.source.no for portion in read], is_news=is_news)
         through = {portion.source.no: portion.entries[-1].mark for portion in read}
         behind = {one.source.no for one in claims if through.get(one.source.no, one.mark) < one.head}
         self._turns.later(no for no in gateway_nos if no in behind and no in through)
@@ -192,11 +208,10 @@ class Follower:
         self._alone.update(gateway_nos)
         self._put_back(gateway_nos, is_news=is_news)
 
-    def _tell(self) -> None:
-        for topic in self._tells:
-            self._wake.notify(topic)
+    def _tell(self, gateway_nos: Sequence[int], *, is_news: bool) -> None:
+        self._on_read(gateway_nos, is_news)
 
-    async def _turn(self, gateway_no: int) -> None:
+    async def _turn(self, gateway_no: int, *, is_news: bool) -> None:
         try:
             limit = min(BATCH, self._pace.entries)
             count = await self._step(gateway_no, limit=limit, is_careful=False)
@@ -212,7 +227,7 @@ class Follower:
         if count >= limit:
             self._turns.later((gateway_no,))
         if count:
-            self._tell()
+            self._tell((gateway_no,), is_news=is_news)
 
     async def _carefully(self, gateway_no: int, error: Exception) -> int:
         _log.error("%s fails at gateway %d; entry by entry", self._reader, gateway_no, exc_info=error)
@@ -235,6 +250,9 @@ class Follower:
                 return 0
             source = await source_of(db, gateway_no)
             entries = await entries_after(db, gateway_no, self._lane, mark, limit=limit)
+            if self._behind is not None:
+                head = await mark_of(db, self._behind, gateway_no, self._lane)
+                entries = [read for read in entries if read.mark <= head]
             if source is None or not entries:
                 return 0
             await move(db, self._reader, gateway_no, self._lane, entries[-1].mark)

@@ -22,7 +22,7 @@ from gatehouse_fleet.projection.readers import Mark, Portion, entries_after, sou
 from gatehouse_fleet.projection.revision import context_of, told_by
 from gatehouse_fleet.projection.step import AlarmContext, Step
 from gatehouse_fleet.store import Store, Wake
-from gatehouse_fleet.store.schema.alarms import alarm, step_owed
+from gatehouse_fleet.store.schema.alarms import step_owed
 
 LOOK_EVERY_S: Final = 2.0
 _AT_ONCE: Final = 50
@@ -80,8 +80,7 @@ class Owed:
                     step is None or context is None
                 ):  # gone by retention, or with an older version of this program
                     return False
-                await step.on_alarm(db, context)
-                await publish(db, context.tell, at=self._clock.now())
+                await publish(db, await step.on_alarms(db, (context,)), at=self._clock.now())
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise
@@ -129,8 +128,5 @@ async def _context(db: AsyncConnection, row: Any) -> AlarmContext | None:  # noq
         return None
     for one in told_by(Portion(source=source, entries=entries)):
         one.rename(row.alarm_id)
-        query = select(alarm.c.seq).where(alarm.c.alarm_id == row.alarm_id)
-        standing = (await db.execute(query)).scalar_one_or_none()
-        one.is_news = standing is None or standing <= one.change.alarm.seq
         return context_of(one)
     return None

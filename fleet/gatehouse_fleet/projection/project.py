@@ -1,11 +1,11 @@
-"""The projection: alarms as they stand now, devices, the gateway's site card, and the feed; then the steps.
+"""The projection: alarms as they stand now, devices, the gateway's site card, and the feed.
 
-Everything of one batch commits together with the reader's cursors, so a revision is shown once, in the gateway's order.
+Everything of one batch commits together with the reader's cursors, so a revision is shown once, in the gateway's order. What
+else is to happen with it (`steps`) follows in a transaction of its own: no case keeps an alarm from its screen.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,7 +17,6 @@ from gatehouse_events.chain import EntryKind
 from gatehouse_events.city import AssetCard, SiteCard
 from gatehouse_fleet.clock import Clock
 from gatehouse_fleet.projection.feed import FeedItem, FeedTopic, publish
-from gatehouse_fleet.projection.owed import name_of
 from gatehouse_fleet.projection.readers import Portion, Source, StoredEntry
 from gatehouse_fleet.projection.reading import (
     OFFLINE_CODES,
@@ -26,16 +25,14 @@ from gatehouse_fleet.projection.reading import (
     is_short_name,
     read_card,
 )
-from gatehouse_fleet.projection.revision import Told, context_of, told_by
-from gatehouse_fleet.projection.step import AlarmContext, Step
+from gatehouse_fleet.projection.revision import Told, told_by
 from gatehouse_fleet.store.schema.alarms import alarm as alarm_table
-from gatehouse_fleet.store.schema.alarms import alarm_revision, step_owed
+from gatehouse_fleet.store.schema.alarms import alarm_revision
 from gatehouse_fleet.store.schema.gateways import device, gateway
 
 READER: Final = "projection"
 _TEXT: Final = 32
 """Longest building, unit, floor, room and device kind."""
-_log = logging.getLogger(__name__)
 
 
 class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +55,16 @@ class AlarmLine(msgspec.Struct, frozen=True, kw_only=True):
 class Projection:
     """The work of the reader `projection`."""
 
-    def __init__(self, clock: Clock, steps: Sequence[Step]) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock: Final = clock
-        self._steps: Final = tuple(steps)
 
-    async def __call__(self, db: AsyncConnection, read: Sequence[Portion], *, is_careful: bool) -> None:
+    async def __call__(
+        self,
+        db: AsyncConnection,
+        read: Sequence[Portion],
+        *,
+        is_careful: bool,  # noqa: ARG002  # nothing here is ever left out
+    ) -> None:
         """Show what the entries say; see `follower.Work`."""
         told = [one for portion in read for one in told_by(portion)]
         cards = [(portion.source, card) for portion in read if (card := _card(portion.entries)) is not None]
@@ -71,49 +73,11 @@ class Projection:
         await _take_alarms(db, told)
         await _take_presence(db, told)
         lines = [_line(one) for one in told]
-        for one in told:
-            context = context_of(one)
-            for step in self._steps:
-                if is_careful:
-                    await self._guarded(db, step, one, context, lines)
-                else:
-                    await step.on_alarm(db, context)
-            lines += context.tell
         lines += [
             FeedItem(topic=FeedTopic.GATEWAY, subject=source.id, node_path=source.node_path, body="{}")
             for source, _ in cards
         ]
         await publish(db, lines, at=self._clock.now())
-
-    async def _guarded(
-        self, db: AsyncConnection, step: Step, one: Told, context: AlarmContext, lines: list[FeedItem]
-    ) -> None:
-        """Run a step that has failed before; if it fails again the alarm is shown all the same, and the step stays owed."""
-        try:
-            async with db.begin_nested():
-                await step.on_alarm(db, context)
-        except Exception:  # noqa: BLE001  # whatever it is: the alarm must be seen
-            name, alarm_id = name_of(step), context.change.alarm.alarm_id
-            _log.exception("step %s is owed to alarm %s", name, alarm_id)
-            await db.execute(
-                insert(step_owed).values(
-                    gateway_no=one.source.no,
-                    epoch_number=one.read.mark.number,
-                    entry_seq=one.read.mark.seq,
-                    step=name,
-                    alarm_id=alarm_id,
-                    tries=0,
-                    due_at=self._clock.now(),
-                )
-            )
-            lines.append(
-                FeedItem(
-                    topic=FeedTopic.GATEWAY,
-                    subject=context.gateway_id,
-                    node_path=context.node_path,
-                    body=msgspec.json.encode({"step_failed": name, "alarm_id": alarm_id}).decode(),
-                )
-            )
 
 
 def _card(entries: Sequence[StoredEntry]) -> SiteCard | None:
@@ -169,7 +133,8 @@ async def _take_alarms(db: AsyncConnection, told: Sequence[Told]) -> None:
         ],
     )
     new = [standing[key] for key in fresh]
-    old = [row for key, row in standing.items() if key not in fresh]
+    # In the order of the keys, as cases write them too: two transactions must not wait for each other in a circle.
+    old = [row for key, row in sorted(standing.items()) if key not in fresh]
     if new:
         await db.execute(insert(alarm_table), new)
     if old:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
-from sqlalchemy import Select, and_, bindparam, insert, or_, select, tuple_, update
+from sqlalchemy import Select, Subquery, and_, bindparam, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.chain import Entry, EntryKind, Lane, moment
@@ -93,28 +93,28 @@ async def entries_after(
     return [_stored(row, lane) for row in (await db.execute(query)).all()]
 
 
-async def claim_all(db: AsyncConnection, reader: str, gateway_nos: Sequence[int], lane: Lane) -> list[Claim]:
+async def claim_all(
+    db: AsyncConnection, reader: str, gateway_nos: Sequence[int], lane: Lane, *, behind: str | None = None
+) -> list[Claim]:
     """Claim the lanes of several gateways at once, in the order of their communities.
 
-    Left out: gateways that are another worker's now, that are not registered, or whose lane `reader` has never read.
+    Left out: gateways that are another worker's now, that are not registered, or whose lane `reader` has never read. With
+    `behind`, `reader` goes only as far as that other reader has come.
     """
+    head = _head(behind)
     query = (
         select(
             reader_cursor.c.gateway_no,
             reader_cursor.c.epoch_number,
             reader_cursor.c.seq,
-            lane_cursor.c.epoch_number.label("head_number"),
-            lane_cursor.c.last_seq,
+            head.c.head_number,
+            head.c.head_seq,
             gateway.c.id,
             gateway.c.node_id,
             org_node.c.path,
         )
         .join(
-            lane_cursor,
-            and_(
-                lane_cursor.c.gateway_no == reader_cursor.c.gateway_no,
-                lane_cursor.c.lane == reader_cursor.c.lane,
-            ),
+            head, and_(head.c.gateway_no == reader_cursor.c.gateway_no, head.c.lane == reader_cursor.c.lane)
         )
         .join(gateway, gateway.c.no == reader_cursor.c.gateway_no)
         .join(org_node, org_node.c.id == gateway.c.node_id)
@@ -130,7 +130,7 @@ async def claim_all(db: AsyncConnection, reader: str, gateway_nos: Sequence[int]
         Claim(
             source=Source(no=row.gateway_no, id=row.id, node_id=row.node_id, node_path=row.path),
             mark=Mark(row.epoch_number, row.seq),
-            head=Mark(row.head_number, row.last_seq),
+            head=Mark(row.head_number, row.head_seq),
         )
         for row in (await db.execute(query)).all()
     ]
@@ -144,8 +144,8 @@ async def portions(
     A gateway whose next entry is in another run, or behind a wider hole, has no portion although it has more: read it by
     itself with `entries_after`.
     """
-    nos = [claimed.source.no for claimed in claims if claimed.mark < claimed.head]
-    if not nos:
+    heads = {claimed.source.no: claimed.head for claimed in claims if claimed.mark < claimed.head}
+    if not heads:
         return []
     query = (
         select(entry, epoch.c.epoch)
@@ -163,7 +163,7 @@ async def portions(
         )
         .where(
             reader_cursor.c.reader == reader,
-            entry.c.gateway_no.in_(nos),
+            entry.c.gateway_no.in_(heads),
             entry.c.lane == LANE_NUMBERS[lane],
             entry.c.epoch_number == reader_cursor.c.epoch_number,
             entry.c.seq > reader_cursor.c.seq,
@@ -173,7 +173,9 @@ async def portions(
     )
     found: dict[int, list[StoredEntry]] = {}
     for row in (await db.execute(query)).all():
-        found.setdefault(row.gateway_no, []).append(_stored(row, lane))
+        read = _stored(row, lane)
+        if read.mark <= heads[row.gateway_no]:
+            found.setdefault(row.gateway_no, []).append(read)
     return [
         Portion(source=claimed.source, entries=found[claimed.source.no])
         for claimed in claims
@@ -250,10 +252,14 @@ async def move_all(db: AsyncConnection, reader: str, lane: Lane, read: Sequence[
     )
 
 
-async def lagging(db: AsyncConnection, reader: str, lane: Lane) -> Sequence[int]:
-    """Return the gateways in whose lane something stands behind the reader's cursor."""
+async def lagging(
+    db: AsyncConnection, reader: str, lane: Lane, *, behind: str | None = None
+) -> Sequence[int]:
+    """Return the gateways in whose lane something stands behind the reader's cursor; see `claim_all` for `behind`."""
+    head = _head(behind)
     query = (
         select(lane_cursor.c.gateway_no)
+        .join(head, and_(head.c.gateway_no == lane_cursor.c.gateway_no, head.c.lane == lane_cursor.c.lane))
         .outerjoin(
             reader_cursor,
             and_(
@@ -264,16 +270,37 @@ async def lagging(db: AsyncConnection, reader: str, lane: Lane) -> Sequence[int]
         )
         .where(
             lane_cursor.c.lane == LANE_NUMBERS[lane],
-            lane_cursor.c.epoch_number > 0,
+            head.c.head_number > 0,
             or_(
                 reader_cursor.c.seq.is_(None),
-                tuple_(lane_cursor.c.epoch_number, lane_cursor.c.last_seq)
+                tuple_(head.c.head_number, head.c.head_seq)
                 > tuple_(reader_cursor.c.epoch_number, reader_cursor.c.seq),
             ),
         )
         .order_by(lane_cursor.c.moved_us.desc())
     )
     return (await db.execute(query)).scalars().all()
+
+
+def _head(behind: str | None) -> Subquery:
+    """Return how far each lane may be read."""
+    if behind is None:
+        return select(
+            lane_cursor.c.gateway_no,
+            lane_cursor.c.lane,
+            lane_cursor.c.epoch_number.label("head_number"),
+            lane_cursor.c.last_seq.label("head_seq"),
+        ).subquery("head")
+    return (
+        select(
+            reader_cursor.c.gateway_no,
+            reader_cursor.c.lane,
+            reader_cursor.c.epoch_number.label("head_number"),
+            reader_cursor.c.seq.label("head_seq"),
+        )
+        .where(reader_cursor.c.reader == behind)
+        .subquery("head")
+    )
 
 
 def _entries(gateway_no: int, lane: Lane) -> Select[Any]:

@@ -76,5 +76,4 @@ def context_of(one: Told) -> AlarmContext:
         change=one.change,
         is_verified=one.is_verified,
         committed_at=one.read.committed_at,
-        is_news=one.is_news,
     )

@@ -138,23 +138,38 @@ def roles(profile: GasProfile) -> dict[int, str]:
 def _texts(
     profile: GasProfile, words: Mapping[int, int], sample: gas_profile.GasSample | None
 ) -> dict[int, str]:
-    texts: dict[int, str] = {}
-    for status in profile.status:
-        texts[status.register_] = _status(status, words.get(status.register_, 0))
-    if sample is not None:
-        for name, unit in (("value", sample.unit), ("low_set", sample.unit), ("high_set", sample.unit), ("full_scale", sample.unit), ("heartbeat", "")):  # fmt: skip
-            number, value = getattr(profile, f"{name}_register"), getattr(sample, name)
-            if number is not None and value is not None:
-                texts[number] = f"{value:g} {unit}".strip()
-        for name, unit in (("temperature_c", "°C"), ("humidity_pct", "%"), ("warm_up_left_s", "s")):
-            formula, value = getattr(profile, name), getattr(sample, name)
-            if formula is not None and value is not None:
-                texts[formula.register_] = f"{value:g} {unit}"
-    if profile.id == OWN_GAS_PROFILE and 15 in words:
-        texts[12] = f"{words[12] << 16 | words[13]} s"
-        texts[14] = f"{words[14] >> 8}.{words[14] & 0xFF}"
-        texts[15] = "ab"[words[15] & 1] + (" ?" if words[15] & gas_registers.UNCONFIRMED else "")
+    texts = {
+        status.register_: _status(status, words[status.register_])
+        for status in profile.status
+        if status.register_ in words
+    }
+    if sample is None:
+        return texts
+    for name in ("value", "low_set", "high_set", "full_scale"):
+        number = getattr(profile, f"{name}_register")
+        if number is not None:
+            texts[number] = _figure(getattr(sample, name), sample.unit)
+    for name, unit in (("temperature_c", "°C"), ("humidity_pct", "%"), ("warm_up_left_s", "s")):
+        formula = getattr(profile, name)
+        if formula is not None:
+            texts[formula.register_] = _figure(formula.of(words[formula.register_]), unit)
+    if profile.id == OWN_GAS_PROFILE:
+        texts |= _own_texts(words, sample.unit)
     return texts
+
+
+def _own_texts(words: Mapping[int, int], unit: str) -> dict[int, str]:
+    return {
+        0: words[0].to_bytes(2, "big").decode("latin-1"),
+        3: f"{10.0 ** -(words[3] & 0xFF):g} {unit}",
+        12: f"{words[12] << 16 | words[13]} s",
+        14: f"{words[14] >> 8}.{words[14] & 0xFF}",
+        15: "ab"[words[15] & 1] + (" ?" if words[15] & gas_registers.UNCONFIRMED else ""),
+    }
+
+
+def _figure(value: float | None, unit: str) -> str:
+    return "—" if value is None else f"{value:g} {unit}"
 
 
 def _status(status: StatusBits | StatusCodes, word: int) -> str:

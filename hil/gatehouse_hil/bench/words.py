@@ -307,6 +307,9 @@ CATALOGUE: Final[dict[str, Text]] = {
     ),
     "page.not_json": Text("不是 JSON。", "Not JSON."),
     "page.not_an_order": Text("看不懂的请求（{why}）。", "Not an order ({why})."),
+    "page.disk": Text(
+        "磁盘读写失败（{why}）。请清理磁盘后再试。", "The disk refuses ({why}). Make room and try again."
+    ),
     "page.too_large": Text("请求太大。", "The request is too large."),
     "out.no_ports": Text("没有串口", "no serial ports"),
     "out.mended": Text("{part} 已恢复使用", "{part} is in use again"),

@@ -13,7 +13,7 @@ from msgspec import Struct
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 
 from gatehouse_events.bench_record import MAX_FILE_BYTES, NAMELESS
@@ -23,6 +23,7 @@ from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.bench_page.commands import Order
 from gatehouse_hil.bench_page.door import Door
 from gatehouse_hil.bench_page.gate import Gate
+from gatehouse_hil.bench_page.materials import Wanted, runtimes_near
 from gatehouse_hil.bench_page.problems import RefusedError, problem
 from gatehouse_hil.bench_page.workshop import Workshop
 from gatehouse_ui import STATIC as UI
@@ -35,6 +36,10 @@ _GAP_S: Final = 0.1
 _LONGEST_WAIT_S: Final = 10.0
 _DOCUMENT_CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'none'; sandbox; frame-ancestors 'none'"
 """Records and labels are documents of their own: they carry their style in them and no script at all."""
+_GO_ON: Final = (
+    '<!doctype html><html lang="zh-CN"><meta charset="utf-8"><meta http-equiv="refresh" content="0;url=/">'
+    '<title>守望 调试台</title><p><a href="/">继续 · Go on</a></p></html>'
+)
 _SAFE: Final = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-")
 
 _S = TypeVar("_S", bound=Struct)
@@ -70,10 +75,13 @@ def create_app(
         routes=[
             Route("/open", enter),
             Route("/", page),
+            Route("/favicon.ico", icon),
             Route("/api/beat", beat),
             Route("/api/state", state),
             Route("/api/events", events),
             Route("/api/orders", _told(order), methods=["POST"]),
+            Route("/api/materials", _told(change_materials), methods=["POST"]),
+            Route("/api/materials/near", _told(materials_near)),
             Route("/api/runs/{name}/hands", _told(hands), methods=["POST"]),
             Route("/api/runs/{name}/cancel", _told(cancel), methods=["POST"]),
             Route("/api/runs/{name}/lines", _told(run_lines)),
@@ -100,7 +108,9 @@ async def enter(request: Request) -> Response:
     """Spend the token of the printed address on a session."""
     door: Door = request.app.state.door
     session = door.enter(request.query_params.get("token", ""), _shop(request).place.clock.now())
-    answer = RedirectResponse("/", 303)  # without a session the page says what to do
+    # No redirect: a browser that came here from another page's link would not send a strict cookie along it. Without a
+    # session the page says what to do.
+    answer = HTMLResponse(_GO_ON)
     if session is not None:
         answer.set_cookie(
             request.app.state.cookie, session, max_age=30 * 86_400, httponly=True, samesite="strict"
@@ -112,6 +122,12 @@ async def page(request: Request) -> Response:
     """Return the page itself."""
     own: Assets = request.app.state.own
     return own.answer("index.html", request.scope)
+
+
+async def icon(request: Request) -> Response:
+    """Return the page's sign; a browser asks for it by itself, also where there is no session."""
+    own: Assets = request.app.state.own
+    return own.answer("icon.svg", request.scope)
 
 
 async def beat(_request: Request) -> Response:
@@ -143,6 +159,18 @@ async def order(request: Request) -> Response:
     """Start a command."""
     wanted = await _body(request, Order)
     return _json({"id": await _shop(request).do(wanted)})
+
+
+async def change_materials(request: Request) -> Response:
+    """Use another runtime file or gas bottle."""
+    _shop(request).change_materials(await _body(request, Wanted))
+    return _json({})
+
+
+async def materials_near(_request: Request) -> Response:
+    """Return runtime files to choose from."""
+    home = Path.home()
+    return _json({"runtimes": runtimes_near((Path.cwd(), home / "Downloads", home / "下载"))})
 
 
 async def hands(request: Request) -> Response:
@@ -186,7 +214,8 @@ async def still(request: Request) -> Response:
     path = _shop(request).watch(request.path_params["name"]).still
     if path is None or not path.is_file():
         raise RefusedError(404, "no_such_file")
-    return FileResponse(path, media_type="image/jpeg")
+    # Read whole: the next still may take its place while this one is being sent.
+    return Response(path.read_bytes(), media_type="image/jpeg")
 
 
 async def whole_matrix(request: Request) -> Response:
@@ -263,6 +292,8 @@ def _told(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Reques
     async def answer(request: Request) -> Response:
         try:
             return await handler(request)
+        except OSError as error:
+            return problem(507, "disk", why=error.strerror or type(error).__name__)
         except BenchError as error:
             return Response(
                 msgspec.json.encode(

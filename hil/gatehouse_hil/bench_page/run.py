@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from collections.abc import Callable
 from datetime import datetime
@@ -37,6 +38,7 @@ _LINE_BYTES: Final = 16 * 1024
 _LOOK_S: Final = 0.1
 _GRACE_S: Final = 5.0
 """From the first, polite signal to the last one."""
+_HASH: Final = re.compile(r"^([0-9a-f]{64}|\s*)$")
 _STEPS_OF: Final = {
     "make": ("flash", "identify", "provision", "self_test", "test", "calibrate", "label"),
     "flash": ("flash", "identify"),
@@ -170,7 +172,8 @@ class Run:
         if begun is None:
             return None
         run = cls(folder, begun, clock)
-        run.look()
+        while run.look():
+            pass
         return run
 
     @property
@@ -308,8 +311,12 @@ class Run:
             case "done":
                 self.asked = None
             case "said":
-                self.said.append(str(line.get("line", "")))
-                del self.said[:-LINES_SHOWN]
+                self._hear(str(line.get("line", "")))
+
+    def _hear(self, text: str) -> None:
+        if not _HASH.match(text):  # sums fly past by the dozen and tell a person nothing
+            self.said.append(text)
+            del self.said[:-LINES_SHOWN]
 
     def _ask(self, line: dict[str, Any]) -> None:
         self._asks += 1

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import shutil
 from collections import OrderedDict
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
-from gatehouse_hil.bench import desk
+from gatehouse_hil.bench import desk, rig
 from gatehouse_hil.bench.fault import BenchError
+from gatehouse_hil.bench.words import Lang, Words
 from gatehouse_hil.bench.workplace import Workplace
-from gatehouse_hil.bench_page import commands
+from gatehouse_hil.bench_page import commands, materials
 from gatehouse_hil.bench_page.commands import BOARD_VERBS, WATCHING_VERBS, Order, Setup
+from gatehouse_hil.bench_page.materials import Materials, MaterialsView, Wanted
 from gatehouse_hil.bench_page.problems import RefusedError
 from gatehouse_hil.bench_page.run import Begun, Run, RunView
 from gatehouse_hil.bench_page.watch import Watch, WatchView
@@ -39,12 +43,14 @@ class BenchView(Struct, frozen=True, kw_only=True):
     rig: str
     backend: str
     operator: str
-    has_runtime: bool
-    has_gas: bool
+    materials: MaterialsView
     has_printer: bool
     places: tuple[PlaceView, ...]
     ports: tuple[desk.Port, ...]
     broken: tuple[desk.Broken, ...]
+    rig_zh: str
+    """What is wrong with the rig file since it was changed; empty: nothing."""
+    rig_en: str
     cameras: tuple[str, ...]
     kept: int
     """Messages that wait for the fleet."""
@@ -75,14 +81,19 @@ class Workshop:
     """Owner of all runs and instruments. Enter it; leaving ends the instruments and leaves the runs to themselves."""
 
     def __init__(self, place: Workplace, setup: Setup) -> None:
-        self.place: Final = place
-        self.setup: Final = setup
+        self.place = place
         self._folder: Final = place.directory / "page"
+        self._materials: Final = Materials(self._folder)
+        self._started_with: Final = setup
+        self.setup = self._materials.applied(setup)
         self._runs: Final[OrderedDict[str, Run]] = OrderedDict()
         self._watches: Final[OrderedDict[str, Watch]] = OrderedDict()
         self._done: Final[OrderedDict[str, str]] = OrderedDict()
-        self._boards: Final = frozenset(board.name for board in place.rig.boards)
+        self._shown = materials.view(self.setup)
+        self._rig_read = _changed_at(setup.rig)
+        self._rig_fault: BenchError | None = None
         self._listing = desk.listing(place)
+        self._kept = len(place.outbox.pending())
         self._news = asyncio.Event()
         self._ordering: Final = asyncio.Lock()
         self._tasks = asyncio.TaskGroup()
@@ -131,8 +142,7 @@ class Workshop:
             rig=listing.rig,
             backend=listing.backend,
             operator=self.setup.operator or place.operator,
-            has_runtime=self.setup.runtime is not None or listing.backend == "simulated",
-            has_gas=self.setup.gas is not None or listing.backend == "simulated",
+            materials=self._shown,
             has_printer=place.rig.printer is not None,
             places=tuple(
                 PlaceView(place=each, run=last[each.name].view() if each.name in last else None)
@@ -140,9 +150,11 @@ class Workshop:
             ),
             ports=listing.ports,
             broken=listing.broken,
+            rig_zh=Words(Lang.ZH).fault(self._rig_fault) if self._rig_fault else "",
+            rig_en=Words(Lang.EN).fault(self._rig_fault) if self._rig_fault else "",
             cameras=tuple(camera.name for camera in place.rig.cameras)
             or (("facade",) if listing.backend == "simulated" else ()),
-            kept=len(place.outbox.pending()),
+            kept=self._kept,
             has_fleet=place.rig.fleet is not None,
             commands=[_command(run) for run in newest],
             watches=[watch.view for watch in self._watches.values()],
@@ -169,7 +181,8 @@ class Workshop:
     async def _do(self, order: Order) -> str:
         if order.command_id and order.command_id in self._done:
             return self._done[order.command_id]
-        words = commands.words_of(order, self.setup, self._boards)
+        boards = frozenset(board.name for board in self.place.rig.boards)
+        words = commands.words_of(order, self.setup, boards)
         await self._make_room(order)
         now = self.place.clock.now()
         name = self._name(now, order)
@@ -234,6 +247,17 @@ class Workshop:
             raise RefusedError(409, "not_asked")
         self._tell()
 
+    def change_materials(self, wanted: Wanted) -> None:
+        """Use another runtime file or gas bottle from now on.
+
+        Raises:
+            BenchError: as `Materials.change`.
+        """
+        self._materials.change(wanted, self.place.clock.now().astimezone().date())
+        self.setup = self._materials.applied(self._started_with)
+        self._shown = materials.view(self.setup)
+        self._tell()
+
     async def _make_room(self, order: Order) -> None:
         """One action per port: a run refuses a second one; an instrument gives way to a run."""
         if order.board is None:
@@ -286,13 +310,27 @@ class Workshop:
         """Ports come and go, and other commands break and mend the rig."""
         while True:
             await asyncio.sleep(_LOOK_S)
+            self._read_rig_again()
             try:
-                listing = await asyncio.to_thread(desk.listing, self.place)
+                listing, kept = await asyncio.to_thread(_seen, self.place)
             except BenchError:
                 continue  # the file of what is broken is being mended by hand; the last listing stands
-            if listing != self._listing:
-                self._listing = listing
+            if (listing, kept) != (self._listing, self._kept):
+                self._listing, self._kept = listing, kept
                 self._tell()
+
+    def _read_rig_again(self) -> None:
+        """Take over a rig file that was changed, between two runs; a faulty one is said and the old one stands."""
+        changed_at = _changed_at(self.setup.rig)
+        if self.setup.rig is None or changed_at in (None, self._rig_read) or self.going_on:
+            return
+        self._rig_read = changed_at
+        try:
+            self.place = dataclasses.replace(self.place, rig=rig.load(self.setup.rig))
+            self._rig_fault = None
+        except BenchError as error:
+            self._rig_fault = error
+        self._tell()
 
     def _spawn(self, work: Coroutine[None, None, None], name: str) -> None:
         task = self._tasks.create_task(_guarded(work, name), name=name)
@@ -310,6 +348,17 @@ async def _guarded(work: Coroutine[None, None, None], name: str) -> None:
         await work
     except OSError:
         _log.exception("%s", name)
+
+
+def _seen(place: Workplace) -> tuple[desk.Listing, int]:
+    return desk.listing(place), len(place.outbox.pending())
+
+
+def _changed_at(file: Path | None) -> int | None:
+    try:
+        return None if file is None else file.stat().st_mtime_ns
+    except OSError:  # an editor is just replacing it
+        return None
 
 
 def _command(run: Run) -> CommandView:

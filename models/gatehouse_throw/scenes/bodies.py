@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -133,6 +133,22 @@ def leaf(rng: np.random.Generator, start_m: npt.ArrayLike, *, background: float)
     return random_body(rng, start_m, background=background, kind=kind)
 
 
+class Mark(NamedTuple):
+    """What a stamp has left in the picture."""
+
+    box: tuple[int, int, int, int]
+    """x, y, width, height; width 0: nothing."""
+    seen: float
+    """Share that nothing hides, 0 to 1."""
+    corner: tuple[int, int]
+    """Where `change` lies."""
+    change: npt.NDArray[np.float32]
+    """What was added to the luma."""
+
+
+_NOTHING: Final = Mark((0, 0, 0, 0), 0.0, (0, 0), np.zeros((0, 0), np.float32))
+
+
 def stamp(
     frame: npt.NDArray[np.float32],
     polygon_px: Floats,
@@ -140,14 +156,14 @@ def stamp(
     *,
     alpha: npt.NDArray[np.float32] | None,
     shade: float = 0.0,
-) -> tuple[int, int, int, int, float]:
-    """Draw polygons (shape (k, n, 2): positions during the exposure) and return (x, y, w, h, visible share)."""
+) -> Mark:
+    """Draw polygons (shape (k, n, 2): positions during the exposure) and return what is to be seen of them."""
     low, high = polygon_px.reshape(-1, 2).min(0), polygon_px.reshape(-1, 2).max(0)
     x0, y0 = int(np.floor(low[0])) - 1, int(np.floor(low[1])) - 1
     x1, y1 = int(np.ceil(high[0])) + 2, int(np.ceil(high[1])) + 2
     height, width = frame.shape
     if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height or x1 - x0 > 1200 or y1 - y0 > 1200:
-        return (0, 0, 0, 0, 0.0)
+        return _NOTHING
     zoom = 4 if max(x1 - x0, y1 - y0) < 64 else 1
     cover = np.zeros(((y1 - y0) * zoom, (x1 - x0) * zoom), np.float32)
     one = np.zeros(cover.shape, np.uint8)
@@ -169,12 +185,14 @@ def stamp(
     tone = luma + shade * (
         np.linspace(-1, 1, patch.shape[1], dtype=np.float32)[None, :] if shade else np.float32(0)
     )
-    patch += cover * (tone - patch)
+    change = cover * (tone - patch)
+    patch += change
     rows, columns = np.nonzero(cover > 0.08)
     if len(rows) == 0:
-        return (0, 0, 0, 0, 0.0)
+        return _NOTHING
     bx, by = cx0 + int(columns.min()), cy0 + int(rows.min())
-    return (bx, by, int(columns.max() - columns.min()) + 1, int(rows.max() - rows.min()) + 1, seen)
+    box = (bx, by, int(columns.max() - columns.min()) + 1, int(rows.max() - rows.min()) + 1)
+    return Mark(box, seen, (cx0, cy0), change)
 
 
 def _fall(start: Floats, velocity: Floats, terminal: float, wind: Floats) -> tuple[Floats, Floats]:

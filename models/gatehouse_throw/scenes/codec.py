@@ -82,6 +82,6 @@ def _options(spec: SceneSpec) -> dict[str, str]:
     # One thread: the same bytes on any machine; cameras' own encoders are about as quick and as coarse as these presets.
     rate = {"maxrate": str(spec.bitrate), "bufsize": str(spec.bitrate)}
     if spec.codec == "libx264":
-        return {"preset": "veryfast", "threads": "1", "bf": "0", **rate}
+        return {"preset": spec.preset, "threads": "1", "bf": "0", **rate}
     keep = f"pools=none:frame-threads=1:log-level=error:bframes=0:vbv-maxrate={spec.bitrate // 1000}:vbv-bufsize={spec.bitrate // 1000}"
-    return {"preset": "ultrafast", "x265-params": keep}
+    return {"preset": spec.preset, "x265-params": keep}

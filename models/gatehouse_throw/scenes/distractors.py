@@ -86,17 +86,30 @@ class Flyer:
         self._wobble = float(rng.uniform(0, {"insect": 1.2, "bird": 0.5}.get(kind, 0.15))) * self._size
         self._rate = float(rng.uniform(2.5, 11.0))
         self._phase = float(rng.uniform(0, 6.28))
-        dark = rng.random() < (0.85 if kind in {"bird", "flock", "drone", "helicopter"} else 0.3)
+        share = 0.85 if kind in {"bird", "flock", "drone", "helicopter"} else 0.3
+        dark = rng.random() < (0.35 if stage.is_night else share)  # warm bodies glow in the infrared
         self._luma = float(rng.uniform(10, 70)) if dark else float(rng.uniform(150, 245))
         self._exposure = stage.exposure_s
         self._alpha = 0.45 if kind == "insect" else 1.0
         self._sink = float(rng.normal(0, 0.1))
+        hovers = kind in {"drone", "helicopter"} and rng.random() < 0.5
+        self._hover = (
+            (float(rng.uniform(0.2, 2.5)), float(rng.uniform(0.4, 2.0))) if hovers else (math.inf, 0.0)
+        )
+        """Begins so long after its start, lasts so long, seconds."""
+
+    def _flown_s(self, age: float) -> float:
+        """Return for how long it has moved: a hovering machine slows down and sets off again within a third of a second."""
+        begins, lasts = self._hover
+        waited = float(np.clip(age - begins, 0, lasts))
+        return age - waited + 0.15 * (1 - math.exp(-waited / 0.15))
 
     def place(self, t_s: float) -> Floats | None:
         """Return where it is, None while it is not there."""
         age = t_s - self._from_s
         if not 0 <= age <= self._lasts_s:
             return None
+        age = self._flown_s(age)
         # Constant turn: the velocity vector rotates, the path is an arc.
         turn = self._turn if abs(self._turn) > 1e-3 else 1e-3
         vx, vy = self._velocity
@@ -115,7 +128,7 @@ class Flyer:
                 return []
             polygons.append(self._outline(t_s) + place)
         before = frame.copy() if self._alpha < 1 and self._size < 80 else None
-        x, y, w, h, seen = stamp(frame, np.array(polygons), self._luma, alpha=None)
+        (x, y, w, h), seen, *_ = stamp(frame, np.array(polygons), self._luma, alpha=None)
         if before is not None and w:
             region = np.s_[max(0, y - 2) : y + h + 2, max(0, x - 2) : x + w + 2]
             frame[region] = cv2.GaussianBlur(
@@ -214,7 +227,7 @@ class Leaf:
             if size > 80:
                 return []
             polygons.append(self._body.shape(age) * max(size, 0.7) + (u, v))
-        x, y, w, h, seen = stamp(
+        (x, y, w, h), seen, *_ = stamp(
             frame, np.array(polygons), self._body.luma, alpha=None, shade=self._body.shade
         )
         return [(x, y, w, h)] if seen else []
@@ -427,7 +440,7 @@ class Walker:
         body = np.array(
             [[-0.5, -0.4], [-0.2, -0.5], [0.2, -0.5], [0.5, -0.4], [0.5, 0.45], [0, 0.5], [-0.5, 0.45]]
         ) * (w, h)
-        x, y, bw, bh, seen = stamp(frame, (body + place)[None], self._luma, alpha=None, shade=12.0)
+        (x, y, bw, bh), seen, *_ = stamp(frame, (body + place)[None], self._luma, alpha=None, shade=12.0)
         for dx, dy, tone in self._parts:
             part = (
                 np.array([[-0.12, -0.1], [0.12, -0.1], [0.12, 0.1], [-0.12, 0.1]]) * (w, h)
@@ -438,6 +451,78 @@ class Walker:
                 part += np.array([0.25 * w * math.sin(2 * math.pi * self._gait * age + 3 * dx), 0.0])
             stamp(frame, part[None], tone, alpha=None)
         return [(x, y, bw, bh)] if seen else []
+
+
+class Traffic:
+    """Vehicles of one road, one after another: seen from above (straight down the picture) or coming from the horizon.
+
+    What comes from the horizon at a constant speed speeds up in the picture as a falling thing does; it also grows.
+    """
+
+    kind = "vehicle"
+
+    def __init__(self, rng: np.random.Generator, stage: Stage) -> None:
+        h, w = stage.still.shape
+        self._is_above = rng.random() < 0.45
+        self._size = float(np.exp(rng.uniform(math.log(14), math.log(120)))) * h / 720
+        """Of a car, where it is nearest."""
+        self._lanes = [float(rng.uniform(0.05, 0.95)) * w for _ in range(int(rng.integers(1, 5)))]
+        self._vanish = np.array([rng.uniform(0.1, 0.9) * w, rng.uniform(0.02, 0.45) * h])
+        self._speed = float(rng.uniform(0.12, 0.9))
+        """Pictures a second from above; nearness units a second from the horizon."""
+        self._is_coming = rng.random() < 0.75
+        self._slant = float(rng.normal(0, 0.25))
+        self._shape = (h, w)
+        count = int(rng.integers(2, 12))
+        self._cars = [
+            (int(rng.integers(len(self._lanes))), float(rng.uniform(0, 1)), float(rng.uniform(0.7, 1.5)),
+             float(rng.uniform(15, 240)), float(rng.uniform(15, 240)), float(rng.uniform(0.9, 1.15)))
+            for _ in range(count)
+        ]  # fmt: skip
+        self._has_lights = stage.is_night and rng.random() < 0.8
+
+    def draw(self, frame: Picture, t_s: float) -> list[Box]:
+        """Draw each car where its lane has brought it."""
+        boxes = []
+        for lane, offset, bulk, tone, glass, pace in self._cars:
+            gone = (offset + self._speed * pace * t_s * (1 if self._is_coming else -1)) % 1.0
+            x, y, size = self._seen(lane, gone)
+            size *= bulk
+            if size < 1.5:
+                continue
+            slope = 0.6 if self._is_above else 0.42
+            body = np.array(
+                [[-0.3, -slope], [0.3, -slope], [0.34, 0], [0.32, slope], [-0.32, slope], [-0.34, 0]]
+            )
+            (bx, by, bw, bh), seen, *_ = stamp(
+                frame, (body * size * 1.3 + (x, y))[None], tone, alpha=None, shade=10.0
+            )
+            screen = np.array([[-0.22, -0.18], [0.22, -0.18], [0.25, 0.12], [-0.25, 0.12]]) * size * 1.3
+            stamp(frame, (screen + np.array((x, y - 0.1 * size)))[None], glass, alpha=None)
+            if self._has_lights:
+                for side in (-0.26, 0.26):
+                    lamp = np.array([[-0.07, -0.07], [0.07, -0.07], [0.07, 0.07], [-0.07, 0.07]]) * size * 1.3
+                    stamp(
+                        frame,
+                        (lamp + np.array((x + side * size, y + slope * size * 1.2)))[None],
+                        252.0,
+                        alpha=None,
+                    )
+            if seen:
+                boxes.append((float(bx), float(by), float(bw), float(bh)))
+        return boxes
+
+    def _seen(self, lane: int, gone: float) -> tuple[float, float, float]:
+        """Return (x, y, size) after the share `gone` of the way."""
+        h, _ = self._shape
+        foot = self._lanes[lane]
+        if self._is_above:
+            y = (1.3 * gone - 0.15) * h
+            return foot + self._slant * (y - h / 2), y, self._size
+        near = 1 / (1 + 14 * (1 - gone))  # 1 at the camera's feet
+        reach = np.array([foot, 1.15 * h]) - self._vanish
+        x, y = self._vanish + reach * near
+        return float(x), float(y), self._size * near * 1.6
 
 
 _MAKERS: Final[dict[str, Callable[[np.random.Generator, Stage], Distractor]]] = {
@@ -458,10 +543,11 @@ _MAKERS: Final[dict[str, Callable[[np.random.Generator, Stage], Distractor]]] = 
     "roof_person": lambda rng, stage: Walker("roof_person", rng, stage),
     "hand": lambda rng, stage: Walker("hand", rng, stage),
     "vehicle": lambda rng, stage: Walker("vehicle", rng, stage),
+    "traffic": Traffic,
 }
 _MANY: Final[dict[str, tuple[int, int]]] = {
     "bird": (1, 4), "insect": (1, 6), "leaf": (1, 8), "tree": (1, 3), "laundry": (1, 5), "window": (1, 3), "lamp": (1, 4),
-    "person": (1, 5), "vehicle": (1, 4), "drone": (1, 2), "curtain": (1, 3),
+    "person": (1, 5), "vehicle": (1, 4), "drone": (1, 3), "traffic": (1, 2), "curtain": (1, 3),
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def random_facade(rng: np.random.Generator, view: View) -> Facade:
     floors = int(rng.integers(6, 34))
     # The camera's axis should meet the wall somewhere in its upper half.
     aim_m = float(rng.uniform(0.35, 0.95)) * floors * floor_m
-    distance = max(6.0, (aim_m - view.height_m) / max(0.2, np.tan(view.pitch_rad)))
+    distance = float(max(6.0, (aim_m - view.height_m) / max(0.2, np.tan(view.pitch_rad))))
     width = float(rng.uniform(0.5, 1.6)) * distance * view.width_px / view.focal_px
     width = float(np.clip(width, 10, 90))
     return Facade(

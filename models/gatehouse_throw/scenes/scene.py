@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from gatehouse_edge.vision.facade import Calibration, FloorLine
 from gatehouse_throw.scenes.bodies import Body, random_body, stamp
 from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
@@ -20,6 +21,11 @@ from gatehouse_throw.scenes.view import Floats, random_view
 Luma = npt.NDArray[np.uint8]
 MIN_VISIBLE: Final = 0.25
 """A body of which less is to be seen has no box in that frame."""
+MIN_MIRRORED: Final = 0.08
+"""Likewise of an image in glass, which is faint everywhere."""
+_NEAREST_M: Final = 1.0
+_LINES: Final = 6
+"""Floor lines an operator has the patience for."""
 _ON_WALL: Final = frozenset({"laundry", "curtain", "window", "lamp", "lift_outside"})
 """Drawn behind trees and falling things; everything else that moves is in front of them."""
 
@@ -35,12 +41,26 @@ class ThrowTruth:
     """Window column, 0 from the left of the façade as seen."""
 
 
+class Change(NamedTuple):
+    """What a thing adds to a picture."""
+
+    corner: tuple[int, int]
+    luma: Picture
+
+
 @dataclass(slots=True)
 class Truth:
     """What is in one frame."""
 
     throws: dict[int, Box] = field(default_factory=dict)
     """Number of the fall -> its box."""
+    clarity: dict[int, float] = field(default_factory=dict)
+    """Number of the fall -> how far it stands out of the sensor's noise: root of the sum of its squared contrast over the noise's
+    deviation, what an ideal matched filter would see in one frame before the codec."""
+    changes: dict[int, Change] = field(default_factory=dict)
+    """Number of the fall -> what it adds to the picture."""
+    mirrored: list[Box] = field(default_factory=list)
+    """Images of falls in glass."""
     others: list[tuple[str, Box]] = field(default_factory=list)
 
 
@@ -50,7 +70,7 @@ class Scene:
     def __init__(self, spec: SceneSpec) -> None:
         self.spec: Final = spec
         rng = random_of(spec.seed, "place")
-        self.view: Final = random_view(rng, spec.width_px, spec.height_px)
+        self.view: Final = random_view(rng, spec.width_px, spec.height_px, zoom=spec.zoom)
         self.facade: Final[Facade | None] = (
             random_facade(rng, self.view) if spec.setting is Setting.FACADE else None
         )
@@ -86,6 +106,9 @@ class Scene:
         )
         self._gain_swing = float(self._sensor.choice([0, 0, 0.05, 0.2]))
         self._gain_at_s = float(self._sensor.uniform(0, spec.seconds))
+        self._shake_hz = tuple(
+            random_of(spec.seed, "shake").uniform((0.6, 0.6, 0.05, 0.05), (1.6, 1.6, 0.6, 0.6))
+        )
         self._drops = self._weather(random_of(spec.seed, "weather"))
 
     def frames(self) -> Iterator[tuple[float, Luma, Truth]]:
@@ -93,6 +116,37 @@ class Scene:
         for index in range(int(self.spec.seconds * self.spec.fps)):
             t_s = index / self.spec.fps
             yield t_s, *self._shoot(t_s)
+
+    def calibration(self) -> Calibration | None:
+        """Return what an operator would have drawn on the still: the front and some floor lines; None where there is no front to be seen."""
+        facade = self.facade
+        if facade is None:
+            return None
+        x0, x1, y = facade.left_m, facade.left_m + facade.width_m, facade.distance_m
+        floors = []
+        for floor in range(1, facade.floors + 2):
+            z = (floor - 1) * facade.floor_m
+            (lx, ly, ld), (rx, ry, rd) = self.view.project([[x0, y, z], [x1, y, z]]).tolist()
+            middle = (ly + ry) / 2
+            if (
+                min(ld, rd) > _NEAREST_M and -0.1 < middle / self.spec.height_px < 1.1
+            ):  # a line may leave the picture a little
+                floors.append(FloorLine(floor=floor, left=(lx, ly), right=(rx, ry)))
+        if len(floors) < 2:  # a scale needs two
+            return None
+        kept = {int(n) for n in np.linspace(0, len(floors) - 1, min(_LINES, len(floors))).round()}
+        low = facade.corners()
+        low[2:, 2] = (floors[0].floor - 1) * facade.floor_m
+        corners = [(float(u), float(v)) for u, v, _ in self.view.project(low)]
+        return Calibration(
+            width_px=self.spec.width_px,
+            height_px=self.spec.height_px,
+            facade=(corners[0], corners[1], corners[2], corners[3]),
+            floors=tuple(line for n, line in enumerate(floors) if n in kept),
+            columns=facade.columns,
+            floor_m=facade.floor_m,
+            distance_m=facade.distance_m,
+        )
 
     def _shoot(self, t_s: float) -> tuple[Luma, Truth]:
         """Draw from back to front: what hangs on the wall, trees, what falls (trees and rails cover it), what is nearer."""
@@ -106,25 +160,29 @@ class Scene:
             if tree.mask is not None:
                 cover = tree.mask if cover is None else np.maximum(cover, tree.mask)
         for number, throw in enumerate(self.throws):
-            box = self._draw_throw(frame, throw, t_s, cover)
-            if box is not None:
-                truth.throws[number] = box
+            self._draw_throw(frame, number, throw, t_s, cover, truth)
         for thing in self._in_air:
             truth.others += [(thing.kind, box) for box in thing.draw(frame, t_s)]
         self._fall_of_weather(frame, t_s)
         return self._expose(frame, t_s, truth), truth
 
     def _draw_throw(
-        self, frame: Picture, throw: ThrowTruth, t_s: float, cover: npt.NDArray[np.float32] | None
-    ) -> Box | None:
+        self,
+        frame: Picture,
+        number: int,
+        throw: ThrowTruth,
+        t_s: float,
+        cover: npt.NDArray[np.float32] | None,
+        truth: Truth,
+    ) -> None:
         age = t_s - throw.from_s
         if not 0 <= age <= throw.body.lasts_s:
-            return None
+            return
         ends = self.view.project(
             np.stack([throw.body.at(age), throw.body.at(min(age + self._exposure_s, throw.body.lasts_s))])
         )
         if ends[0, 2] < 0.5:
-            return None
+            return
         size = self.view.focal_px * throw.body.size_m / ends[0, 2]
         move = float(np.hypot(*(ends[1, :2] - ends[0, :2])))
         steps = int(np.clip(math.ceil(move / 0.7), 1, 14))
@@ -137,10 +195,16 @@ class Scene:
         )
         if self._mirror is not None:
             ghost = polygons + np.array([self._ghost_px, 0.0])
-            stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
-        x, y, w, h, seen = stamp(frame, polygons, throw.body.luma, alpha=cover, shade=throw.body.shade)
+            image = stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
+            if image.seen >= MIN_MIRRORED:
+                truth.mirrored.append(image.box)
+        mark = stamp(frame, polygons, throw.body.luma, alpha=cover, shade=throw.body.shade)
+        x, y, w, h = mark.box
         inside = 0 <= x + w / 2 < self.spec.width_px and 0 <= y + h / 2 < self.spec.height_px
-        return (x, y, w, h) if seen >= MIN_VISIBLE and inside and w else None
+        if mark.seen >= MIN_VISIBLE and inside and w:
+            truth.throws[number] = mark.box
+            truth.clarity[number] = float((mark.change**2).sum()) ** 0.5 / self._noise
+            truth.changes[number] = Change(mark.corner, mark.change)
 
     def _throws(self, rng: np.random.Generator) -> list[ThrowTruth]:
         if self.facade is None:
@@ -322,17 +386,27 @@ class Scene:
                 if 0 <= x0 < w - radius and 0 <= y0 < h - radius:
                     frame[y0 : y0 + radius, x0 : x0 + radius] += np.float32(glow)
 
+    def _moved(self, t_s: float) -> tuple[float, float]:
+        """Return how far the camera's own movement has shifted the picture."""
+        quick, slow, (f, g, h, k) = self.spec.shake_px, self.spec.sway_px, self._shake_hz
+        dx = quick * (math.sin(7.1 * f * t_s) + 0.5 * math.sin(17.3 * g * t_s + 1))
+        dy = quick * (math.cos(6.3 * g * t_s) + 0.5 * math.sin(21.7 * f * t_s))
+        return dx + slow * math.sin(2 * math.pi * h * t_s), dy + slow * math.cos(2 * math.pi * k * t_s)
+
     def _expose(self, frame: Picture, t_s: float, truth: Truth) -> Luma:
-        if self.spec.shake_px:
-            a = self.spec.shake_px
-            dx = a * (math.sin(7.1 * t_s) + 0.5 * math.sin(17.3 * t_s + 1))
-            dy = a * (math.cos(6.3 * t_s) + 0.5 * math.sin(21.7 * t_s))
+        if self.spec.shake_px or self.spec.sway_px:
+            dx, dy = self._moved(t_s)
             matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
             size = (frame.shape[1], frame.shape[0])
             shaken = cv2.warpAffine(frame, matrix, size, borderMode=cv2.BORDER_REPLICATE)
             frame = np.asarray(shaken, np.float32)
             truth.throws = {n: (x + dx, y + dy, w, h) for n, (x, y, w, h) in truth.throws.items()}
             truth.others = [(kind, (x + dx, y + dy, w, h)) for kind, (x, y, w, h) in truth.others]
+            truth.changes = {
+                n: Change((round(one.corner[0] + dx), round(one.corner[1] + dy)), one.luma)
+                for n, one in truth.changes.items()
+            }
+            truth.mirrored = [(x + dx, y + dy, w, h) for x, y, w, h in truth.mirrored]
         if self._gain_swing:
             frame = frame * np.float32(1 + self._gain_swing / (1 + math.exp(-8 * (t_s - self._gain_at_s))))
         oy, ox = self._sensor.integers(0, 64, 2)

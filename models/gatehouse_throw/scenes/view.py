@@ -46,14 +46,14 @@ class View:
         return np.asarray(cv2.getPerspectiveTransform(texture.astype(np.float32), seen), float)
 
 
-def random_view(rng: np.random.Generator, width_px: int, height_px: int) -> View:
-    """Return a camera as they are mounted: 30, 45 or 60 degrees up, a lens of 4 to 12 mm."""
+def random_view(rng: np.random.Generator, width_px: int, height_px: int, *, zoom: float = 1.0) -> View:
+    """Return a camera as they are mounted: 30, 45 or 60 degrees up, a lens of 4 to 12 mm, `zoom` times that."""
     pitch = math.radians(float(rng.choice([30, 45, 60]) + rng.uniform(-8, 8)))
     field = math.radians(float(rng.uniform(28, 75)))
     return View(
         width_px=width_px,
         height_px=height_px,
-        focal_px=height_px / 2 / math.tan(field / 2),
+        focal_px=zoom * height_px / 2 / math.tan(field / 2),
         pitch_rad=pitch,
         yaw_rad=math.radians(float(rng.normal(0, 9))),
         height_m=float(rng.uniform(1.5, 5.0)),

@@ -13,15 +13,18 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
-from console_site import CAMERA, SETTINGS, running_site
-from film import AT, HEIGHT, WIDTH, calibration, wall
+from console_site import CAMERA, SETTINGS, running_site, write_config
+from film import AT, HEIGHT, WIDTH, calibration, promised, wall
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
 from gatehouse_edge import cli
 from gatehouse_edge.calibration import CalibrationStore, FaultyDrawingError, StaleVersionError, sha_of
+from gatehouse_edge.doctor import examine
+from gatehouse_edge.drivers.clip_keep import keep
 from gatehouse_edge.drivers.clip_recode import jpeg
+from gatehouse_edge.evidence import drawer
 from gatehouse_edge.vision.facade import CalibrationError, checked, faults_of, floor_of, line_of
 from gatehouse_edge.vision.origin import floors_at
 from gatehouse_events.chain import EntryKind, Lane
@@ -210,3 +213,24 @@ def test_all_faults_are_told_at_once() -> None:
     assert [at for at, _ in faults_of(bad)] == ["floors", "facade", "landing"]
     with pytest.raises(CalibrationError, match=r"above.*four corners.*leaves"):
         checked(bad)
+
+
+def test_the_doctor_says_what_is_drawn_and_what_is_kept(tmp_path: Path) -> None:
+    config = write_config(tmp_path, devices=DEVICES)
+    storage = config.resolve(config.storage.directory)
+
+    def found() -> dict[str, tuple[str, str]]:
+        told = examine(tmp_path / "gateway.yaml")
+        return {one.about: (one.verdict.value, one.text) for one in told}
+
+    assert found()["calibration of cam-1"][0] == "warn"
+    assert found()["evidence"] == ("ok", "0 kept, 0 MiB, 0 in the making")
+    store = CalibrationStore(storage / "calibration")
+    store.put("cam-1", calibration(), based_on=0, still_sha256="", by="x", at=AT)
+    assert found()["calibration of cam-1"] == ("ok", "version 1, 6 floor lines, 0 shield zones")
+    kept = keep(promised(), [], None, storage / "evidence", made_at=AT)
+    assert found()["evidence"][0] == "ok"
+    drawer.path_of(storage / "evidence", kept.manifest.files[0]).unlink()
+    verdict, text = found()["evidence"]
+    assert verdict == "fail"
+    assert "1 without all their files" in text

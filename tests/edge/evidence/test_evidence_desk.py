@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import sys
 from datetime import timedelta
@@ -20,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from gatehouse_edge.blueprint import card_of
 from gatehouse_edge.clock import Now
 from gatehouse_edge.drivers.clip_keep import keep, promise
 from gatehouse_edge.evidence import drawer
@@ -27,10 +29,13 @@ from gatehouse_edge.evidence.masking import corridor
 from gatehouse_edge.evidence.overlay import decode_track
 from gatehouse_edge.evidence.retention import BELIEVED_AFTER_S, Hold, Steadiness, Stored, is_due
 from gatehouse_edge.evidence_desk import NoEvidenceError
+from gatehouse_edge.gateway import ConfigTaken
 from gatehouse_edge.reading import ThrowReading
 from gatehouse_events.alarm import SYSTEM
+from gatehouse_events.chain import EntryKind
 from gatehouse_events.clock import ClockQuality, ClockSource
 from gatehouse_events.evidence import Deleted, Held, Kept, Lifted, Masked, Missed, Viewed, decode_register
+from gatehouse_journal.city_feed import city_events
 
 PACKETS, SHAPE = film()
 DEVICES = [*SETTINGS["devices"], CAMERA]
@@ -73,6 +78,21 @@ async def test_kept_evidence_stands_in_the_journal_signed_and_in_its_alarm(tmp_p
         assert report.is_intact
         (at,) = (one.seq for one in site.reader.read_evidence(0, 10))
         assert report.signed_through >= at
+
+
+async def test_the_city_is_told_of_the_files_in_its_own_words(tmp_path: Path) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site:
+        await site.ledger.record(EntryKind.CONFIG, ConfigTaken(is_accepted=True, card=card_of(site.config)))
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        await site.evidence.hold(kept.manifest_sha256, actor=SYSTEM, reason="示例")
+        events = [
+            json.loads(line) for line in city_events(site.reader, after=0)
+        ]  # each checked against its schema
+    told = events[-1]["data"]["evidence"]
+    assert {item["kind"] for item in told} == {"clip", "snapshot", "trace", "log"}
+    assert all(item["legal_hold"] for item in told)
+    assert kept.manifest.file("clip.mp4").sha256 in {item["sha256"] for item in told}
 
 
 async def test_the_uplink_finds_every_named_file_by_its_hash(tmp_path: Path) -> None:
@@ -328,7 +348,9 @@ STORED = Stored(
         (400, 1, True, 0.5, False),  # the clock jumped ahead
         (400, 1, True, 1.1, True),  # and stayed there: the gateway had been off for a year
         (30.1, 30.1, False, None, False),  # nobody knows the time
+        (61, 61, False, None, True),  # … and nobody ever will
         (-20000, 40, True, 0.1, False),  # 1972
+        (-20000, 61, False, None, True),
         (10, 45, True, 9, False),  # the service scale was carried ahead by a wrong clock at a start
     ],
 )  # fmt: skip
@@ -370,3 +392,40 @@ def test_nothing_younger_than_its_time_goes_whatever_the_clock_does(steps) -> No
         )
         if is_due(STORED, now, days=30, steady_s=steadiness.see(now)):
             assert true_s >= 30 * DAY_S or true_s - wrong_since_s >= BELIEVED_AFTER_S
+
+
+async def test_a_masked_copy_made_while_its_clip_goes_goes_too(tmp_path: Path, monkeypatch) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site:
+        site.clock.clock_quality = GOOD
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        await site.evidence.sweep()
+
+        async def slow(clip: Path, track: Path, output: Path) -> None:
+            output.write_bytes(b"a copy")
+            site.clock.shift_s = 31 * DAY_S
+            assert await site.evidence.sweep() == 1
+
+        monkeypatch.setattr("gatehouse_edge.evidence_desk.mask_apart", slow)
+        with pytest.raises(NoEvidenceError):
+            await site.evidence.masked(kept.manifest_sha256)
+        assert list(site.evidence.folder.iterdir()) == []
+
+
+async def test_no_room_for_a_masked_copy_is_said_and_nobody_sees_the_original_instead(
+    tmp_path: Path, monkeypatch
+) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site, site.person("operator") as browser:
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        with monkeypatch.context() as patch:
+            patch.setattr("gatehouse_edge.evidence.drafts.RESERVE_BYTES", 1 << 60)
+            answer = await look(browser, kept.manifest_sha256)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "not_maskable")
+        assert "kept for alarms" in answer.json()["title_en"]
+        track = drawer.path_of(site.evidence.folder, kept.manifest.file("track.json"))
+        track.write_bytes(b"{}")
+        answer = await look(browser, kept.manifest_sha256)
+        assert (answer.status_code, answer.json()["reason"]) == (409, "not_maskable")
+        assert [type(entry) for entry in register(site)] == [Kept]
+        assert not list(site.evidence.folder.glob(".*"))

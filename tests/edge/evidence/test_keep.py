@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -14,7 +16,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from film import AT, FALL_AT_S, FALL_S, FPS, MADE_AT, calibration, film, pictures, promised
+from film import AT, BASE_PTS, FALL_AT_S, FALL_S, FPS, MADE_AT, calibration, film, pictures, promised
 from msgspec import structs
 
 from gatehouse_edge.drivers import clip_keep
@@ -235,6 +237,28 @@ def test_a_kill_at_any_write_leaves_what_a_restart_finishes(
     assert whole > 15
 
 
+def test_kill_9_at_any_moment_leaves_what_a_restart_finishes(tmp_path: Path, rounds) -> None:
+    """The same with real processes: FFmpeg's own writes are cut off too."""
+    subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("keep_and_die.py")), str(tmp_path), str(rounds(40))],
+        check=True,
+        timeout=100,
+    )
+    finished = 0
+    for folder in sorted(tmp_path.iterdir()):
+        for sha in drawer.manifests(folder):
+            check_whole(folder, sha)
+            finished += 1
+        was_promised = bool(list(folder.glob(".draft-*/*.json")))
+        recover(folder, made_at=MADE_AT, among=drafts.left_in(folder))
+        shas = drawer.manifests(folder)
+        assert len(shas) == 1 or not was_promised
+        for sha in shas:
+            check_whole(folder, sha)
+        assert not list(folder.glob(".draft*"))
+    assert finished > 0
+
+
 def test_a_second_call_after_a_kill_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         Power(patch, 12)
@@ -285,3 +309,22 @@ def test_an_unknown_codec_is_said_and_the_rest_kept(tmp_path: Path) -> None:
     assert "mjpeg is not a codec" in kept.manifest.missing[0]
     assert kept.manifest.clip is None
     assert kept.manifest.captured_at == AT
+
+
+@pytest.mark.parametrize("zones", [(), (((200.0, 40.0), (300.0, 40.0), (300.0, 160.0), (200.0, 160.0)),)])
+def test_time_stamps_that_shake_stick_or_crowd_are_kept_as_they_come(tmp_path: Path, zones) -> None:
+    rng = np.random.default_rng(7)
+    steps = rng.choice(
+        [0, 1, 900, 3600, 5400, 9000, 18_000], len(PACKETS), p=[0.05, 0.05, 0.1, 0.2, 0.2, 0.3, 0.1]
+    )
+    shaken = [
+        replace(packet, pts=BASE_PTS + int(at), dts=BASE_PTS + int(at))
+        for packet, at in zip(PACKETS, np.cumsum(steps), strict=True)
+    ]
+    kept = keep(promised(drawn=calibration(shield=zones)), shaken, SHAPE, tmp_path, made_at=MADE_AT)
+    chosen = cut_of(promised(), shaken)
+    with av.open(str(drawer.path_of(tmp_path, kept.manifest.file("clip.mp4")))) as container:
+        shown = [frame.time for frame in container.decode(video=0)]
+    assert len(shown) == len(chosen)
+    wanted = [(packet.pts - chosen[0].pts) / 90_000 for packet in chosen]
+    assert np.abs(np.array(shown) - wanted).max() < 0.002  # a repeated stamp is moved by one tick

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
 from pwdlib.hashers.argon2 import Argon2Hasher
 from schemathesis import APIOperation, GenerationMode
 from schemathesis.checks import load_all_checks
@@ -139,7 +142,7 @@ OPERATIONS = [
     ).get_all_operations()
 ]
 ENDLESS = {"/api/v1/stream"}
-"""Server-sent events never end, and schemathesis takes each event for the whole body; the stream has tests of its own."""
+"""Server-sent events never end, and schemathesis takes each event for the whole body; its beginning is asked for below."""
 ROUNDS = [
     pytest.param(operation, mode, id=f"{operation.label} {mode.value}")
     for operation in OPERATIONS
@@ -169,3 +172,69 @@ def test_every_operation_keeps_to_its_description(
             server.client.cookies.clear()
 
     ask()
+
+
+STREAM = "/api/v1/stream"
+STREAM_EVENTS = {"hello", "reset", "time", "alarm", "case", "gateway", "rollout", "city"}
+"""As the description of the stream names them; the first three say the server's time."""
+
+
+def first_event(lines: Iterator[str]) -> dict[str, str]:
+    """Return the fields of the first event that has a name; fields before it (`retry`) are told as the server sends them."""
+    fields: dict[str, str] = {}
+    for line in lines:
+        if line:
+            name, _, value = line.partition(": ")
+            assert name in {"retry", "id", "event", "data"}, line
+            fields[name] = value
+        elif "event" in fields:
+            return fields
+    raise AssertionError("the stream ended")
+
+
+def test_the_stream_names_its_events_in_the_description() -> None:
+    told = description(Path("nowhere"))["paths"][STREAM]["get"]["responses"]["200"]  # type: ignore[index]
+    assert all(f"`{name}`" in told["description"] for name in STREAM_EVENTS)
+    assert set(told["content"]) == {"text/event-stream"}
+
+
+@settings(
+    max_examples=settings().max_examples // 10,
+    deadline=None,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+@example(after=None, last=None)
+@example(after="9007199254740992", last=None)
+@example(after="0", last="99999999999999999999")
+@given(
+    after=st.none() | st.integers(-2, 2**54).map(str) | st.text("0123456789abc -.", max_size=8),
+    last=st.none() | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=24),
+)
+def test_the_stream_begins_as_described_whatever_it_is_asked_for(
+    server: Server, after: str | None, last: str | None
+) -> None:
+    """An endless body cannot be validated whole: what is refused, and the first event, can."""
+    headers = {} if last is None else {"Last-Event-ID": last}
+    query = {} if after is None else {"after": after}
+    server.cookies()
+    with server.client.stream("GET", STREAM, params=query, headers=headers) as answer:
+        is_right = after is None or (after.strip().isdecimal() and int(after) <= 2**53)
+        if answer.status_code != 200:
+            assert answer.status_code == 422
+            assert not is_right or (last is not None and len(last) > 20)
+            problem = json.loads(answer.read())
+            assert answer.headers["content-type"].startswith("application/problem+json")
+            assert problem.keys() >= {"reason", "errors"}
+            return
+        assert last is None or len(last) <= 20
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        event = first_event(answer.iter_lines())
+    assert event["event"] in STREAM_EVENTS
+    assert int(event["id"]) >= 0
+    said = json.loads(event["data"])
+    if event["event"] in {"hello", "reset", "time"}:
+        assert datetime.fromisoformat(said["at"]).tzinfo is not None
+        assert isinstance(said["utc_offset_s"], int)
+    if after is None and (last is None or not last.isdecimal()):
+        assert event["event"] == "hello"

@@ -23,9 +23,10 @@ from gatehouse_events.codes import CODES
 from gatehouse_events.states import AlarmState, Disposition, Kind, Priority
 from gatehouse_fleet.cases.clockwork import tick
 from gatehouse_fleet.cases.desk import Act
-from gatehouse_fleet.cases.docket import Case, broken_line, case_of
+from gatehouse_fleet.cases.docket import broken_line
 from gatehouse_fleet.cases.intake import AlarmTold, take
 from gatehouse_fleet.cases.office import Office
+from gatehouse_fleet.cases.record import Case, case_of
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.people.roles import Actor, Caller, Role
 from gatehouse_fleet.store import Store, Wake

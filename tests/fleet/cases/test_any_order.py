@@ -26,12 +26,12 @@ from gatehouse_events.alarm import DealStatus
 from gatehouse_events.states import Disposition
 from gatehouse_fleet.cases import desk
 from gatehouse_fleet.cases.clockwork import tick
-from gatehouse_fleet.cases.docket import Case
 from gatehouse_fleet.cases.errors import RefusedError
 from gatehouse_fleet.cases.lights import Light, Marks, light
 from gatehouse_fleet.cases.office import Office
 from gatehouse_fleet.cases.photos import Kept
 from gatehouse_fleet.cases.policy import Stage
+from gatehouse_fleet.cases.record import Case
 from gatehouse_fleet.cases.steps import BACK, ORDER, CaseStep
 from gatehouse_fleet.store import Wake
 from gatehouse_fleet.store.schema.alarms import alarm

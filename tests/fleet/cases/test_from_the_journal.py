@@ -58,7 +58,7 @@ async def test_an_alarm_in_a_journal_becomes_a_case_and_its_closing_moves_it(
     one.write(kind=EntryKind.CONFIG, body={"is_accepted": True, "card": a_card(one.id)})
     one.write(body=alarm_change(LIFT, 1, code="lift.trapped", device_id="lift-1"))
     await hand_in(store, clock, identity, one)
-    await projector.follower.catch_up()
+    await projector.catch_up()
     async with store.read() as db:
         found = (await db.execute(select(case))).one()
         running = {
@@ -93,7 +93,7 @@ async def test_an_alarm_in_a_journal_becomes_a_case_and_its_closing_moves_it(
     clock.move_to(clock.now() + timedelta(minutes=1))
     await hand_in(store, clock, identity, one)
     await orders.catch_up()
-    await projector.follower.catch_up()
+    await projector.catch_up()
     async with store.read() as db:
         after = (await db.execute(select(case))).one()
         told = (await db.execute(select(timeline.c.what).order_by(timeline.c.n))).scalars().all()

@@ -37,7 +37,7 @@ async def test_whoever_has_looked_ends_the_fault_and_a_readable_revision_shows_t
     one.write(body={"alarm": "nonsense"})
     one.write(body={"alarm": {"alarm_id": LIFT, "seq": 4, "priority": "P2", "state": "from_the_future"}})
     await hand_in(store, clock, identity, one)
-    await projector.follower.catch_up()
+    await projector.catch_up()
     async with store.begin() as db:
         await db.execute(update(gateway).values(integrity_fault="history"))
     assert await open_alarms(store) == 2
@@ -54,7 +54,7 @@ async def test_whoever_has_looked_ends_the_fault_and_a_readable_revision_shows_t
 
     one.write(body=alarm_change(LIFT, 6, code="lift.trapped", device_id="lift-1"))
     await hand_in(store, clock, identity, one)
-    await projector.follower.catch_up()
+    await projector.catch_up()
     async with store.read() as db:
         row = (await db.execute(select(alarm).where(alarm.c.alarm_id == LIFT))).one()
     assert (row.code, row.is_open) == ("lift.trapped", True)

@@ -19,6 +19,9 @@ from gatehouse_edge.clock import SystemClock as EdgeClock
 from gatehouse_edge.uplink.errors import RefusedError
 from gatehouse_edge.uplink.evidence import PIECE_BYTES, EvidenceQueue, EvidenceSender
 from gatehouse_edge.uplink.link import Link
+from gatehouse_events.alarm import Actor
+from gatehouse_events.chain import canonical
+from gatehouse_events.evidence import Held, Lifted
 from gatehouse_fleet.evidence.errors import DamagedError, SpoolBusyError
 from gatehouse_fleet.evidence.policy import keep_until, named_in
 from gatehouse_fleet.evidence.retention import Deleter
@@ -281,6 +284,40 @@ async def test_a_hold_is_released_with_a_reason_and_everything_is_in_the_audit_l
             ).scalars()
             assert list(actions) == ["clip.hold", "clip.release"]
             assert (await audit.verify(db)).broken_at is None
+
+
+async def test_what_a_gateway_holds_is_held_here_until_it_lifts_it_and_a_doubtful_one_lifts_nothing(
+    live_server: LiveServer, tmp_path: Path
+) -> None:
+    async with site(live_server, tmp_path / "gw") as found:
+        sha256, other = found.clip(CLIP), found.clip(b"other")
+        alarm_id = await found.raised((sha256, False), (other, False))
+        guard = Actor(name="王示例", role="supervisor", station="local")
+        words = {"alarm_id": alarm_id, "manifest_sha256": "a" * 64, "files": (sha256,), "actor": guard}
+        path = f"/api/v1/evidence/{GATEWAY}/{sha256}/holds"
+
+        async def say(entry: Any, doubt: str | None = None) -> None:
+            async with found.server.services.store.begin() as db:
+                await found.fleet.append(db, found.no, [("evidence", canonical(entry))], doubt=doubt)
+            found.fleet.wake.notify("journal")
+
+        async def held() -> dict[str, bool]:
+            rows = await found.until(f"/api/v1/alarms/{alarm_id}/evidence", lambda rows: len(rows) == 2)
+            return {row["sha256"]: row["is_held"] for row in rows}
+
+        await say(Held(**words, reason="派出所调取"))
+        (row,) = await found.until(path, lambda rows: len(rows) == 1)
+        assert (row["reason"], row["held_by"][:8]) == ("王示例: 派出所调取", "gateway ")
+        assert await held() == {sha256: True, other: False}
+        await found.people.post(path, json={"reason": "法院调取"})
+        await say(Lifted(**words, reason="疑"), doubt="signature")
+        await say(Lifted(**words | {"manifest_sha256": "b" * 64}, reason="另一证据"))
+        await say({"what": "a later version's"})
+        await say(Lifted(**words, reason="案件终结"))
+        rows = await found.until(path, lambda rows: any(row["released_at"] for row in rows))
+        ended = [row["release_reason"] for row in rows if row["released_at"]]
+        assert ended == ["王示例: 案件终结"]
+        assert await held() == {sha256: True, other: False}  # the fleet's own hold stands
 
 
 def test_a_clock_that_stood_in_1970_does_not_delete_a_clip_before_anybody_saw_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from gatehouse_events.chain import EntryKind
 from gatehouse_events.states import AlarmState
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.ingest.identity import GatewayIdentity
+from gatehouse_fleet.projection.feed import FeedItem
 from gatehouse_fleet.projection.service import Projector
 from gatehouse_fleet.projection.step import AlarmContext, Step
 from gatehouse_fleet.store import Store
@@ -47,12 +48,13 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[AlarmContext] = []
 
-    async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
-        self.seen.append(context)
+    async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+        self.seen += told
+        return ()
 
 
 async def project(store: Store, clock: SetClock, *steps: Step) -> None:
-    await Projector(services_for(store, clock), steps=steps).follower.catch_up()
+    await Projector(services_for(store, clock), steps=steps).catch_up()
 
 
 async def alarms(store: Store) -> dict[str, object]:
@@ -73,10 +75,10 @@ async def test_revisions_become_the_alarm_as_it_stands(
     rows = await alarms(store)
     assert (rows[GAS].seq, rows[GAS].state, rows[GAS].category) == (2, "acked", "gas")
     assert (rows[LIFT].priority, rows[LIFT].is_open, rows[LIFT].is_verified) == ("P1", True, True)
-    assert [(c.change.alarm.alarm_id, c.change.alarm.seq, c.is_news) for c in steps.seen] == [
-        (GAS, 1, True),
-        (GAS, 2, True),
-        (LIFT, 1, True),
+    assert [(c.change.alarm.alarm_id, c.change.alarm.seq) for c in steps.seen] == [
+        (GAS, 1),
+        (GAS, 2),
+        (LIFT, 1),
     ]
     async with store.read() as db:
         lines = (await db.execute(select(feed).order_by(feed.c.position))).all()
@@ -136,9 +138,10 @@ async def test_a_step_that_fails_keeps_no_alarm_from_being_shown(
     store: Store, clock: SetClock, one: Gateway, identity: GatewayIdentity
 ) -> None:
     class FailsAtGas:
-        async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
-            if context.change.alarm.alarm_id == GAS:
+        async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+            if any(context.change.alarm.alarm_id == GAS for context in told):
                 raise ValueError("cannot make a case of gas")
+            return ()
 
     one.write(body=alarm_change(GAS, 1))
     one.write(body=alarm_change(LIFT, 1, code="lift.trapped"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -19,6 +20,7 @@ from gatehouse_events.chain import Lane
 from gatehouse_fleet.clock import SetClock
 from gatehouse_fleet.ingest.identity import GatewayIdentity
 from gatehouse_fleet.ingest.writer import Committed
+from gatehouse_fleet.projection.feed import FeedItem
 from gatehouse_fleet.projection.follower import Follower
 from gatehouse_fleet.projection.readers import Portion, claim
 from gatehouse_fleet.projection.service import Projector
@@ -76,10 +78,10 @@ async def test_ten_gateways_cost_as_many_statements_as_one(
 ) -> None:
     projector = Projector(services_for(store, clock), steps=())
     await raise_alarms(store, clock, identities, gateways, 1)
-    await projector.follower.catch_up()
+    await projector.catch_up()
     await raise_alarms(store, clock, identities, gateways, 2)
     async with statements(store) as seen:
-        await projector.follower.catch_up()
+        await projector.catch_up()
     async with store.read() as db:
         assert len((await db.execute(select(alarm))).all()) == 2 * COUNT
     assert len(seen) < 20, f"{len(seen)} statements for {COUNT} alarms"
@@ -123,15 +125,17 @@ async def test_one_gateways_failure_undoes_nobody_elses_alarm_and_stops_nobody(
     tries: list[str] = []
 
     class FailsAtOne:
-        async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
-            tries.append(context.change.alarm.alarm_id)
-            if context.change.alarm.alarm_id == bad:
+        async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+            names = [context.change.alarm.alarm_id for context in told]
+            tries.extend(names)
+            if bad in names:
                 raise ValueError("cannot make a case of this one")
+            return ()
 
     projector = Projector(services_for(store, clock), steps=(FailsAtOne(),))
     for number in (1, 2, 3):
         await raise_alarms(store, clock, identities, gateways, number)
-        await projector.follower.catch_up()
+        await projector.catch_up()
     wanted = {alarm_id(n, number) for n in range(1, COUNT + 1) for number in (1, 2, 3)}
     async with store.read() as db:
         assert set((await db.execute(select(alarm.c.alarm_id))).scalars()) == wanted
@@ -147,7 +151,7 @@ async def test_a_lane_that_another_worker_holds_is_looked_at_again_soon(
     services = services_for(store, clock)
     projector = Projector(services, steps=())
     await raise_alarms(store, clock, identities, gateways, 1)
-    await projector.follower.catch_up()
+    await projector.catch_up()
     await raise_alarms(store, clock, identities, gateways, 2)
     async with store.begin() as other:
         await claim(other, "projection", identities[0].no, Lane.ALARM)
@@ -169,25 +173,60 @@ async def test_a_step_that_failed_at_an_alarm_is_made_up_for_later(
     store: Store, clock: SetClock, gateways: list[Gateway], identities: list[GatewayIdentity]
 ) -> None:
     is_broken = True
-    done: list[tuple[str, int, bool]] = []
+    done: list[tuple[str, int]] = []
 
     class FailsForAWhile:
-        async def on_alarm(self, db: AsyncConnection, context: AlarmContext) -> None:
+        async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
             if is_broken:
                 raise ValueError("the rules cannot be read")
-            done.append((context.change.alarm.alarm_id, context.change.alarm.seq, context.is_news))
+            done.extend((context.change.alarm.alarm_id, context.change.alarm.seq) for context in told)
+            return ()
 
     projector = Projector(services_for(store, clock), steps=(FailsForAWhile(),))
     await raise_alarms(store, clock, identities[:1], gateways[:1], 1)
     gateways[0].write(body=alarm_change(alarm_id(1, 1), 2))
     await hand_in(store, clock, identities[0], gateways[0])
-    await projector.follower.catch_up()
+    await projector.catch_up()
     assert await count(store) == 1, "shown at once"
     assert await projector.owed.pay() == 0
     is_broken = False
     assert await projector.owed.pay() == 0, "not at once again"
     clock.move_to(clock.now() + timedelta(minutes=1))
     assert await projector.owed.pay() == 2
-    assert sorted(done) == [(alarm_id(1, 1), 1, False), (alarm_id(1, 1), 2, True)]
+    assert sorted(done) == [(alarm_id(1, 1), 1), (alarm_id(1, 1), 2)]
     assert await projector.owed.pay() == 0
     assert len(done) == 2
+
+
+async def test_a_step_that_hangs_keeps_no_alarm_from_its_screen(
+    store: Store, clock: SetClock, gateways: list[Gateway], identities: list[GatewayIdentity]
+) -> None:
+    """What a step is given is on the screens already; and while it hangs, others follow (SQLite has one writer at a time)."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+    unseen: list[str] = []
+
+    class Hangs:
+        async def on_alarms(self, db: AsyncConnection, told: Sequence[AlarmContext]) -> Sequence[FeedItem]:
+            async with store.read() as screen:
+                shown = set((await screen.execute(select(feed.c.subject))).scalars())
+            unseen.extend({one.change.alarm.alarm_id for one in told} - shown)
+            begun.set()
+            await go_on.wait()
+            return ()
+
+    projector = Projector(services_for(store, clock), steps=(Hangs(),))
+    await raise_alarms(store, clock, identities, gateways, 1)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(projector.run())
+        async with asyncio.timeout(30):
+            await begun.wait()
+            if not store.is_sqlite:
+                await raise_alarms(store, clock, identities, gateways, 2)
+                news = [Committed(gateway_no=one.no, lane=Lane.ALARM, is_news=True) for one in identities]
+                projector.committed(news)
+                while await count(store) < 2 * COUNT:
+                    await asyncio.sleep(0.01)
+        assert not go_on.is_set()
+        go_on.set()
+        running.cancel()
+    assert unseen == []

@@ -4,7 +4,7 @@ import { hms, serviceNow, span, stopwatch, tick, when } from "/ui/time.js";
 import { html, useComputed, useLayoutEffect } from "/ui/vendor/preact.js";
 import { pick, t } from "/ui/words.js";
 import { actionsFor } from "./actions.js";
-import { beat, devices, isStale, isUnattended, me } from "./desk.js";
+import { beat, devices, isStale, isUnattended } from "./desk.js";
 import { explain, measured, token } from "./say.js";
 import { painted } from "./sounding.js";
 
@@ -37,7 +37,7 @@ function Pills({ alarm, isFirst }) {
 
 /** The state; while stale since when it is not known to be so. @param {{alarm: Alarm}} props */
 function StateWord({ alarm }) {
-  const words = isStale.value && beat.value ? t("as_of", { at: hms(beat.value.at) }) : pick(me.value?.states[alarm.state]);
+  const words = isStale.value && beat.value ? t("as_of", { at: hms(beat.value.at) }) : t(`st_${alarm.state}`);
   return html`<span class="state">${words}</span>`;
 }
 

@@ -29,6 +29,7 @@ export function Clip({ alarm }) {
   const [track, setTrack] = useState(/** @type {Track | null} */ (null));
   const [seen, setSeen] = useState(/** @type {{url: string, is_masked: boolean} | null} */ (null));
   const [isBroken, setBroken] = useState(false);
+  const [isAsked, setAsked] = useState(false);
   useEffect(() => {
     const leaving = new AbortController();
     const look = async () => {
@@ -41,11 +42,17 @@ export function Clip({ alarm }) {
     return () => leaving.abort();
   }, [alarm.alarm_id, alarm.evidence.length]);
   if (!kept) return html`<h3>${t("clip")}</h3><p class="quiet">${t("clip_coming")}</p>`;
-  const view = () => ask("POST", `/evidence/${kept.sha256}/views`, { file: kept.may_view.includes("clip.mp4") ? "clip.mp4" : "masked.mp4", reason: t("clip_reason") }).then(setSeen, refusal);
+  const original = kept.may_view.includes("clip.mp4");
+  // The first look at a masked copy waits until it is made, a minute perhaps.
+  const view = async () => {
+    setAsked(true);
+    await ask("POST", `/evidence/${kept.sha256}/views`, { file: original ? "clip.mp4" : "masked.mp4", reason: t("clip_reason") }).then(setSeen, refusal);
+    setAsked(false);
+  };
   const words = track?.origin ? floorsOf(track.origin) : "";
   return html`<h3>${t("clip")}${seen?.is_masked ? ` · ${t("clip_masked")}` : ""}</h3><div class="clip">
       ${seen && track && !isBroken ? html`<${Player} url=${seen.url} track=${track} words=${words} onBroken=${() => setBroken(true)} />`
-        : html`<${Still} track=${track} words=${words} /><button class="strong watch" disabled=${isStale.value || kept.may_view.length === 0} onClick=${view}><${Icon} name="play" />${t(kept.may_view.length ? "clip_watch" : "no_clip")}</button>`}</div>
+        : html`<${Still} track=${track} words=${words} /><button class="strong watch" disabled=${isStale.value || isAsked || kept.may_view.length === 0} onClick=${view}><${Icon} name="play" />${t(kept.may_view.length === 0 ? "no_clip" : isAsked && !original ? "clip_making" : "clip_watch")}</button>`}</div>
     <p class="quiet">${isBroken ? t("clip_broken") : `${hms(kept.manifest.clip?.first_at ?? kept.manifest.first_seen_at)} · ${kept.manifest.camera_id} · SHA-256 ${kept.sha256.slice(0, 12)}…`}</p>
     ${kept.manifest.missing.length > 0 && html`<p class="pill dashed">${t("clip_part")}</p>`}`;
 }

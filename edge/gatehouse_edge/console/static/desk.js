@@ -62,7 +62,9 @@ export function connect(onEnd) {
   line?.stop();
   line = follow({
     url: "/api/v1/events", snapshot: "/api/v1/snapshot", probe: "/api/v1/me", silentMs: 8000,
-    events: ["snapshot", "change", "devices", "beat", "bye"], on: take, onEnd,
+    events: ["snapshot", "change", "devices", "beat", "bye"], on: take,
+    // Not followed any further: it would end again and again, under somebody who is typing a password.
+    onEnd: () => { line?.stop(); line = null; onEnd(); },
   });
   lines.value = line;
 }

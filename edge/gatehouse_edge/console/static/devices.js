@@ -183,7 +183,7 @@ function Devices() {
       <${Tab} name="shelved" words=${t("dev_shelved")} n=${shelved.value.length} /><${Tab} name="suppressed" words=${t("dev_suppressed")} n=${suppressed.value.length} /></div></header>
     ${tab.value === "shelved" ? html`<${Hidden} list=${shelved.value} isDesign=${false} />` : tab.value === "suppressed" ? html`<${Hidden} list=${suppressed.value} isDesign=${true} />`
       : html`<${Table} label=${t("devices")} rows=${rows.value} columns=${columns()} rowKey=${(/** @type {Device} */ device) => device.id} height=${56}
-          rowClass=${(/** @type {Device} */ device) => device.state} onOpen=${(/** @type {Device} */ device) => openDialog(pick(device.place) || device.id, html`<${About} device=${device} />`)} />`}</main>`;
+          rowClass=${(/** @type {Device} */ device) => `is-${device.state}`} onOpen=${(/** @type {Device} */ device) => openDialog(pick(device.place) || device.id, html`<${About} device=${device} />`)} />`}</main>`;
 }
 
 await start({

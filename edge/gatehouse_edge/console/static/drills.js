@@ -12,16 +12,17 @@ import { choicesFor, firstOfEach } from "./drill_types.js";
 import { start } from "./start.js";
 
 /**
- * @typedef {{proof: string, verdict: "waiting" | "ok" | "failed" | "absent", subject: string, after_s: number | null, limit_s: number, detail: string}} Check
+ * @typedef {{proof: string, verdict: "waiting" | "ok" | "failed" | "absent" | "cut", subject: string, after_s: number | null, limit_s: number, detail: string}} Check
  * @typedef {{drill_id: string, kind: string, actor: {name: string}, started_at: string, device_id: string, code: string, checks: Check[], ended_at: string | null,
- *   ended_by: string | null, note: string, is_good: boolean, label: {zh: string, en: string} | null, seq?: number}} Report
+ *   ended_by: string | null, note: string, outcome: "good" | "failed" | "cut", label: {zh: string, en: string} | null, seq?: number}} Report
  * @typedef {{id: string, kind: string, place: import("./desk.js").Place, is_quiet: boolean, is_wanted: boolean, is_tested: boolean, is_on: boolean | null, is_ok: boolean | null,
  *   read_s: number | null, failed: string}} Output
  */
 
 // words: proof_journal proof_screen proof_sound proof_output_on proof_output_off proof_fleet proof_person verdict_waiting verdict_ok verdict_failed verdict_absent
 // words: drill_alarm drill_output drill_screen drill_sound ended_person ended_time ended_real_alarm ended_done output_siren output_lamp output_voice output_gas_valve
-const SIGNS = { waiting: "…", ok: "✓", failed: "✗", absent: "–" };
+const SIGNS = { waiting: "…", ok: "✓", failed: "✗", absent: "–", cut: "…" };
+const OUTCOMES = /** @type {const} */ ({ good: "ok", failed: "failed", cut: "cut" });
 /** @type {Record<string, string>} */
 const ICONS = { button: "sos", gas: "gas", lift: "lift", camera: "throw", gateway: "gateway" };
 const WATCH_MS = 700;
@@ -63,7 +64,7 @@ function Line({ check }) {
     <span><b>${t(`proof_${check.proof}`)}</b>${why && html`<small><bdi>${why}</bdi></small>`}</span>
     <span>${check.verdict === "ok" ? html`<time>${took}</time>` : t(`verdict_${check.verdict}`)}</span></li>`;
 }
-// words: detail_page_is_mute detail_cut_short
+// words: detail_page_is_mute outcome_good outcome_failed outcome_cut verdict_cut
 
 /** @param {Report} report */
 const title = (report) => (report.kind === "alarm" ? pick(report.label) : t(`drill_${report.kind}`));
@@ -145,9 +146,9 @@ async function testSound() {
 function Past({ report }) {
   const missing = report.checks.filter((check) => check.verdict === "failed");
   return html`<li><button class="past" onClick=${() => openDialog(t("drill_report"), html`<${Full} report=${report} />`)}>
-    <i class=${report.is_good ? "verdict ok" : "verdict failed"} aria-hidden="true">${report.is_good ? "✓" : "✗"}</i><time>${when(report.started_at)}</time>
+    <i class=${`verdict ${OUTCOMES[report.outcome]}`} aria-hidden="true">${SIGNS[OUTCOMES[report.outcome]]}</i><time>${when(report.started_at)}</time>
     <span><b>${title(report)}</b> <bdi>${place(report)}</bdi><small>${report.actor.name}${missing.length ? ` · ${t("drill_missing", { what: missing.map((check) => t(`proof_${check.proof}`)).join(t("local_comma")) })}` : ""}${report.note ? ` · ${report.note}` : ""}</small></span>
-    <span>${report.is_good ? t("drill_passed") : t("drill_failed")}</span></button></li>`;
+    <span>${t(`outcome_${report.outcome}`)}</span></button></li>`;
 }
 
 function Drills() {

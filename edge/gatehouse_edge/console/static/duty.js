@@ -6,7 +6,7 @@ import { html, useEffect } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
 import { actByKey } from "./actions.js";
 import { AlarmList, current, move } from "./alarm_list.js";
-import { devices } from "./desk.js";
+import { devices, may } from "./desk.js";
 import { Detail } from "./detail.js";
 import { buildings, Facade } from "./facade.js";
 import { filter } from "./frame.js";
@@ -23,7 +23,7 @@ const KEYS = [
   { key: "k", words: "key_up", does: () => move(-1) },
   ...["A", "S", "N", "R"].map((key) => ({ key: key.toLowerCase(), words: `key_${key.toLowerCase()}`, does: () => actByKey(current.peek(), key) })),
   { key: "m", words: "key_m", does: silence },
-  { key: "p", words: "key_p", does: () => print() },
+  { key: "p", words: "key_p", does: () => { if (may("read_journal")) open("/handover", "_blank", "noopener"); else print(); } },
   ...["0", "1", "2", "3", "4"].map((n) => ({ key: n, words: "key_filter", does: () => { filter.value = n === "0" ? null : /** @type {Priority} */ (`P${n}`); } })),
   { key: "/", words: "key_search", does: () => document.getElementById("search")?.focus() },
   { key: "?", words: "key_help", does: help },

@@ -116,7 +116,7 @@ function layOut(points, width) {
 }
 
 export function Facade() {
-  const { list, width } = drawn.value;
+  const { width } = drawn.value;
   const points = shown.value.filter((alarm) => alarm.place.building || alarm.priority !== "P4").map(pointOf);
   const marks = points.slice(0, MOST_MARKS);
   const tags = layOut(marks, width);
@@ -124,24 +124,23 @@ export function Facade() {
   const over = new Map();
   for (const point of points.slice(MOST_MARKS)) over.set(point.building, (over.get(point.building) ?? 0) + 1);
   const order = marks.map((point, at) => ({ point, tag: tags[at] })).reverse();
-  return html`<svg class="facade" viewBox=${`0 0 ${width} ${TALL}`} preserveAspectRatio="xMidYMax meet" role="img" aria-label=${t("facade", { n: points.length })}>
-    <${Scenery} list=${list} width=${width} />
+  const frame = { viewBox: `0 0 ${width} ${TALL}`, preserveAspectRatio: "xMidYMax meet" };
+  // Two pictures, one over the other: what stands still is painted once, and not again with every blink.
+  return html`<div class="facade" role="img" aria-label=${t("facade", { n: points.length })}><svg class="scenery" ...${frame}>${scenery.value}</svg><svg class="marks" ...${frame}>
+    <defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="6" class="hatch" /></pattern>
+      <pattern id="veil" width="22" height="22" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="22" class="veil-line" /></pattern></defs>
     ${isStale.value && html`<rect class="veil" x="-600" width=${width + 1200} height=${TALL} fill="url(#veil)" />`}
+    ${order.map(({ point: { alarm, x, y, building } }) => alarm.facts?.throw && building && html`<${Fall} key=${`fall ${alarm.alarm_id}`} priority=${alarm.priority} x=${x} y=${y} building=${building} thrown=${alarm.facts.throw} />`)}
     ${order.map(({ point, tag }) => html`<${MarkAt} key=${point.alarm.alarm_id} point=${point} tag=${tag} isOn=${chosen.value?.alarm_id === point.alarm.alarm_id} />`)}
     ${[...over].map(([building, n]) => html`<text class="more" x=${building ? building.x + building.width : HUT} y=${GROUND + 20}>+${n}</text>`)}
-  </svg>`;
+  </svg></div>`;
 }
 
-/** What never changes while the buildings stand: drawn once. @param {{list: Drawn[], width: number}} props */
-function Scenery({ list, width }) {
-  return scenery.value ?? list ?? width;
-}
+/** What never changes while the buildings stand. */
 const scenery = computed(() => {
   const { list, width } = drawn.value;
   const trees = [...list.map((one) => one.x - GAP / 2), ...(list.length ? [list[list.length - 1].x + list[list.length - 1].width + GAP / 2] : [])];
-  return html`<defs><linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" class="sky" /><stop offset="1" class="sky-2" /></linearGradient>
-      <pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="6" class="hatch" /></pattern>
-      <pattern id="veil" width="22" height="22" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line x1="0" y1="0" x2="0" y2="22" class="veil-line" /></pattern></defs>
+  return html`<defs><linearGradient id="sky" x1="0" y1="0" x2="0" y2="1"><stop offset="0" class="sky" /><stop offset="1" class="sky-2" /></linearGradient></defs>
     <g class="ground-layer"><rect x="-600" width=${width + 1200} height=${TALL} fill="url(#sky)" />
       <path class="far" d=${skyline(width)} />
       <rect x="-600" y=${GROUND} width=${width + 1200} height="60" class="ground" /><rect x="-600" y=${GROUND - 1} width=${width + 1200} height="1.4" class="kerb" />
@@ -194,23 +193,23 @@ function box(x, y, width, height) {
 }
 
 /** @param {{point: Point, tag: Tag, isOn: boolean}} props */
-function MarkAt({ point: { alarm, x, y, building, isLift }, tag, isOn }) {
+function MarkAt({ point: { alarm, x, y, isLift }, tag, isOn }) {
   const isNew = alarm.state === "unack";
-  const thrown = alarm.facts?.throw;
+  const [left, top, wide, tall] = isLift ? [x - 6, y - 9, 12, 17] : [x - 8, y - 8, 16, 14];
   return html`<g class=${`at ${alarm.priority.toLowerCase()} ${alarm.state} ${isOn ? "on" : ""}`} onClick=${() => select(alarm.alarm_id)}>
-    ${thrown && building && html`<${Fall} x=${x} y=${y} building=${building} thrown=${thrown} />`}
-    ${isNew && html`<circle class="rim-ring" cx=${x} cy=${y - 1} r="15" />`}<rect class="rim" x=${x - (isLift ? 8 : 10)} y=${y - (isLift ? 11 : 10)} width=${isLift ? 16 : 20} height=${isLift ? 21 : 18} rx="3" />
-    ${isLift ? html`<rect class="spot" x=${x - 6} y=${y - 9} width="12" height="17" rx="1" />` : html`<rect class="spot" x=${x - 8} y=${y - 8} width="16" height="14" rx="1.5" />`}
-    ${isNew && html`<circle class="ring" cx=${x} cy=${y - 1} r="15" />`}
+    <rect class="rim" x=${x - (isLift ? 8 : 10)} y=${y - (isLift ? 11 : 10)} width=${isLift ? 16 : 20} height=${isLift ? 21 : 18} rx="3" />
+    ${!isNew && html`<rect class="under" x=${left} y=${top} width=${wide} height=${tall} rx="1.5" />`}<rect class="spot" x=${left} y=${top} width=${wide} height=${tall} rx="1.5" />
+    ${isNew && html`<g class="ring"><circle class="rim-ring" cx=${x} cy=${y - 1} r="15" /><circle class="under" cx=${x} cy=${y - 1} r="15" /><circle cx=${x} cy=${y - 1} r="15" /></g>`}
     <path class="lead" d=${`M${x + tag.side * 9},${y + (tag.up ? -4 : 4)} L${x + tag.side * 24},${tag.y} h${tag.side * 8}`} />
     <g transform=${`translate(${tag.x},${tag.y})`}><rect class="tag" y="-12" width=${tag.width} height="24" rx="4" />
       <g transform="translate(15,0) scale(.78)"><path class="tag-shape" d=${SHAPES[alarm.priority]} /></g><text class="tag-text" x="28" y="4.4">${tagText(alarm)}</text></g></g>`;
 }
 
-/** From the floors it may have come from to where it landed: an interval, because that is what is known. @param {{x: number, y: number, building: Drawn, thrown: any}} props */
-function Fall({ x, y, building, thrown }) {
+/** From the floors it may have come from to where it landed: an interval, because that is what is known. @param {{priority: string, x: number, y: number, building: Drawn, thrown: any}} props */
+function Fall({ priority, x, y, building, thrown }) {
   const [high, low] = [heightOf(building, thrown.floor_high) - building.storey / 2, heightOf(building, thrown.floor_low) + building.storey / 2];
   const away = x > building.x + building.width - 60 ? -34 : 34;
-  return html`<path class="band" d=${`M${x - 13} ${high.toFixed(1)} h-4 V${low.toFixed(1)} h4`} />
-    <path class="fall" d=${`M${x},${y} q${away * 0.76},${(GROUND - 6 - y) * 0.25} ${away},${GROUND - 6 - y}`} /><path class="landing" d=${`M${x + away - 8},${GROUND - 6} h16 m-8,-6 v10`} />`;
+  const lines = () => html`<path d=${`M${x - 13} ${high.toFixed(1)} h-4 V${low.toFixed(1)} h4`} />
+    <path class="fall" d=${`M${x},${y} q${away * 0.76},${(GROUND - 6 - y) * 0.25} ${away},${GROUND - 6 - y}`} /><path d=${`M${x + away - 8},${GROUND - 6} h16 m-8,-6 v10`} />`;
+  return html`<g class=${`falling ${priority.toLowerCase()}`}><g class="under">${lines()}</g><g>${lines()}</g></g>`;
 }

@@ -74,7 +74,7 @@ function Fleet() {
   if (fleet.state === "up") return html`<span class="live fleet"><${Icon} name="link" />${fleet.queued ? t("fleet_sending", { n: fleet.queued }) : t("fleet_up")}</span>`;
   const since = computed(() => (tick.value, stopwatch(serviceNow() - fleet.since_s)));
   // The label is a sentence; its first part says what is wrong.
-  return html`<span class="boxed fleet" title=${pick(fleet.label)}><${Icon} name="cut" /><span>${pick(fleet.label).split(/[，;]/)[0]} ${since} · ${t("fleet_local")}${fleet.queued ? ` · ${t("fleet_queued", { n: fleet.queued })}` : ""}</span></span>`;
+  return html`<span class="boxed fleet" title=${pick(fleet.label)}><${Icon} name="cut" /><span><b>${pick(fleet.label).split(/[，;]/)[0]} ${since}</b><small><i>${t("fleet_local")}</i>${fleet.queued ? html`<i class="queued">${t("fleet_queued", { n: fleet.queued })}</i>` : ""}</small></span></span>`;
 }
 
 function Menu() {
@@ -99,9 +99,10 @@ function Banners({ page }) {
 
 /** What wants somebody now, on a page that does not show the list. */
 function Urgent() {
-  const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"));
+  const urgent = shown.value.filter((alarm) => alarm.state === "unack" && (alarm.priority === "P1" || alarm.priority === "P2"))
+    .sort((a, b) => Number(a.kind === "test") - Number(b.kind === "test")); // a drill takes no place from a real one
   useEffect(() => { for (const alarm of urgent.slice(0, 3)) painted(alarm); });
   if (urgent.length === 0) return null;
-  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
+  return html`<div role="alert"><a class="banner alarm" href="/">${urgent.slice(0, 3).map((alarm) => html`<span>${alarm.kind === "test" ? `${t("kind_test")} · ` : ""}${t(alarm.priority.toLowerCase())} ${pick(alarm.label)} ${pick(alarm.place)}</span>`)}
     ${urgent.length > 3 && html`<span>${t("and_more", { n: urgent.length - 3 })}</span>`}<span>${t("go_to_duty")}</span></a></div>`;
 }

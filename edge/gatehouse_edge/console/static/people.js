@@ -1,9 +1,10 @@
 // 人员: who may log in, as what; and what each role may do.
 import { ask } from "/ui/api.js";
 import { askFor, confirm } from "/ui/dialog.js";
+import { serviceNow, span, tick } from "/ui/time.js";
 import { refusal, toast } from "/ui/toast.js";
-import { html, signal, useState } from "/ui/vendor/preact.js";
-import { t } from "/ui/words.js";
+import { computed, html, signal, useEffect, useState } from "/ui/vendor/preact.js";
+import { pick, t } from "/ui/words.js";
 import { isStale, may, me } from "./desk.js";
 import { start } from "./start.js";
 
@@ -12,6 +13,7 @@ import { start } from "./start.js";
 // words: role_viewer role_operator role_supervisor role_technician role_admin right_watch right_acknowledge right_shelve right_reset right_note right_close right_rescue
 // words: right_silence right_absence right_inhibit right_test right_valve_request right_valve_confirm right_read_journal right_read_residents right_see_evidence
 // words: right_see_original right_hold_evidence right_read_register right_calibrate right_manage_users
+const LINK_MS = 5000;
 const ROLES = ["viewer", "operator", "supervisor", "technician", "admin"];
 
 const users = signal(/** @type {User[]} */ ([]));
@@ -71,10 +73,27 @@ function Kiosk() {
     <p class="mono">${command}</p><div class="buttons"><button onClick=${copy}>${t("people_copy")}</button></div></section>`;
 }
 
+/** The way to the fleet server: what waits, and since when. */
+function Fleet() {
+  const [link, setLink] = useState(/** @type {any} */ (null));
+  useEffect(() => {
+    const look = () => ask("GET", "/link").then((found) => setLink(found.fleet), () => {});
+    look();
+    const timer = setInterval(look, LINK_MS);
+    return () => clearInterval(timer);
+  }, []);
+  if (!link) return null;
+  const since = computed(() => (tick.value, span(serviceNow() - link.since_s)));
+  const heard = computed(() => (tick.value, link.contact_s === null ? t("people_fleet_never") : t("ago", { s: span(serviceNow() - link.contact_s) })));
+  return html`<section class="box"><h2>${t("people_fleet")} <small>${t("people_fleet_hint")}</small></h2>
+    <dl class="facts"><dt>${t("state")}</dt><dd><b>${pick(link.label)}</b> ${since}</dd><dt>${t("people_fleet_heard")}</dt><dd>${heard}</dd>
+      <dt>${t("people_fleet_waits")}</dt><dd>${t("people_fleet_queued", { a: link.queued_alarm, b: link.queued_telemetry })}</dd>${link.why && html`<dt>${t("people_fleet_why")}</dt><dd><bdi>${link.why}</bdi></dd>`}</dl></section>`;
+}
+
 function People() {
   const names = Object.keys(rights.value);
   return html`<main class="page people"><header><h1>${t("page_people")}</h1><span class="hint">${t("people_hint")}</span><span class="space"></span><button class="strong" disabled=${isStale.value} onClick=${make}>${t("people_new")}</button></header>
-    <div class="two"><div class="stack"><table><thead><tr><th>${t("name")}</th><th>${t("people_role")}</th><th>${t("state")}</th><th></th></tr></thead><tbody>${users.value.map((user) => html`<${Row} key=${user.name} user=${user} />`)}</tbody></table><${Kiosk} /></div>
+    <div class="two"><div class="stack"><table><thead><tr><th>${t("name")}</th><th>${t("people_role")}</th><th>${t("state")}</th><th></th></tr></thead><tbody>${users.value.map((user) => html`<${Row} key=${user.name} user=${user} />`)}</tbody></table><${Fleet} /><${Kiosk} /></div>
       <section class="box"><h2>${t("people_rights")} <small>${t("people_rights_hint")}</small></h2><table class="rights"><thead><tr><th></th>${ROLES.map((role) => html`<th>${t(`role_${role}`)}</th>`)}</tr></thead>
         <tbody>${names.map((right) => html`<tr><td>${t(`right_${right}`)}</td>${ROLES.map((role) => html`<td>${rights.value[right].includes(role) ? html`<span aria-label=${t("people_may")}>●</span>` : html`<span class="quiet" aria-label=${t("people_may_not")}>·</span>`}</td>`)}</tr>`)}</tbody></table></section></div></main>`;
 }

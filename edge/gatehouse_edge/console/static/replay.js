@@ -24,6 +24,7 @@ import { Timeline } from "./timeline.js";
 
 // words: what_raised what_changed what_repeated what_returned what_acknowledged what_overdue what_shelved what_unshelved what_shelf_expired what_suppressed what_exposed
 // words: what_escalated what_rescue what_deadline_missed what_noted what_grouped what_cleared what_reset what_closed told_painted_heard told_painted_mute told_escalated
+// words: told_evidence_kept told_evidence_viewed told_evidence_masked told_evidence_held told_evidence_lifted told_evidence_deleted told_evidence_missed
 // words: who_desk who_second who_manager who_family who_prompt_120
 // words: category_gas category_lift category_sos category_throw category_gateway
 const DAY_MS = 86400000;
@@ -152,7 +153,7 @@ function Moment() {
 function says(one) {
   const words = [];
   if (one.what === "acknowledged") words.push(t("replay_after", { s: span(one.wait_s) }));
-  if (one.text) words.push(one.what === "noted" ? one.text : explain(one.text));
+  if (one.text) words.push(["noted", "shelved", "closed"].includes(one.what) ? one.text : explain(one.text));
   return words.join(" · ");
 }
 
@@ -175,7 +176,7 @@ function Evidence({ item }) {
 function StoryOf() {
   const { alarm, last, revisions, told } = /** @type {Story} */ (story.value);
   const steps = [...revisions.filter((one) => one.what !== "escalated").map((one) => ({ at: one.at, who: one.actor === "gateway" ? "" : one.actor, title: t(`what_${one.what}`), text: says(one) })),
-    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("local_comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.station }))].sort((a, b) => a.at.localeCompare(b.at));
+    ...told.map((one) => ({ at: one.at, who: one.what === "escalated" ? one.actor.split(", ").map((who) => either(`who_${who}`, who)).join(t("local_comma")) : one.actor, title: either(`told_${one.what}`, one.what), text: one.what === "escalated" ? "" : one.text || one.station }))].sort((a, b) => a.at.localeCompare(b.at));
   /** @type {[string, unknown][]} */
   const facts = [[t("since"), dateTime(alarm.raised_at)], [t("state"), pick(me.value?.states[alarm.state])]];
   if (last?.value !== null && last?.value !== undefined) facts.push([t("replay_value"), measured(last.value, last.unit)]);
@@ -187,7 +188,7 @@ function StoryOf() {
     <dl class="facts">${facts.map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
     <p class="buttons"><button class="small" onClick=${() => pointAt(Date.parse(alarm.raised_at) + 1000)}>${t("replay_knew_then")}</button></p>
     ${evidence.value !== null && evidence.value.length > 0 && html`<h3>${t("replay_files")}</h3><ul>${evidence.value.map((item) => html`<${Evidence} item=${item} />`)}</ul>`}
-    <ol class="steps-of">${steps.map((step) => html`<li><time>${when(step.at)}</time><div><b>${step.title}</b> ${step.who && html`<bdi>${step.who}</bdi>`}${step.text && html`<p><bdi>${step.text}</bdi></p>`}</div></li>`)}</ol></section>`;
+    <ol class="steps-of">${steps.map((step) => html`<li><time>${dateTime(step.at).slice(0, 10) === dateTime(alarm.raised_at).slice(0, 10) ? hms(step.at) : when(step.at)}</time><div><b>${step.title}</b> ${step.who && html`<bdi>${step.who}</bdi>`}${step.text && html`<p><bdi>${step.text}</bdi></p>`}</div></li>`)}</ol></section>`;
 }
 
 function Replay() {
@@ -207,7 +208,7 @@ function Replay() {
         <button class="small" aria-pressed=${day.value === ""} onClick=${() => { day.value = ""; }}>${t("replay_last")}</button></div>
       <span class="space"></span>
       <label class="unseen" for="search">${t("replay_search")}</label>
-      <input id="search" type="search" placeholder=${t("replay_search")} maxlength="80" onChange=${(/** @type {Event} */ event) => { query.value = /** @type {HTMLInputElement} */ (event.target).value.trim(); }} />
+      <input id="search" type="search" placeholder=${t("replay_search")} maxlength="80" value=${query} onChange=${(/** @type {Event} */ event) => { query.value = /** @type {HTMLInputElement} */ (event.target).value.trim(); }} />
       <div class="tabs" role="group" aria-label=${t("replay_type")}>${["", ...CATEGORIES].map((one) => html`<button aria-pressed=${category.value === one} onClick=${() => { category.value = one; }}>${one ? t(`category_${one}`) : t("dev_all")}</button>`)}
         <button aria-pressed=${hasEvidence.value} onClick=${() => { hasEvidence.value = !hasEvidence.value; }}>${t("replay_with_evidence")}</button></div></header>
     <div><${Timeline} range=${range.value} categories=${CATEGORIES} tallies=${tallies.value} bucketS=${bucketS.value} moment=${moment.value} onMoment=${pointAt} />
@@ -219,4 +220,7 @@ function Replay() {
       ${moment.value !== null ? html`<${Moment} />` : story.value ? html`<${StoryOf} />` : html`<section class="box story"><p class="quiet">${t("replay_hint")}</p></section>`}</div></main>`;
 }
 
-await start({ name: "replay", sections: ["local"], content: () => (may("read_journal") ? html`<${Replay} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });
+const linked = new URLSearchParams(location.search);
+query.value = linked.get("q") ?? "";
+
+await start({ name: "replay", sections: ["local"], prepare: async () => { if (linked.has("alarm") && may("read_journal")) await open(/** @type {string} */ (linked.get("alarm"))); }, content: () => (may("read_journal") ? html`<${Replay} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });

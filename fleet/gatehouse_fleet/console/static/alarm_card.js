@@ -1,11 +1,11 @@
 // One open alarm in a list: what, where, how long, and who must have taken it by when.
 import { ask } from "/ui/api.js";
 import { Mark } from "/ui/shapes.js";
-import { nowMs, span, stopwatch, tick, when } from "/ui/time.js";
+import { hms, nowMs, span, stopwatch, tick, when } from "/ui/time.js";
 import { refusal, toast } from "/ui/toast.js";
 import { html, useComputed, useState } from "/ui/vendor/preact.js";
 import { pick, t } from "/ui/words.js";
-import { awayMark, facts, isStale, isUnattended, may } from "./known.js";
+import { awayMark, facts, heardMs, isStale, isUnattended, may } from "./known.js";
 import { go, link } from "./route.js";
 
 /** @typedef {import("./known.js").Alarm} Alarm */
@@ -23,7 +23,7 @@ export function AlarmCard({ alarm, isOn = false }) {
     <div class="edge"></div>
     <div class="sign"><${Mark} p=${alarm.priority} size=${24} look=${isNew && !isOld ? "full" : "hollow"} blinks=${isNew && !isOld && alarm.priority < "P3" && !isStale.value} /><small aria-hidden="true">${t(p)}</small></div>
     <button class="what plain" onClick=${() => go(link("alarms", "", { one: alarm.alarm_id }))}>
-      <span class="unseen">${t(p)}</span><span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("fleet_doubtful")}</i>`}<span class="space"></span><span class="state">${isOld ? t("fleet_last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
+      <span class="unseen">${t(p)}</span><span class="line"><b>${pick(alarm.words)}</b>${alarm.kind === "test" && html`<i class="pill">${t("kind_test")}</i>`}${!alarm.is_verified && html`<i class="pill p2">${t("fleet_doubtful")}</i>`}<span class="space"></span><span class="state">${isStale.value ? t("as_of", { at: hms(heardMs.value) }) : isOld ? t("fleet_last_known") : pick(facts.value?.states.get(alarm.state))}</span></span>
       <span class="where"><bdi>${alarm.node_name}</bdi>${whereIn(alarm) && html` · <bdi>${whereIn(alarm)}</bdi>`}</span>
       <span class="line times"><span>${when(alarm.raised_at)}</span><span class="space"></span>${isOld ? html`<span>${t("as_of", { at: when(mark.last_contact_at) })}</span>` : html`<${Elapsed} since=${alarm.raised_at} />`}</span>
       ${!isOld && html`<${Limit} alarm=${alarm} />`}</button>

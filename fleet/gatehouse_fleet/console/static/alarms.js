@@ -98,7 +98,7 @@ const isOld = (one) => one.state !== "closed" && (awayMark(one.gateway_id)?.pres
 function rowClass(one) {
   if (one.state === "closed") return "past";
   if (isOld(one)) return "away";
-  return one.state === "unack" && one.priority < "P3" ? `tint ${one.priority.toLowerCase()}` : "";
+  return one.state === "unack" && one.priority < "P3" && one.kind !== "test" ? `tint ${one.priority.toLowerCase()}` : "";
 }
 
 /** @type {import("/ui/table.js").Column<Alarm>[]} */

@@ -16,6 +16,8 @@ const MAX_PHOTO_BYTES = 8e6;
 /** @type {Record<string, string[]>} */
 const BACK = { dispatched: ["filed"], handling: ["dispatched", "filed"], feedback: ["handling", "dispatched", "filed"] };
 
+const WORKED_ON = ["collected", "filed", "dispatched", "handling"];
+
 /** @param {{id: string}} props */
 export function CasePage({ id }) {
   const { value, problem, again } = useOne(`/cases/${Number(id)}`, useCalm(news.value.case));
@@ -86,6 +88,10 @@ function Moves({ value, again }) {
     const done = await act("dispatch", { unit: said.unit, note: said.note ?? said.reason ?? "" }, revision);
     if (done && isHandOver) toast(t("fleet_handed_over", { unit: said.unit }));
   };
+  const merge = async () => {
+    const said = await askFor(t("fleet_merge"), { other_id: { label: t("fleet_merge_number"), type: "number", min: 1 } }, { text: t("fleet_merge_hint"), done: t("fleet_merge") });
+    if (said) act("merge", { other_id: Number(said.other_id) });
+  };
   const upload = async (/** @type {File | undefined} */ file) => {
     if (!file) return;
     if (file.size > MAX_PHOTO_BYTES) { toast(t("fleet_photo_too_large"), true); return; }
@@ -114,6 +120,7 @@ function Moves({ value, again }) {
     ${targets.length > 0 && html`<button disabled=${isBlocked} onClick=${() => asking("send-back", t("fleet_move_back"), { to: { label: t("fleet_back_to"), choices: targets.map((step) => [step, pick(facts.value?.steps.get(step))]) }, reason: { label: t("reason") } })}>${t("fleet_move_back")}</button>`}
     <span class="space"></span>
     ${canHandle && html`<button disabled=${isBlocked} onClick=${() => asking("notes", t("fleet_add_note"), text)}>${t("fleet_add_note")}</button>`}
+    ${canHandle && one.is_open && WORKED_ON.includes(one.step) && one.kind !== "preventive" && html`<button disabled=${isBlocked} onClick=${merge}>${t("fleet_merge")}</button>`}
     ${canHandle && one.is_open && !one.is_injury && html`<button disabled=${isBlocked} onClick=${() => asking("injury", t("fleet_flag_injury"), text)}>${t("fleet_flag_injury")}</button>`}
     ${canHandle && one.is_injury && html`<button disabled=${isBlocked} onClick=${() => asking("accident-report", t("fleet_report_accident"), { text: { label: t("fleet_reported_to") } })}>${t("fleet_report_accident")}</button>`}</div>`;
 }

@@ -15,6 +15,9 @@ import { Lamp } from "./signs.js";
 
 const STEPS = ["collected", "filed", "dispatched", "handling", "feedback"];
 
+/** Of one column; the tightest stand on top. */
+const MOST_CARDS = 60;
+
 /** The light as it is at this second, not as it was when the list was read. @param {Case} one @returns {Case["light"]} */
 export function lightNow(one) {
   if (one.light && one.due_at && nowMs() > Date.parse(one.due_at)) return "red";
@@ -52,16 +55,16 @@ function Board({ rows }) {
   const order = [...late, ...columns.flatMap((column) => column.inside)].map((one) => String(one.id));
   const { chosen } = useRows(order, (id) => go(link("cases", id)));
   return html`${late.length > 0 && html`<section class="late" aria-label=${t("fleet_overdue_cases")}><header class="listhead"><h2><i class="lamp red"></i> ${t("fleet_overdue_cases")} ${late.length}</h2><span class="quiet">${t("fleet_overdue_hint")}</span></header>
-      <ul class="cards across">${late.map((one) => html`<${Card} key=${one.id} one=${one} isOn=${chosen === String(one.id)} hasStep />`)}</ul></section>`}
+      <ul class="cards across">${late.slice(0, MOST_CARDS).map((one) => html`<${Card} key=${one.id} one=${one} isOn=${chosen === String(one.id)} hasStep />`)}</ul></section>`}
     <div class="board">${columns.map(({ step, inside }, at) => html`<section class="column" aria-label=${pick(facts.value?.steps.get(step))}><header><i>${at + 1}</i><h2>${pick(facts.value?.steps.get(step))}</h2><b>${inside.length}</b></header>
-      <ul class="cards">${inside.map((one) => html`<${Card} key=${one.id} one=${one} isOn=${chosen === String(one.id)} />`)}</ul>${!inside.length && html`<p class="quiet none">${t("fleet_no_case_here")}</p>`}</section>`)}</div>`;
+      <ul class="cards">${inside.slice(0, MOST_CARDS).map((one) => html`<${Card} key=${one.id} one=${one} isOn=${chosen === String(one.id)} />`)}</ul>${inside.length > MOST_CARDS && html`<p class="quiet none">${t("and_more", { n: inside.length - MOST_CARDS })}</p>`}${!inside.length && html`<p class="quiet none">${t("fleet_no_case_here")}</p>`}</section>`)}</div>`;
 }
 
 /** @param {{one: Case, isOn: boolean, hasStep?: boolean}} props */
 function Card({ one, isOn, hasStep = false }) {
   const light = lightNow(one);
   return html`<li class=${`casecard ${light ?? ""} ${isOn ? "on" : ""}`}><a href=${link("cases", one.id)}><span class="line"><${Mark} p=${one.priority} size=${20} look="hollow" /><b>${labelOf(one)}</b><span class="space"></span>${one.is_injury && html`<i class="pill p1">${t("fleet_injury")}</i>`}${one.rounds > 1 && html`<i class="pill">${t("fleet_round", { n: one.rounds })}</i>`}</span>
-    <span class="where"><bdi>${one.community}</bdi></span><span class="line small"><span class="number">${one.number}</span>${hasStep && html`<span class="pill">${pick(facts.value?.steps.get(one.step))}</span>`}<span class="space"></span>${one.unit && one.unit !== one.community && html`<bdi class="unit">${one.unit}</bdi>`}</span>
+    <span class="where"><bdi>${one.community}</bdi></span><span class="line small"><span class="number">${one.number}</span>${hasStep && html`<span class="pill">${pick(facts.value?.steps.get(one.step))}</span>`}<span class="space"></span>${one.unit && !one.unit.startsWith(one.community) && html`<bdi class="unit">${one.unit}</bdi>`}</span>
     <${Countdown} one=${one} /></a></li>`;
 }
 

@@ -19,7 +19,7 @@ export function Columns({ values, labels, limit, limitWords, label }) {
   return html`<svg class="chart" viewBox=${`0 0 ${W} ${H}`} role="img" aria-label=${label}>
     ${ticks.map((n) => html`<g><path class="grid" d=${`M${PAD.l} ${y(n)}H${W - PAD.r}`} /><text x=${PAD.l - 6} y=${y(n) + 4} text-anchor="end">${n}</text></g>`)}
     <path class="column" d=${values.map((n, at) => (n && n <= limit ? column(n, at) : "")).join("")} /><path class="column over" d=${values.map((n, at) => (n > limit ? column(n, at) : "")).join("")} />
-    <path class="limitline" d=${`M${PAD.l} ${y(limit)}H${W - PAD.r}`} /><text class="limitword" x=${W - PAD.r} y=${y(limit) - 4} text-anchor="end">${limitWords}</text>
+    <path class="limitline" d=${`M${PAD.l} ${y(limit)}H${W - PAD.r}`} /><text class="limitword" x=${PAD.l + 4} y=${y(limit) - 4}>${limitWords}</text>
     ${labels.map(([at, words]) => html`<text x=${PAD.l + at * step} y=${H - 6} text-anchor="middle">${words}</text>`)}</svg>`;
 }
 

@@ -1,13 +1,13 @@
 // Around every page: top bar, rail, banners, toasts. What is urgent is told on every page, and so is how old it is.
 import { ask } from "/ui/api.js";
-import { openDialog } from "/ui/dialog.js";
+import { askFor, openDialog } from "/ui/dialog.js";
 import { announce } from "/ui/live.js";
 import { listen } from "/ui/keys.js";
 import { Icon, Mark } from "/ui/shapes.js";
 import { allow, allowOnTouch, isAudible, mute, mutedS, sound, unmute } from "/ui/sound.js";
 import { isKiosk, otherTheme } from "/ui/theme.js";
 import { dayText, hms, nowMs, skewS, span, tick } from "/ui/time.js";
-import { Toasts } from "/ui/toast.js";
+import { refusal, toast, Toasts } from "/ui/toast.js";
 import { computed, effect, html, useEffect, useState } from "/ui/vendor/preact.js";
 import { otherLanguage, pick, t } from "/ui/words.js";
 import { ageS, isKnown, isLoaded, isStale, heardMs, isUnattended, lights, may, me, PRIORITIES, shown, silent, watch } from "./known.js";
@@ -155,7 +155,12 @@ function Menu() {
   return html`<details class="menu"><summary class="button" aria-label=${t("more")}><${Icon} name="more" /></summary><div class="card">
     <a class="button" href=${link("handover")}>${t("fleet_page_handover")}</a><button onClick=${help}>${t("fleet_help")} <kbd>?</kbd></button>
     <button onClick=${otherTheme}>${t("other_theme")}</button><button onClick=${otherLanguage} lang=${t("other_lang")}>${t("lang")}</button>
-    <button onClick=${() => ask("POST", "/logout").catch(() => null).then(() => location.reload())}>${t("logout")}</button></div></details>`;
+    <button onClick=${changePassword}>${t("fleet_own_password")}</button><button onClick=${() => ask("POST", "/logout").catch(() => null).then(() => location.reload())}>${t("logout")}</button></div></details>`;
+}
+
+async function changePassword() {
+  const said = await askFor(t("fleet_own_password"), { old: { label: t("fleet_old_password"), type: "password" }, new: { label: t("fleet_new_password_is"), type: "password", hint: t("fleet_password_hint", { n: 10 }) } });
+  if (said) ask("PUT", "/me/password", said).then(() => toast(t("fleet_done_now")), refusal);
 }
 
 function help() {

@@ -56,7 +56,7 @@ function Facts({ value }) {
 function OpenAlarms({ id }) {
   if (!may("read_alarms")) return null;
   const rows = ofGateway.value.get(id) ?? [];
-  return html`<section class="gatewayalarms"><h2 class="sub">${t("fleet_open_alarms")} <small>${rows.length}</small></h2>${rows.length ? html`<ol class="list">${rows.slice(0, 8).map((alarm) => html`<${AlarmCard} key=${alarm.alarm_id} alarm=${alarm} />`)}</ol>` : html`<p class="quiet">${awayMark(id) ? t("fleet_had_none") : t("none")}</p>`}</section>`;
+  return html`<section class="gatewayalarms"><h2 class="sub">${t("fleet_open_alarms")} <small>${rows.length}</small></h2>${rows.length ? html`<ol class="list">${rows.slice(0, 8).map((alarm) => html`<${AlarmCard} key=${alarm.alarm_id} alarm=${alarm} />`)}</ol>` : html`<p class="quiet">${t(awayMark(id)?.presence === "never" ? "fleet_presence_never" : awayMark(id) ? "fleet_had_none" : "none")}</p>`}</section>`;
 }
 
 /** @param {{value: any, again: () => void}} props */

@@ -57,6 +57,11 @@ export function GatewaysPage() {
     <footer class="listfoot"><span class="quiet">${t("fleet_n_of_rows", { n: rows.length, all: list.rows.length })}${list.isReading ? ` · ${t("fleet_reading")}` : ""}${isStale.value ? ` · ${t("fleet_not_live")}` : ""}</span></footer></main>`;
 }
 
+/** Ids are plain letters: comparing thousands of them as words of a language takes a tenth of a second. @param {Gateway} a @param {Gateway} b */
+function byId(a, b) {
+  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+}
+
 /** Silent first, whatever the order asked for: who sorts by disk must not lose them. @param {Gateway[]} all @param {Record<string, string>} asked @param {{key: string, isDown: boolean} | undefined} sorted */
 function arranged(all, asked, sorted) {
   const text = (asked.text ?? "").toLowerCase();
@@ -64,7 +69,7 @@ function arranged(all, asked, sorted) {
   const rank = new Map(all.map((row) => [row.id, ON_TOP.indexOf(presenceOf(row)) + 1 || 9]));
   return all.filter((row) => (!asked.presence || presenceOf(row) === asked.presence) && (!asked.version || row.version === asked.version) && (!asked.trouble || hasTrouble(row, asked.trouble))
       && (!asked.below || String(byGateway.value.get(row.id)?.district_id) === asked.below) && (!text || `${row.id}\n${row.node_name}\n${row.tags.join(" ")}`.toLowerCase().includes(text)))
-    .sort((a, b) => /** @type {number} */ (rank.get(a.id)) - /** @type {number} */ (rank.get(b.id)) || (by ? (sorted?.isDown ? -by(a, b) : by(a, b)) : 0) || a.id.localeCompare(b.id));
+    .sort((a, b) => /** @type {number} */ (rank.get(a.id)) - /** @type {number} */ (rank.get(b.id)) || (by ? (sorted?.isDown ? -by(a, b) : by(a, b)) : 0) || byId(a, b));
 }
 
 /** @param {Gateway} row @param {string} name */
@@ -94,7 +99,7 @@ function pickColumn(picked, pickAll, rows) {
 
 /** @type {(import("/ui/table.js").Column<Gateway> & {title: any})[]} */
 const COLUMNS = [
-  { key: "id", get title() { return t("fleet_gateway"); }, width: "minmax(190px, 1.3fr)", sort: (a, b) => a.id.localeCompare(b.id), cell: (row) => html`<b>${row.id}</b>${row.integrity_fault && html` <i class="pill p2">${t("fleet_doubtful")}</i>`}` },
+  { key: "id", get title() { return t("fleet_gateway"); }, width: "minmax(190px, 1.3fr)", sort: byId, cell: (row) => html`<b>${row.id}</b>${row.integrity_fault && html` <i class="pill p2">${t("fleet_doubtful")}</i>`}` },
   { key: "node", get title() { return t("fleet_community"); }, width: "minmax(140px, 1.3fr)", sort: (a, b) => a.node_name.localeCompare(b.node_name), cell: (row) => html`<bdi>${row.node_name}</bdi>` },
   { key: "presence", get title() { return t("fleet_presence"); }, width: "104px", sort: (a, b) => PRESENCES.indexOf(presenceOf(a)) - PRESENCES.indexOf(presenceOf(b)), cell: (row) => html`<${PresenceWord} presence=${presenceOf(row)} />` },
   { key: "heard", get title() { return t("fleet_heartbeat"); }, width: "112px", isNumber: true, sort: (a, b) => String(a.last_contact_at).localeCompare(String(b.last_contact_at)), cell: (row) => html`<${Age} row=${row} />` },

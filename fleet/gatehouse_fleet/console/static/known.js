@@ -325,9 +325,12 @@ export const isUnattended = (alarm) => alarm.state === "unack" || alarm.state ==
 /** Hidden by a person or by design. @param {Alarm} alarm */
 export const isHidden = (alarm) => alarm.state === "shelved" || alarm.state === "suppressed";
 
+/** Plain letters, not words of a language: that takes a tenth of the time. @param {string} a @param {string} b */
+const order = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+
 /** P1 first, then what nobody took, then the newest. @param {Alarm} a @param {Alarm} b */
 export function compare(a, b) {
-  return a.priority.localeCompare(b.priority) || Number(isUnattended(b)) - Number(isUnattended(a)) || b.raised_at.localeCompare(a.raised_at) || a.alarm_id.localeCompare(b.alarm_id);
+  return order(a.priority, b.priority) || Number(isUnattended(b)) - Number(isUnattended(a)) || order(b.raised_at, a.raised_at) || order(a.alarm_id, b.alarm_id);
 }
 
 /** Every open alarm, most urgent first. */

@@ -1,6 +1,6 @@
 // Logging in, and the first user of a new server.
 import { ask, problemText } from "/ui/api.js";
-import { html, render, useState } from "/ui/vendor/preact.js";
+import { html, render, useEffect, useState } from "/ui/vendor/preact.js";
 import { current, otherLanguage, t } from "/ui/words.js";
 
 /** @typedef {{needs_first_user: boolean}} Setup */
@@ -16,6 +16,8 @@ export function showLogin(app, setup, onDone) {
 /** @param {{setup: Setup, onDone: () => void}} props */
 function Login({ setup, onDone }) {
   const [said, say] = useState("");
+  const [oidc, setOidc] = useState(/** @type {{is_on: boolean, label: string | null} | null} */ (null));
+  useEffect(() => { ask("GET", "/oidc").then(setOidc, () => {}); }, []);
   const isFirst = setup.needs_first_user;
   const enter = async (/** @type {SubmitEvent} */ event) => {
     event.preventDefault();
@@ -39,6 +41,6 @@ function Login({ setup, onDone }) {
     <label>${t("fleet_login_name")}<input name="name" required autocomplete="username" maxlength="64" /></label>
     <label>${t("password")}<input name="password" type="password" required minlength=${isFirst ? 10 : 1} autocomplete=${isFirst ? "new-password" : "current-password"} maxlength="128" /></label>
     <p class="problem" role="alert">${said}</p>
-    <div class="buttons"><button type="button" lang=${current() === "zh" ? "en" : "zh-CN"} onClick=${otherLanguage}>${t("lang")}</button>
+    <div class="buttons">${oidc?.is_on && !isFirst && html`<a class="button" href="/api/v1/oidc/login">${oidc.label}</a>`}<button type="button" lang=${current() === "zh" ? "en" : "zh-CN"} onClick=${otherLanguage}>${t("lang")}</button>
       <button class="strong">${isFirst ? t("make") : t("login")}</button></div></form></main>`;
 }

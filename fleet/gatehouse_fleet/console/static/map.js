@@ -147,6 +147,7 @@ function Sign({ dot, look }) {
   const isNew = p !== null && dot.one.unattended[p] > 0;
   return html`<g class=${`sign ${look}`} transform=${`translate(${dot.x},${dot.y})`}>
     ${dot.one.silent > 0 && html`<g class="ring"><circle r="13" pathLength="100" stroke-dasharray="74 26" transform="rotate(-45)" /></g>`}
+    ${p && (p === "P2" || p === "P3") && !(isNew && !dot.one.silent) && html`<path class="under" d=${SHAPES[p]} transform="scale(.92)" />`}
     ${p && p !== "P4" && html`<g class=${`mark ${p.toLowerCase()} ${isNew && !dot.one.silent ? "is-full" : "is-hollow"} ${isNew && !dot.one.silent && p < "P3" && !isStale.value ? "blinks" : ""}`}><path d=${SHAPES[p]} transform="scale(.92)" /></g>`}
     ${(!p || p === "P4") && html`<circle class="dot" r="4" />`}</g>`;
 }

@@ -4,7 +4,7 @@ import { nowMs, span, tick, when } from "/ui/time.js";
 import { html, signal, useComputed } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
 import { AlarmCard } from "./alarm_card.js";
-import { byGateway, communities, districts, gatewayCount, isBad, isCut, isKnown, isStale, heardMs, lights, may, nameOf, ofGateway, open, PRIORITIES, shown, silent, standing, standings, worseFirst } from "./known.js";
+import { awayMark, byGateway, communities, districts, gatewayCount, isBad, isCut, isKnown, isStale, heardMs, lights, may, nameOf, ofGateway, open, PRIORITIES, shown, silent, standing, standings, worseFirst } from "./known.js";
 import { FleetMap } from "./map.js";
 import { link, narrow, route } from "./route.js";
 import { Ring } from "./signs.js";
@@ -68,7 +68,7 @@ function Stands({ one }) {
     ${one.silent > 0 && html`<span class="count silent"><${Ring} size=${16} />${one.silent}<i class="unseen">${t("fleet_presence_silent")}</i></span>`}
     ${said.map((p) => html`<span class="count"><${Mark} p=${p} size=${16} look=${one.unattended[p] ? "full" : "hollow"} />${one.open[p]}<i class="unseen">${t(p.toLowerCase())}</i></span>`)}
     ${(one.lights?.red ?? 0) > 0 && html`<span class="count"><i class="lamp red"></i>${one.lights?.red}<i class="unseen">${t("fleet_overdue_cases")}</i></span>`}
-    ${one.gateways === 0 ? html`<span class="quiet">${t("fleet_no_gateway")}</span>` : !said.length && !one.silent && !one.lights?.red && html`<span class="quiet">${one.never === one.gateways ? t("fleet_presence_never") : t("fleet_all_normal")}</span>`}</span>`;
+    ${one.gateways === 0 ? html`<span class="quiet">${t("fleet_no_gateway")}</span>` : !said.length && !one.silent && !one.lights?.red && html`<span class="quiet">${one.never > 0 ? t("fleet_presence_never") : t("fleet_all_normal")}</span>`}</span>`;
 }
 
 /** Gateways nobody hears: nothing watches there, so they stand above everything, with what they said last. */
@@ -124,7 +124,8 @@ function Feed({ district, community }) {
 
 /** "No alarms" is only said of gateways that are heard. @param {{inside: Set<string>}} props */
 function None({ inside }) {
-  const quiet = silent.value.filter((mark) => inside.has(mark.id)).length;
+  // Also what stopped, and what was never heard: nobody knows what is there.
+  const quiet = [...inside].filter((id) => awayMark(id) !== undefined).length;
   return html`<div class="empty calm"><svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="9.500" /><path d="m7.500 12.500 3 3 6-7" /></svg>
     <b>${t("none")}</b><span>${t("fleet_heard_from", { n: inside.size - quiet, all: inside.size })}${quiet ? ` · ${t("fleet_not_heard_from", { n: quiet })}` : ""}</span>
     <span>${isStale.value ? t("as_of", { at: when(heardMs.value) }) : ""}</span></div>`;

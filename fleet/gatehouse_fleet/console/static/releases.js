@@ -16,7 +16,7 @@ import { link } from "./route.js";
 
 export const STANDINGS = ["confirmed", "ordered", "waiting", "failed", "to_return", "returning", "returned", "not_returned", "spared"];
 
-/** Halt: one click, or H. Nothing asks whether one is sure: what is halted goes on with another click. @param {Rollout} one @param {() => void} again */
+/** Halt: one click, or H; in the list H halts every one that runs. Nothing asks whether one is sure: what is halted goes on with another click. @param {Rollout} one @param {() => void} again */
 export function halt(one, again) {
   return ask("POST", `/config-rollouts/${one.id}/pause`, {}).then(() => { toast(t("fleet_halted", { n: one.id })); again(); }, refusal);
 }
@@ -34,7 +34,7 @@ export function ReleasesPage() {
   const list = useList("/config-rollouts", { on: useCalm(news.value.rollout), limit: 50 });
   const rows = /** @type {Rollout[]} */ (list.rows);
   const running = rows.filter((one) => one.phase === "running");
-  useEffect(() => listen([{ key: "h", words: t("fleet_halt"), does: () => { if (running[0] && may("manage_configs")) halt(running[0], list.again); } }]), [running[0]?.id, running[0]?.phase]);
+  useEffect(() => listen([{ key: "h", words: t("fleet_halt"), does: () => { if (may("manage_configs")) for (const one of running) halt(one, list.again); } }]), [running.map((one) => one.id).join()]);
   return html`<main class="page releases"><header class="pagehead"><h1>${t("fleet_page_releases")}</h1><span class="quiet">${t("fleet_releases_hint")}</span><span class="space"></span>${may("manage_configs") && html`<a class="button" href=${link("gateways")}>${t("fleet_choose_gateways")}</a>`}</header>
     <ul class="rollouts">${rows.map((one) => html`<li key=${one.id} class=${`card rolloutcard ${one.phase}`}><a href=${link("releases", one.id)}><span class="line"><b>#${one.id} <bdi>${one.reason}</bdi></b><span class="space"></span><${Phase} phase=${one.phase} /></span>
         <span class="quiet">${when(one.made_at)} · <bdi>${one.author.name}</bdi> · ${t("fleet_n_gateways", { n: one.stages.reduce((a, b) => a + b, 0) })}</span><${Progress} one=${one} /></a><${Halt} one=${one} again=${list.again} /></li>`)}</ul><${ListFoot} list=${list} none=${t("fleet_no_rollouts")} /></main>`;

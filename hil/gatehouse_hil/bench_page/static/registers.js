@@ -8,13 +8,13 @@ import { boards, cancel, isStale, lastWatch, route, run } from "./shop.js";
 
 /**
  * @typedef {{n: number, word: number, name: string, text: string}} Cell
- * @typedef {{value: number | null, unit: string, quality: string, flags: string[]}} Sample
+ * @typedef {{value: number | null, unit: string, quality: string, flags: string[], warm_up_left_s: number | null}} Sample
  * @typedef {{cells: Map<number, Cell & {changedAt: number}>, sample: Sample | null, why: string, readAt: number, tookMs: number, good: number, bad: number,
  *   silent: string}} Block
  */
 
 /** Registers that always move: a change of them is no news. */
-const MOVES = ["heartbeat", "uptime_low", "uptime_high"];
+const MOVES = ["heartbeat", "uptime_low", "uptime_high", "warm_up_left_s"];
 const NEWS_MS = 4000;
 const OLD_S = 5;
 const PROFILES = ["gatehouse_gas_node", "cn6in1_unitreg", "unnamed_0x6000"];
@@ -50,7 +50,7 @@ function Grid({ watch }) {
   return html`${watch.fault && html`<p class="card fault" role="alert">${watch.fault.sentence}</p>`}
     ${(isOld || isSilent) && html`<div class="banner stale" role="alert"><b>${cells.size ? t("registers_old", { s: Math.round(ageS) }) : t("registers_silent")}</b><span>${t("registers_silent_do")}</span></div>`}
     <div class=${`reading ${isOld ? "is-old" : ""}`}>
-      <div class="figure"><b>${sample?.value ?? "—"}</b><span>${sample?.unit ?? ""}</span></div>
+      <div class="figure">${sample?.quality === "warming_up" && sample.warm_up_left_s !== null ? html`<b>${Math.round(sample.warm_up_left_s)}</b><span>${t("warming_s")}</span>` : html`<b>${sample?.value ?? "—"}</b><span>${sample?.unit ?? ""}</span>`}</div>
       <dl class="facts"><dt>${t("quality")}</dt><dd>${sample ? t(`quality_${sample.quality}`) : why || (watch.is_running && !isSilent ? t("starting") : "—")}</dd>
         <dt>${t("flags")}</dt><dd>${sample?.flags.length ? sample.flags.map((flag) => either(`flag_${flag}`, flag)).join(t("comma")) : t("flags_none")}</dd>
         <dt>${t("read_age")}</dt><dd>${readAt === -Infinity ? "—" : t("read_ago", { s: ageS.toFixed(0), ms: tookMs })}</dd>
@@ -58,7 +58,7 @@ function Grid({ watch }) {
     <div class=${`grid ${isOld ? "is-old" : ""}`} role="table" aria-label=${t("tab_registers")}>
       ${[...cells.values()].map((cell) => html`<div role="row" key=${cell.n} class=${`cell ${isNews(cell) ? "is-news" : ""}`}>
         <span role="rowheader" class="mono">${hex(cell.n)}</span><b role="cell" class="mono">${hex(cell.word)}</b>
-        <span role="cell" class="name">${cell.name ? t(`register_${cell.name}`) : ""}</span><em role="cell">${cell.text || String(cell.word)}</em>${isNews(cell) && html`<i role="cell">${t("changed")}</i>`}</div>`)}</div>
+        <span role="cell" class="name">${cell.name ? t(`register_${cell.name}`) : ""}</span><em role="cell">${meaning(cell)}</em>${isNews(cell) && html`<i role="cell">${t("changed")}</i>`}</div>`)}</div>
     <${Line} line=${watch.command} />`;
 }
 
@@ -73,6 +73,12 @@ function taken(block, line) {
     return [cell.n, { ...cell, changedAt: isNew ? now : (before?.changedAt ?? -Infinity) }];
   }));
   return { cells, sample: line.sample, why: line.why, readAt: now, tookMs: line.took_ms, good: block.good + 1, bad: block.bad, silent: "" };
+}
+
+/** @param {Cell} cell */
+function meaning({ name, text, word }) {
+  if (name === "status") return text.split(" ").filter(Boolean).map((flag) => either(`flag_${flag}`, flag)).join(t("comma")) || t("flags_none");
+  return text || String(word);
 }
 
 /** @param {{changedAt: number}} cell */

@@ -3,7 +3,7 @@ import { ask, order as send, speakTo } from "/ui/api.js";
 import { announce } from "/ui/live.js";
 import { follow } from "/ui/stream.js";
 import { nowMs, takeTime, tick } from "/ui/time.js";
-import { refusal } from "/ui/toast.js";
+import { refusal, toast } from "/ui/toast.js";
 import { computed, signal } from "/ui/vendor/preact.js";
 import { current, pick, t } from "/ui/words.js";
 
@@ -19,8 +19,9 @@ import { current, pick, t } from "/ui/words.js";
  * @typedef {{place: Place, run: Run | null}} Slot
  * @typedef {{id: string, verb: string, board: string, command: string, began_at: string, is_running: boolean, file: string,
  *   fault: {sentence: string} | null}} Watch
+ * @typedef {{gas: string, percent_lel: number, bottle: string, expires: string}} Gas
  * @typedef {{id: string, command: string, began_at: string, state: RunState}} Command
- * @typedef {{at: string, utc_offset_s: number, bench: string, rig: string, backend: string, operator: string, has_runtime: boolean, has_gas: boolean,
+ * @typedef {{at: string, utc_offset_s: number, bench: string, rig: string, rig_zh: string, rig_en: string, backend: string, operator: string, materials: {runtime: string, gas: Gas | null, has_floors: boolean},
  *   has_printer: boolean, places: Slot[], ports: {path: string, says: string, board: string}[],
  *   broken: {part: string, fault: string, since: string, sentence: string}[], cameras: string[], kept: number, has_fleet: boolean, commands: Command[],
  *   watches: Watch[]}} Bench
@@ -63,6 +64,33 @@ export async function run(wish) {
     refusal(error);
     return null;
   }
+}
+
+/**
+ * Run a short command and say how it ended; its answer, or null when it failed (which is then said).
+ * @param {Record<string, unknown>} wish
+ * @returns {Promise<any>}
+ */
+export async function runAndTell(wish) {
+  const id = await run(wish);
+  if (id === null) return null;
+  const state = await settled(id);
+  const { answer } = await ask("GET", `/runs/${id}/lines`).catch(() => ({ answer: null }));
+  if (state === "passed") return answer ?? {};
+  const board = answer?.boards?.find((/** @type {{sentence?: string}} */ one) => one.sentence);
+  toast(answer?.sentence ?? board?.sentence ?? t(`run_${state}_do`), true);
+  return null;
+}
+
+/** How a command ends, once it has. @param {string} id @returns {Promise<RunState>} */
+function settled(id) {
+  return new Promise((done) => {
+    let stop = () => {};
+    stop = bench.subscribe((now) => {
+      const found = now?.commands.find((one) => one.id === id);
+      if (found && found.state !== "running") queueMicrotask(() => { stop(); done(found.state); });
+    });
+  });
 }
 
 /** @param {string} id */

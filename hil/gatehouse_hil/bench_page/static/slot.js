@@ -1,12 +1,13 @@
 // One slot of the wizard: what is to be done now, large; what has been done, small beside it; the line that does it, below.
-import { confirm } from "/ui/dialog.js";
+import { confirm, openDialog } from "/ui/dialog.js";
 import { Icon } from "/ui/shapes.js";
 import { stopwatch, when } from "/ui/time.js";
+import { toast } from "/ui/toast.js";
 import { html, signal } from "/ui/vendor/preact.js";
 import { pick, t } from "/ui/words.js";
 import { Line } from "./command.js";
 import { mend } from "./frame.js";
-import { bench, cancel, handsDone, isStale, run, secondsSince, watchOf } from "./shop.js";
+import { bench, cancel, handsDone, isStale, run, runAndTell, secondsSince, watchOf } from "./shop.js";
 
 /** @typedef {import("./shop.js").Slot} SlotState @typedef {import("./shop.js").Run} Run @typedef {import("./shop.js").Step} Step */
 
@@ -146,8 +147,24 @@ function Ready({ slot }) {
 function More({ slot }) {
   const { name, kind } = slot.place;
   return html`<details class="more"><summary class="button">${t("single_steps")}</summary><div class="card">
-    ${SINGLE.filter((verb) => verb !== "calibrate" || kind === "gas" || kind === "lift").map((verb) => html`<button type="button" key=${verb} disabled=${isStale.value} onClick=${() => run({ verb, board: name, room: roomOf(name) })}>${t(`verb_${verb}`)}</button>`)}
+    ${SINGLE.filter((verb) => verb !== "calibrate" || kind === "gas" || (kind === "lift" && bench.value?.materials.has_floors)).map((verb) => html`<button type="button" key=${verb} disabled=${isStale.value} onClick=${() => (verb === "identify" ? identify(name) : run({ verb, board: name, room: roomOf(name) }))}>${t(`verb_${verb}`)}</button>`)}
     <a class="button" href=${`#/console/${name}`}>${t("tab_console")}</a>${kind === "gas" && html`<a class="button" href=${`#/registers/${name}`}>${t("tab_registers")}</a>`}</div></details>`;
+}
+
+/** Ask the board who it is, and show it. @param {string} board */
+async function identify(board) {
+  toast(t("identifying"));
+  const told = await runAndTell({ verb: "identify", board });
+  const found = told?.boards[0]?.identity;
+  if (!found) return;
+  const facts = { chip: found.chip, mac: found.mac, serial: found.serial, application: [found.kind, found.version, found.slot].filter(Boolean).join(" · "), micropython: found.micropython };
+  openDialog(board, html`<dl class="facts"><dt>${t("board_state")}</dt><dd>${t(`board_${found.state}`)}</dd>
+    ${Object.entries(facts).map(([name, value]) => html`<dt key=${name}>${t(`fact_${name}`)}</dt><dd class="mono">${value || "–"}</dd>`)}</dl>`);
+}
+
+/** @param {string} serial */
+async function print(serial) {
+  if (await runAndTell({ verb: "label", serial, is_printed: true })) toast(t("printed"));
 }
 
 /** @param {{run: Run}} props */
@@ -157,7 +174,7 @@ function Running({ run: last }) {
   return html`<div class="say"><h3>${step ? t(`doing_${step.name}`) : t("doing_prepare")}</h3>
     <p class="clockwork">${stopwatch(secondsSince(last.began_at))}${last.room && html` · ${last.room}`}</p>
     ${isWriting && html`<p class="keep">${t("keep_plugged")}</p>`}
-    <p class="said mono">${last.said.at(-1) ?? ""}</p></div>
+    ${isWriting && html`<p class="said mono">${last.said.at(-1) ?? ""}</p>`}</div>
     <div class="do"><button onClick=${() => stop(last, isWriting)} disabled=${isStale.value}>${t("stop")}</button></div>`;
 }
 
@@ -184,7 +201,7 @@ function Passed({ slot, run: last }) {
     ${end.has_label && html`<img class="sticker" src=${`/api/labels/${end.serial}.svg`} alt=${t("label_of", { serial: end.serial })} width="200" height="150" />`}</div>
     <div class="do"><button class="strong big" onClick=${() => next(slot)}>${t("next_board")} <kbd>Enter</kbd></button>
       ${end.has_label && (canPrint
-        ? html`<button onClick=${() => run({ verb: "label", serial: end.serial, is_printed: true })} disabled=${isStale.value}>${t("print_label")}</button>`
+        ? html`<button onClick=${() => print(end.serial)} disabled=${isStale.value}>${t("print_label")}</button>`
         : html`<a class="button" href=${`/api/labels/${end.serial}.svg`} target="_blank" rel="noopener">${t("open_label")}</a>`)}
       <a class="button" href=${`#/matrix/${end.serial}`}>${t("see_record")}</a></div>`;
 }
@@ -210,4 +227,5 @@ async function takeOver(last) {
   const isMeant = await confirm(t("take_over"), { text: t("take_over_text"), done: t("take_over"), isDanger: true });
   if (isMeant) await run({ verb: last.verb, board: last.board, room: roomOf(last.board), take_over: true });
 }
+// words: board_loader board_runtime board_application fact_chip fact_mac fact_serial fact_application fact_micropython
 // words: run_passed run_failed run_cancelled run_lost run_cancelled_do run_lost_do run_failed_do

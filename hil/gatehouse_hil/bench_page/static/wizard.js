@@ -4,6 +4,7 @@ import { html, useEffect } from "/ui/vendor/preact.js";
 import { t } from "/ui/words.js";
 import { Line } from "./command.js";
 import { bench, isStale, run } from "./shop.js";
+import { Materials } from "./materials.js";
 import { Slot, canBegin, primary, roomOf, selected } from "./slot.js";
 
 const TAKES_ENTER = ["BUTTON", "A", "SUMMARY", "INPUT", "TEXTAREA", "SELECT"];
@@ -17,6 +18,7 @@ export function Wizard() {
   const slots = bench.value?.places ?? [];
   const ready = slots.filter(canBegin);
   return html`<div class="wizard">
+    <${Materials} />
     ${ready.length > 1 && html`<div class="all"><p>${t("all_ready", { n: ready.length })}</p>
       <button onClick=${() => ready.forEach((slot) => begin(slot.place.name))} disabled=${isStale.value}>${t("begin_all", { n: ready.length })}</button></div>`}
     <div class=${`slots n${Math.min(slots.length, 4)}`}>${slots.map((slot, at) => html`<${Slot} key=${slot.place.name} slot=${slot} number=${at + 1} />`)}</div>
@@ -35,8 +37,14 @@ function Ports() {
   const free = now?.ports.filter((port) => !port.board && port.path.match(/USB|ACM|by-id/)) ?? [];
   if (!now || now.backend !== "local") return null;
   return html`<section class="ports" aria-label=${t("ports_free")}><h2>${t("ports_free")}</h2>
-    ${free.length === 0 ? html`<p class="quiet">${t("ports_none")}</p>` : html`<ul>${free.map((port) => html`<li key=${port.path}><code>${port.path}</code> <span class="quiet">${port.says}</span></li>`)}</ul><p class="quiet">${t("ports_do")}</p>`}
+    ${free.length === 0 ? html`<p class="quiet">${t("ports_none")}</p>` : html`<ul>${free.map((port) => html`<li key=${port.path}><p>${port.says}</p><${Line} line=${`- {name: ${unused(now)}, kind: gas, port: ${port.path}}`} /></li>`)}</ul><p class="quiet">${t("ports_do")}</p>`}
     <${Line} line="gatehouse-bench list" /></section>`;
+}
+
+/** A name no board has yet. @param {import("./shop.js").Bench} now */
+function unused(now) {
+  const taken = new Set(now.places.map((slot) => slot.place.name));
+  for (let n = 1; ; n += 1) if (!taken.has(`board-${n}`)) return `board-${n}`;
 }
 
 /** @param {number} at */

@@ -1,0 +1,90 @@
+"""`gatehouse-edge vision bench`: what a camera's clip costs on this very machine, beside OpenCV's MOG2 on the same frames."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from gatehouse_edge.vision.watch import Watch
+
+
+class Cost(Struct, frozen=True, kw_only=True):
+    """Figures of one run, one thread; processor time, so neighbours disturb it only through caches."""
+
+    frames: int
+    seconds: float
+    """Of the clip."""
+    decode_ms: float
+    """A frame, luma only."""
+    chain_ms: float
+    """A frame: decoding, tiles, network, tracks, classifier."""
+    mog2_ms: float
+    """A frame: MOG2 alone on three channels; decoding and conversion not counted."""
+    skipped_tiles: int
+    peak_mib: float
+    """Memory of this process after the chain, before MOG2."""
+
+    @property
+    def ratio(self) -> float:
+        """The whole chain with decoding over MOG2 alone."""
+        return self.chain_ms / self.mog2_ms
+
+    @property
+    def streams(self) -> float:
+        """Cameras of this kind a core can carry."""
+        return self.seconds * 1000 / (self.chain_ms * self.frames)
+
+
+def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
+    """Play `clip` three times: decoding alone, the chain, MOG2.
+
+    Raises:
+        ClipError: it cannot be played.
+    """
+    import cv2
+
+    from gatehouse_edge.drivers.clip import Clip, ClipError
+
+    cv2.setNumThreads(1)
+    times = [frame.at_s for frame in Clip(clip).frames()]
+    if len(times) < 2:  # noqa: PLR2004  # one picture has no rate
+        raise ClipError(f"{clip.name} has no two frames")
+    decode_ms = _spent(lambda: [frame.number for frame in Clip(clip).frames()])
+    watch: Watch | None = None
+
+    def chain() -> None:
+        nonlocal watch
+        for frame in Clip(clip).frames():
+            watch = watch or make(frame.luma.shape[0])
+            watch.see(frame.luma, frame.at_s)
+        if watch is not None:
+            watch.end()
+
+    chain_ms = _spent(chain)
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    model, mog2_ms = cv2.createBackgroundSubtractorMOG2(), 0.0
+    for frame in Clip(clip).frames():
+        picture = cv2.cvtColor(frame.luma, cv2.COLOR_GRAY2BGR)
+        mog2_ms += _spent(partial(model.apply, picture))
+    count = len(times)
+    return Cost(
+        frames=count,
+        seconds=times[-1] - times[0],
+        decode_ms=decode_ms / count,
+        chain_ms=chain_ms / count,
+        mog2_ms=mog2_ms / count,
+        skipped_tiles=watch.stack.skipped_tiles if watch else 0,
+        peak_mib=peak_mib,
+    )
+
+
+def _spent(work: Callable[[], object]) -> float:
+    """Return the milliseconds of this thread that `work` takes."""
+    began_s = time.thread_time()
+    work()
+    return (time.thread_time() - began_s) * 1000
