@@ -18,6 +18,7 @@ from gatehouse_edge.drivers import camera
 from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, CameraSettings
 from gatehouse_edge.drivers.camera_wire import Begin, encode
 from gatehouse_edge.reading import AnyObservation, CameraReading, Flaw, PictureState
+from gatehouse_edge.vision.release import released
 from gatehouse_hil.camera_player import CameraPlayer, Condition
 
 OK, FROZEN, BLACK, LOST = PictureState.OK, PictureState.FROZEN, PictureState.BLACK, PictureState.LOST
@@ -254,3 +255,21 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
+
+
+async def test_models_that_are_changed_are_named_and_the_camera_is_seen_all_the_same(tmp_path: Path) -> None:
+    source = released()
+    assert source is not None
+    for file in source.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "detector.onnx").open("ab") as model:
+        model.write(b"x")
+    desk = Desk()
+    async with (
+        CameraPlayer() as player,
+        Watch(watching(player.url, desk, detect="alarm", models=str(tmp_path))),
+    ):
+        words = await desk.flaw(Flaw.DETECTOR)
+        await desk.until(OK)
+    assert "install the models again" in words
+    assert "detector.onnx" in words
