@@ -17,9 +17,17 @@ from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.drivers import camera
 from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, CameraSettings
 from gatehouse_edge.drivers.camera_wire import Begin, encode
-from gatehouse_edge.reading import AnyObservation, CameraReading, Flaw, PictureState
+from gatehouse_edge.reading import (
+    AnyObservation,
+    CameraReading,
+    EvidenceReading,
+    Flaw,
+    PictureState,
+    ThrowReading,
+)
 from gatehouse_edge.vision.release import released
 from gatehouse_hil.camera_player import CameraPlayer, Condition
+from gatehouse_hil.facade import Facade
 
 OK, FROZEN, BLACK, LOST = PictureState.OK, PictureState.FROZEN, PictureState.BLACK, PictureState.LOST
 LIMIT_S = 20.0
@@ -273,3 +281,35 @@ async def test_models_that_are_changed_are_named_and_the_camera_is_seen_all_the_
         await desk.until(OK)
     assert "install the models again" in words
     assert "detector.onnx" in words
+
+
+async def test_a_throw_is_told_also_when_the_disk_takes_no_clip_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "evidence").write_bytes(b"")  # in the place of the folder: the disk refuses
+    facade = Facade(960, 540, floors=15, columns=10, fps=20)
+    desk = Desk()
+    async with (
+        CameraPlayer(fps=20, facade=facade) as player,
+        Watch(
+            watching(
+                player.url,
+                desk,
+                detect="alarm",
+                evidence_directory=str(tmp_path / "evidence"),
+                lost_after_s=30.0,
+                frozen_after_s=60.0,
+            )
+        ),
+    ):
+        await desk.wait(lambda desk: desk.readings and desk.readings[-1].figures.models)
+        await asyncio.sleep(2.0)  # the detector learns the still scene
+        player.throw(floor=9, column=7)
+        throw = await desk.wait(
+            lambda desk: next((o for o in desk.seen if isinstance(o, ThrowReading)), None)
+        )
+        lost = await desk.wait(
+            lambda desk: next((o for o in desk.seen if isinstance(o, EvidenceReading)), None)
+        )
+    assert throw.is_alarm
+    assert not throw.awaits_evidence
+    assert lost.throw_id == throw.throw_id
+    assert lost.missing
