@@ -79,8 +79,7 @@ def handed(tmp_path_factory) -> Handed:
                 command = ["evidence", verb, str(site.directory), found.sha[:8], "--reason", "示例"]
                 assert await asyncio.to_thread(cli.main, command) == 0
             orders.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await orders
+            await asyncio.gather(orders, return_exceptions=True)
 
     asyncio.run(gateway())
     (found.key,) = public_keys(found.storage)
