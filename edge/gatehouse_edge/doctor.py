@@ -25,10 +25,12 @@ from gatehouse_edge.evidence.drafts import left_in
 from gatehouse_edge.evidence.drawer import FOLDER as EVIDENCE
 from gatehouse_edge.ntp import clock_quality
 from gatehouse_edge.vision.facade import CalibrationError, decode
+from gatehouse_edge.vision.release import Manifest
 from gatehouse_events.evidence import EvidenceError
 
 _SPARE_MIB: Final = 256
 _CONNECT_LIMIT_S: Final = 2.0
+_RTSP_PORT: Final = 554
 
 
 class Verdict(StrEnum):
@@ -76,6 +78,7 @@ def examine(config_path: Path) -> Iterator[Finding]:
     if cameras:
         yield _evidence(config.resolve(config.storage.directory) / EVIDENCE)
     for camera in cameras:
+        yield from _camera(config, camera)
         yield _calibration(config, camera)
     yield from _keys(config)
 
@@ -260,6 +263,70 @@ def _bluetooth(bus: BleBus) -> Finding:
             advice="plug it in; `ls /sys/class/bluetooth` shows what is there",
         )
     return Finding(about=about, verdict=Verdict.OK, text=f"{bus.adapter} over {address}")
+
+
+def _camera(config: GatewayConfig, camera: CameraDevice) -> Iterator[Finding]:
+    """Look whether a camera answers and its models are whole. Opens no stream."""
+    from gatehouse_edge.vision.release import ModelError, proven, released
+
+    about = f"camera {camera.id}"
+    if "://" in camera.url:
+        address = urlsplit(camera.url)
+        yield _reach(
+            about,
+            str(address.hostname),
+            address.port or _RTSP_PORT,
+            "check power, cable and address of the camera",
+        )
+    else:
+        yield _readable(about, config.resolve(camera.url))
+    if camera.detect == "off":
+        yield Finding(about=f"detection {camera.id}", verdict=Verdict.OK, text="switched off")
+        return
+    folder = None if camera.models_directory is None else config.resolve(camera.models_directory)
+    try:
+        manifest = proven(folder or released())
+    except ModelError as error:
+        advice = "install the release again; the camera is seen all the same, nothing is detected"
+        yield Finding(about=f"detection {camera.id}", verdict=Verdict.FAIL, text=str(error), advice=advice)
+        return
+    yield _fitness(camera, manifest)
+
+
+def _fitness(camera: CameraDevice, manifest: Manifest) -> Finding:
+    """Say what becomes of a throw: an alarm, or a line on the screen."""
+    about, models = f"detection {camera.id}", f"models {manifest.version}"
+    if manifest.for_alarms:
+        word = "shown" if camera.detect == "watch" else "alarms"
+        return Finding(about=about, verdict=Verdict.OK, text=f"{models}: throws are {word}")
+    if camera.detect == "alarm":
+        return Finding(
+            about=about,
+            verdict=Verdict.WARN,
+            text=f"{models} are not marked as fit for alarms, and `detect: alarm` raises them all the same",
+            advice="read models/throw/card.md: expect false alarms and missed throws",
+        )
+    return Finding(
+        about=about,
+        verdict=Verdict.WARN,
+        text=f"{models} are not marked as fit for alarms: throws are shown, no alarm is raised",
+        advice="read models/throw/card.md; `detect: alarm` raises them all the same",
+    )
+
+
+def _readable(about: str, path: Path) -> Finding:
+    if not path.exists():
+        return Finding(
+            about=about, verdict=Verdict.FAIL, text=f"{path}: not there", advice="plug it in, or name another"
+        )
+    if not os.access(path, os.R_OK):
+        return Finding(
+            about=about,
+            verdict=Verdict.FAIL,
+            text=f"no permission for {path}",
+            advice="add the gateway's user to the group video, or give it the file",
+        )
+    return Finding(about=about, verdict=Verdict.OK, text=f"{path} is there")
 
 
 def _keys(config: GatewayConfig) -> Iterator[Finding]:

@@ -12,10 +12,29 @@ from prometheus_client.registry import Collector
 
 from gatehouse_edge.drivers.modbus_bus import ModbusBus
 from gatehouse_edge.ledger import Ledger
+from gatehouse_edge.reading import CameraReading
 from gatehouse_edge.uplink.link import Link, LinkState
 from gatehouse_edge.wiring import Driver
 
 Metric = GaugeMetricFamily | CounterMetricFamily
+
+
+_CAMERA_COUNTS: Final = {
+    "frames": "Pictures decoded",
+    "frames_skipped": "Pictures not looked at because detection was slower than the camera",
+    "repeats": "Pictures the camera sent twice",
+    "tiles_skipped": "Places in which something moved beyond the budget of a picture",
+    "undecodable": "Packets lost or broken",
+    "openings": "How often the stream was opened",
+    "throws": "Throws found, alarms or not",
+}
+_CAMERA_GAUGES: Final = {
+    "ms_per_frame": "Processor time of detection for a picture, milliseconds",
+    "cpu_share": "Of one core",
+    "rss_mib": "Resident memory of its process, MiB",
+    "lag_s": "How far the newest picture is behind the quickest one, seconds",
+    "clock_offset_s": "The camera's clock minus the gateway's, seconds",
+}
 
 
 class GatewayCollector(Collector):
@@ -32,6 +51,7 @@ class GatewayCollector(Collector):
         yield from self._own()
         yield from self._journal()
         yield from self._buses()
+        yield from self._cameras()
         yield from self._fleet()
 
     def _own(self) -> Iterator[Metric]:
@@ -83,6 +103,26 @@ class GatewayCollector(Collector):
                 asked.add_metric([name], driver.requests)
                 failed.add_metric([name], driver.failures)
         yield from (asked, failed)
+
+    def _cameras(self) -> Iterator[Metric]:
+        """Yield what each camera costs and loses, as its process told last."""
+        families: dict[str, Metric] = {
+            name: CounterMetricFamily(f"gatehouse_camera_{name}", words, labels=["camera"])
+            for name, words in _CAMERA_COUNTS.items()
+        }
+        families |= {
+            name: GaugeMetricFamily(f"gatehouse_camera_{name}", words, labels=["camera"])
+            for name, words in _CAMERA_GAUGES.items()
+        }
+        for device in self._ledger.devices():
+            figures = device.last.figures if isinstance(device.last, CameraReading) else None
+            if figures is None:
+                continue
+            for name, family in families.items():
+                value = getattr(figures, name)
+                if value is not None:
+                    family.add_metric([device.device_id], value)
+        yield from families.values()
 
     def _fleet(self) -> Iterator[Metric]:
         view = self._link.view()

@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from msgspec import Struct
 
 from gatehouse_edge.clock import Clock
+from gatehouse_edge.drivers import camera_complaints
 from gatehouse_edge.drivers.camera_flow import FlowJudge, FlowSettings
 from gatehouse_edge.drivers.camera_picture import PictureJudge, PictureSettings, Verdict
 from gatehouse_edge.drivers.camera_port import DetectorPort, Luma, LumaFrame
@@ -158,6 +159,7 @@ class CameraStream:
         return not self._thread.is_alive()
 
     def _guarded(self) -> None:
+        camera_complaints.listen()
         try:
             self._run()
         except Exception as error:  # noqa: BLE001  # not swallowed: carried to the event loop, which ends loudly
@@ -262,12 +264,23 @@ class CameraStream:
         told_s = camera_wall_s(packet)
         if told_s is not None and packet.pts is not None and packet.time_base is not None:
             reading.capture.tell(pts_s=float(packet.pts * packet.time_base), camera_wall_s=told_s)
-        for frame in self._decode(packet, now_s):
+        frames = self._decode(packet, reading)
+        self._heed(packet, reading, now_s)
+        for frame in frames:
             if self._source.is_file and frame.time is not None:
                 if reading.first_pts_s is None:
                     reading.first_pts_s = frame.time
                 self._pace(reading.began_s + frame.time - reading.first_pts_s)
             self._show(frame, reading)
+
+    def _heed(self, packet: Packet[VideoStream], reading: _Reading, now_s: float) -> None:
+        """Count a packet of which FFmpeg has complained; before the first key frame it has every reason to."""
+        complaints = camera_complaints.heard()
+        if complaints > reading.complaints and reading.has_key:
+            self._flow.bad(now_s)
+            self._change(undecodable=self.pulse.undecodable + 1)
+        reading.complaints = complaints
+        reading.has_key = reading.has_key or packet.is_keyframe
 
     def _keep(self, packet: Packet[VideoStream]) -> None:
         if packet.size == 0 or packet.time_base is None:  # the flush at the end of a file
@@ -288,12 +301,11 @@ class CameraStream:
             )
         )
 
-    def _decode(self, packet: Packet[VideoStream], now_s: float) -> list[VideoFrame]:
+    def _decode(self, packet: Packet[VideoStream], reading: _Reading) -> list[VideoFrame]:
         try:
             return list(packet.decode())
         except av.error.InvalidDataError:
-            self._flow.bad(now_s)
-            self._change(undecodable=self.pulse.undecodable + 1)
+            reading.complaints -= 1  # so that it counts also if nothing was logged
             return []
 
     def _pace(self, due_s: float) -> None:
@@ -302,9 +314,7 @@ class CameraStream:
 
     def _show(self, frame: VideoFrame, reading: _Reading) -> None:
         now = self._clock.now()
-        if frame.is_corrupt:
-            self._flow.bad(now.service_s)
-            self._change(undecodable=self.pulse.undecodable + 1)
+        if frame.is_corrupt:  # joined in the middle of a group, or broken: complained of above if it matters
             return
         if self._still_s is not None and self._still is None:
             self._still = np.ascontiguousarray(frame.to_ndarray(format="bgr24"))
@@ -382,6 +392,9 @@ class _Reading:
     began_s: float
     first_pts_s: float | None = None
     has_shown: bool = False
+    has_key: bool = False
+    complaints: int = 0
+    """Of FFmpeg, heard by this thread when the last packet had been decoded."""
     runs: int = 0
     """Leaps of the time stamps so far."""
     judged_s: float = 0.0

@@ -13,6 +13,7 @@ view is not judged.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ def _load(file: Path | None) -> View | None:
     if file is None:
         return None
     try:
-        with np.load(file, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as kept:
             edges = kept["edges"].astype(np.float32) / 16
             strength, sharpness = (float(x) for x in kept["figures"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):

@@ -69,6 +69,27 @@ def load_manifest(folder: Path) -> Manifest:
         raise ModelError(f"{folder / MANIFEST} is not a manifest: {error}") from error
 
 
+def proven(folder: Path | None) -> Manifest:
+    """Return the manifest of a release whose files are all what it says, without opening any of them as a model.
+
+    Raises:
+        ModelError: there is no release, or a file is missing or another one.
+    """
+    if folder is None:
+        raise ModelError("this installation has no throw models: name a folder with models_directory")
+    manifest = load_manifest(folder)
+    for one in (manifest.detector, manifest.classifier, manifest.fallback):
+        if one is None:
+            continue
+        try:
+            found = hashlib.sha256((folder / one.file).read_bytes()).hexdigest()
+        except OSError as error:
+            raise ModelError(f"model {one.file} cannot be read: {error.strerror}") from error
+        if found != one.sha256:
+            raise ModelError(f"model {one.file} has another SHA-256 than the manifest says")
+    return manifest
+
+
 def watch_maker(
     folder: Path | None, *, is_classical: bool, threshold: float | None = None
 ) -> Callable[[int], Watch]:

@@ -18,6 +18,7 @@ from gatehouse_edge.drivers import camera
 from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, CameraSettings
 from gatehouse_edge.drivers.camera_wire import Begin, encode
 from gatehouse_edge.reading import AnyObservation, CameraReading, Flaw, PictureState
+from gatehouse_edge.vision.release import released
 from gatehouse_hil.camera_player import CameraPlayer, Condition
 
 OK, FROZEN, BLACK, LOST = PictureState.OK, PictureState.FROZEN, PictureState.BLACK, PictureState.LOST
@@ -127,30 +128,44 @@ async def _fall_and_recover(player: CameraPlayer, *faults: tuple[Condition, Pict
 async def test_a_process_that_crashes_stops_or_grows_is_named_and_costs_its_neighbour_no_frame(
     monkeypatch,
 ) -> None:
-    monkeypatch.setattr(camera, "SILENT_S", 2.5)
+    monkeypatch.setattr(camera, "SILENT_S", 5.0)
     desk = Desk()
-    async with CameraPlayer() as good, CameraPlayer() as bad, Watch(watching(good.url, desk)):
+    harms = {signal.SIGSEGV: "by SIGSEGV", signal.SIGKILL: "by SIGKILL", signal.SIGSTOP: "silent for"}
+    async with (
+        CameraPlayer() as good,
+        CameraPlayer() as bad,
+        Watch(watching(good.url, desk, lost_after_s=30.0)),
+        asyncio.TaskGroup() as tasks,
+    ):
         await desk.until(OK)
-        for number, words in (
-            (signal.SIGSEGV, "killed by SIGSEGV"),
-            (signal.SIGKILL, "killed by SIGKILL"),
-            (signal.SIGSTOP, "silent for"),
-        ):
-            driver = watching(bad.url, desk, camera_id=f"cam-{number.name}")
-            running = asyncio.ensure_future(driver.run())  # noqa: TID251  # its error is the result
-            await desk.until(OK, f"cam-{number.name}")
-            process_id = driver.process_id
-            os.kill(process_id, number)
-            with pytest.raises(CameraProcessError, match=words):
-                await running
-            assert not psutil.pid_exists(process_id), "it was ended"
+        for number, words in harms.items():
+            tasks.create_task(_harmed(bad.url, desk, number, words))
         with pytest.raises(CameraProcessError, match="limit 16 MiB"):
             await watching(bad.url, desk, camera_id="cam-greedy", memory_limit_mib=16).run()
+        await desk.wait(lambda desk: len({one.device_id for one in desk.readings}) > len(harms))
         sent = good.pictures
         last = await desk.wait(lambda desk: _newest(desk) if _newest(desk).figures.frames >= sent else None)
     assert {one.picture for one in desk.readings if one.device_id == "cam-1"} == {OK}
     assert last.figures.openings == 1
     assert last.figures.frames_skipped == last.figures.undecodable == 0
+
+
+async def _harmed(url: str, desk: Desk, number: signal.Signals, words: str) -> None:
+    driver = watching(url, desk, camera_id=f"cam-{number.name}", lost_after_s=30.0)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(_error_of(driver))
+        await desk.until(OK, f"cam-{number.name}")
+        process_id = driver.process_id
+        assert process_id is not None
+        os.kill(process_id, number)
+        assert words in await running
+    assert not psutil.pid_exists(process_id), "it was ended"
+
+
+async def _error_of(driver: CameraDriver) -> str:
+    with pytest.raises(CameraProcessError) as caught:
+        await driver.run()
+    return str(caught.value)
 
 
 def _newest(desk: Desk) -> CameraReading:
@@ -240,3 +255,21 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
+
+
+async def test_models_that_are_changed_are_named_and_the_camera_is_seen_all_the_same(tmp_path: Path) -> None:
+    source = released()
+    assert source is not None
+    for file in source.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "detector.onnx").open("ab") as model:
+        model.write(b"x")
+    desk = Desk()
+    async with (
+        CameraPlayer() as player,
+        Watch(watching(player.url, desk, detect="alarm", models=str(tmp_path))),
+    ):
+        words = await desk.flaw(Flaw.DETECTOR)
+        await desk.until(OK)
+    assert "install the models again" in words
+    assert "detector.onnx" in words

@@ -4,50 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 import threading
 import time
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import av
 import pytest
 
-from gatehouse_edge.clock import SystemClock
+sys.path.insert(0, str(Path(__file__).parent))
+from camera_site import film, reading, until
+
 from gatehouse_edge.drivers.camera_port import FrameQueue
 from gatehouse_edge.drivers.camera_ring import PacketRing
-from gatehouse_edge.drivers.camera_stream import CameraStream, source_of
+from gatehouse_edge.drivers.camera_stream import source_of
 from gatehouse_edge.drivers.camera_wire import CameraSettings
 from gatehouse_edge.reading import Flaw
 from gatehouse_events.evidence import ClockBasis
 from gatehouse_hil.camera_player import CameraPlayer, Condition
 from gatehouse_hil.facade import Facade
-
-
-@asynccontextmanager
-async def reading(url: str, frames=None, *, ring=None, on_break=lambda _: None, **limits):
-    stream = CameraStream(
-        CameraSettings(
-            camera_id="cam-1",
-            url=url,
-            frozen_after_s=60.0,
-            read_limit_s=1.0,
-            first_retry_s=0.1,
-            last_retry_s=0.4,
-            **{"flaw_window_s": 1.0} | limits,
-        ),
-        clock=SystemClock(),
-        ring=ring or PacketRing(keep_s=30.0, limit_bytes=1 << 25),
-        detector=frames,
-        on_change=lambda: None,
-        on_break=on_break,
-    )
-    stream.start()
-    try:
-        yield stream
-    finally:
-        stream.stop()
-        assert await asyncio.to_thread(stream.join, 8.0)
-        assert stream.bug is None or isinstance(stream.bug, ZeroDivisionError)
 
 
 async def taken(frames: FrameQueue, count: int):
@@ -57,12 +32,6 @@ async def taken(frames: FrameQueue, count: int):
         assert frame is not None
         got.append(frame)
     return got
-
-
-async def until(is_true, limit_s: float = 10.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not is_true():  # a thread has no event for it
-            await asyncio.sleep(0.05)
 
 
 async def test_a_bug_in_what_takes_the_frames_is_kept_and_not_swallowed() -> None:
@@ -189,20 +158,3 @@ def test_each_kind_of_address_is_opened_as_what_it_is() -> None:
     assert told["/var/clip.mp4"].is_file
     assert told["rtsp://192.0.2.1/1"].options["rtsp_transport"] == "udp"
     assert "rtsp_transport" not in told["tcp://127.0.0.1:9"].options
-
-
-def film(path: Path, *, pictures: int, fps: int, facade: Facade | None = None, first: int = 0) -> None:
-    scene = facade or Facade()
-    with av.open(str(path), "w") as sink:
-        stream = sink.add_stream("libx264", rate=fps)
-        stream.width, stream.height, stream.pix_fmt = scene.width, scene.height, "yuv420p"
-        stream.options = {"tune": "zerolatency"}
-        for number in range(pictures):
-            frame = av.VideoFrame.from_ndarray(scene.picture(number), format="gray").reformat(
-                format="yuv420p"
-            )
-            frame.pts = first + number
-            for packet in stream.encode(frame):
-                sink.mux(packet)
-        for packet in stream.encode():
-            sink.mux(packet)
