@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable
 from functools import partial
@@ -66,7 +65,7 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
             watch.end()
 
     chain_ms = _spent(chain)
-    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mib = _peak_mib()
     model, mog2_ms = cv2.createBackgroundSubtractorMOG2(), 0.0
     for frame in Clip(clip).frames():
         picture = cv2.cvtColor(frame.luma, cv2.COLOR_GRAY2BGR)
@@ -81,6 +80,12 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
         skipped_tiles=watch.stack.skipped_tiles if watch else 0,
         peak_mib=peak_mib,
     )
+
+
+def _peak_mib() -> float:
+    """Return the largest memory of this program: `getrusage` would tell that of the program which started it, if that was larger."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
 def _spent(work: Callable[[], object]) -> float:

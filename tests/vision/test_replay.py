@@ -180,3 +180,13 @@ def test_the_release_is_what_its_manifest_says() -> None:
     watch_maker(folder, is_classical=False)(360)
     # A model that has not proved itself must not raise alarms; the card says when this may change.
     assert manifest.for_alarms is False
+
+
+def test_bench_tells_what_a_clip_costs(write_video: WriteVideo, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vision", "bench", str(write_video("a.mkv")), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["frames"] > 1
+    assert min(told["decode_ms"], told["chain_ms"], told["mog2_ms"], told["streams_a_core"]) > 0
+    assert told["peak_mib"] > 20
+    assert main(["vision", "bench", "/no/such/clip.mp4"]) == 1
+    assert "not a file" in capsys.readouterr().err

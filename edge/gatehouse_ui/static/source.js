@@ -4,7 +4,7 @@
 /** @typedef {(name: string, data: string, id: string) => void} Tell */
 /** @typedef {{tell: Tell, held: [string, string, string][] | null}} Listener */
 
-const AGAIN_MS = 1000;
+const AGAIN_MS = 500;
 const CHECK_MS = 1000;
 
 export class Source {
