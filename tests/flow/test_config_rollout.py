@@ -18,7 +18,7 @@ import yaml
 from sqlalchemy import insert
 
 sys.path.insert(0, str(Path(__file__).parent))
-from test_fleet_link import CLOCK, GATEWAY, LIMIT_S, Pair, free_port
+from fleet_pair import CLOCK, GATEWAY, LIMIT_S, Pair, free_port
 
 from gatehouse_fleet.cli import main
 from gatehouse_fleet.store.schema.gateways import gateway

@@ -31,8 +31,9 @@ _END_S: Final = 2.0
 """A connection that was cut off in the middle of a statement ends within this; a hanging disk keeps nobody longer."""
 _BUSY_MS: Final = 10_000
 """Only another process (backup, a person with sqlite3) can make us wait."""
-_FRESH_S: Final = 1.0
-"""A connection that was used within this is taken to be alive; one that rested longer is asked first."""
+_FRESH_S: Final = 0.2
+"""A connection that was used within this is taken to be alive; one that rested longer is asked first. PostgreSQL needs longer
+than this to end and start again, so nobody is handed a connection of its former life."""
 _RESTS_SINCE: Final = "rests_since_s"
 
 

@@ -176,14 +176,14 @@ async def projected(store: Store, gateways: Sequence[Gateway]) -> None:
 async def test_a_server_killed_at_random_loses_nothing_it_has_acknowledged(
     store: Store,
     clock: SetClock,
-    database_url: str,
+    store_url: str,
     gateways: list[Gateway],
     rounds: Callable[[int], int],
 ) -> None:
     known = await register(store, clock, *gateways)
     acked = {(one.id, lane): Acked() for one in gateways for lane in Lane}
     dice = random.Random(20261125)
-    server = Process(database_url)
+    server = Process(store_url)
     address = await server.start()
     # The two databases share the rounds.
     for number in range(rounds(50) // 2):

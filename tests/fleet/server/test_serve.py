@@ -136,6 +136,7 @@ def test_a_worker_that_dies_is_replaced_and_the_others_go_on(
         while len(found := children(process.pid)) < 2 or found == before:
             assert time.monotonic() < deadline
             asked(client, "GET", "/api/v1/me")
+            time.sleep(0.2)  # not so often that the server asks for patience
         assert asked(client, "GET", "/api/v1/me").status_code == 200, "any worker knows the session"
         assert stopped(process) == 0
     log = (tmp_path / "log").read_text()
