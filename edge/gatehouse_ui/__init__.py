@@ -4,7 +4,8 @@ A leaf: nothing here knows a gateway, a fleet or a bench. See docs/console-desig
 """
 
 from gatehouse_ui.assets import STATIC, Assets
+from gatehouse_ui.bound import bounded
 from gatehouse_ui.headers import CSP, SECURITY_HEADERS
 from gatehouse_ui.words import LANGUAGES, words
 
-__all__ = ["CSP", "LANGUAGES", "SECURITY_HEADERS", "STATIC", "Assets", "words"]
+__all__ = ["CSP", "LANGUAGES", "SECURITY_HEADERS", "STATIC", "Assets", "bounded", "words"]

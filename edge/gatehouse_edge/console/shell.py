@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gatehouse_ui import SECURITY_HEADERS
+from gatehouse_ui import SECURITY_HEADERS, bounded
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest order, 200 receipts, has 20 KiB."""
@@ -25,21 +24,10 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        taken = 0
-
-        async def bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            if message["type"] == "http.request":
-                taken += len(message.get("body", b""))
-                if taken > MAX_BODY_BYTES:
-                    # An HTTPException, because the framework turns any other error of reading into a 400.
-                    raise HTTPException(413)
-            return message
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message).update(SECURITY_HEADERS)
             await send(message)
 
-        await self._app(scope, bounded, dressed)
+        await self._app(scope, bounded(receive, MAX_BODY_BYTES), dressed)

@@ -6,12 +6,11 @@ import re
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse_events import bench_record
 from gatehouse_fleet.cases import photos
-from gatehouse_ui import SECURITY_HEADERS
+from gatehouse_ui import SECURITY_HEADERS, bounded
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """The largest ordinary body, an enrolment with its request, has 20 KiB."""
@@ -38,18 +37,6 @@ class Shell:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = _limit(scope["path"])
-        taken = 0
-
-        async def bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            if message["type"] == "http.request":
-                taken += len(message.get("body", b""))
-                if taken > limit:
-                    # An HTTPException, because the framework turns any other error of reading into a 400.
-                    raise HTTPException(413)
-            return message
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -61,7 +48,7 @@ class Shell:
                     headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._app(scope, bounded, dressed)
+        await self._app(scope, bounded(receive, _limit(scope["path"])), dressed)
 
 
 def _limit(path: str) -> int:

@@ -13,13 +13,12 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gatehouse_hil.bench_page.door import Door
 from gatehouse_hil.bench_page.problems import problem
-from gatehouse_ui import SECURITY_HEADERS
+from gatehouse_ui import SECURITY_HEADERS, bounded
 
 GUARD: Final = "x-gatehouse"
 """The header a foreign page cannot send without a preflight that we do not answer."""
@@ -64,18 +63,7 @@ class Gate:
         if refusal is not None:
             await refusal(scope, receive, dressed)
             return
-        taken = 0
-
-        async def bounded() -> Message:
-            nonlocal taken
-            message = await receive()
-            if message["type"] == "http.request":
-                taken += len(message.get("body", b""))
-                if taken > MAX_BODY_BYTES:
-                    raise HTTPException(413)
-            return message
-
-        await self._app(scope, bounded, dressed)
+        await self._app(scope, bounded(receive, MAX_BODY_BYTES), dressed)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
