@@ -124,6 +124,7 @@ def _replay(
     for frame in clip.frames():
         if watch is None:
             watch, first_s = make(frame.luma.shape[0]), frame.at_s
+            watch.draw(calibration)
         count, is_timed = count + 1, is_timed and frame.is_timed
         events += tell(watch.see(frame.luma, frame.at_s))
     if watch is not None:

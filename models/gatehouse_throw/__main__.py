@@ -8,7 +8,8 @@
 | `ablation` | other designs of the detector, trained alike |
 | `render` | annotated clips of a split |
 | `onnx` | a checkpoint as an ONNX file |
-| `judge` | the path classifier, from clips of the training split |
+| `strips` | what the tracker's paths in annotated clips look like, and what each was |
+| `judge` | the path classifier, from strips |
 | `release` | ONNX files and their manifest |
 | `evaluate` | figures of a release (or of the classical path) on annotated clips |
 | `compare` | the same, beside three-frame difference and MOG2, in one table |
@@ -82,18 +83,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    judge = verbs.add_parser("judge", help="train the path classifier on rendered scenes")
-    judge.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical")
-    judge.add_argument("check", type=Path, help="folder of rendered validation clips, for the temperature")
-    judge.add_argument("out", type=Path, help="classifier.onnx")
-    judge.add_argument(
-        "clips",
-        type=Path,
-        nargs="+",
-        help="folders of rendered training clips the detector has not been trained on",
+    strips = verbs.add_parser(
+        "strips", help="find the paths in annotated clips; goes on where it was interrupted"
     )
-    judge.add_argument("--classical", action="store_true", help="for the paths of the three-frame difference")
-    judge.add_argument("--mog2", action="store_true", help="for the paths of OpenCV's MOG2, a baseline only")
+    strips.add_argument("detector", type=Path, help="detector.onnx; not looked at with --classical or --mog2")
+    strips.add_argument(
+        "clips", type=Path, help="folder of rendered clips the detector has not been trained on"
+    )
+    strips.add_argument("out", type=Path, help="folder for one file a clip")
+    strips.add_argument("--classical", action="store_true", help="the paths of the three-frame difference")
+    strips.add_argument("--mog2", action="store_true", help="the paths of OpenCV's MOG2, a baseline only")
+    judge = verbs.add_parser("judge", help="train the path classifier on strips")
+    judge.add_argument("check", type=Path, help="folder of strips of validation clips, for the temperature")
+    judge.add_argument("out", type=Path, help="classifier.onnx")
+    judge.add_argument("strips", type=Path, nargs="+", help="folders of strips")
+    judge.add_argument("--epochs", type=int, help="times every strip is looked at")
     onnx = verbs.add_parser("onnx", help="write a checkpoint as an ONNX file")
     onnx.add_argument("checkpoint", type=Path)
     onnx.add_argument("out", type=Path)
@@ -125,6 +129,7 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--classical", action="store_true", help="three-frame difference instead of the network"
     )
     evaluate.add_argument("--threshold", type=float, help="without: the release's own")
+    evaluate.add_argument("--undrawn", action="store_true", help="as if no operator had drawn any floors")
     rivals = verbs.add_parser("compare", help="a release beside both kinds of background subtraction")
     rivals.add_argument("clips", nargs="+", type=Path, help="clips or folders")
     rivals.add_argument("--models", type=Path, required=True, help="folder of a release")
@@ -204,14 +209,13 @@ def _ablation(args: argparse.Namespace) -> int:
     return 0
 
 
-def _judge(args: argparse.Namespace) -> int:
+def _strips(args: argparse.Namespace) -> int:
     from gatehouse_edge.vision.detector import ClassicalDetector, Detector, OnnxDetector
     from gatehouse_edge.vision.watch import Watch
     from gatehouse_throw.annotations import read
     from gatehouse_throw.baselines import Mog2Watch
-    from gatehouse_throw.clips import rows_in
+    from gatehouse_throw.clips import lessons_in
     from gatehouse_throw.evaluate import clips_in
-    from gatehouse_throw.judge import export, fit
 
     detector: Detector = ClassicalDetector() if args.classical or args.mog2 else OnnxDetector(args.detector)
 
@@ -220,14 +224,29 @@ def _judge(args: argparse.Namespace) -> int:
             return Mog2Watch(None, height_px=height_px, threshold=1.0)
         return Watch(detector, None, height_px=height_px)
 
-    folders = [clip for folder in args.clips for clip in clips_in(folder)]
-    train = rows_in((read(clip) for clip in _shown(folders)), make)
-    check = rows_in((read(clip) for clip in _shown(clips_in(args.check))), make)
-    judge = fit(*train, check)
+    args.out.mkdir(parents=True, exist_ok=True)
+    paths = throws = 0
+    for clip in _shown(clips_in(args.clips)):
+        out = args.out / f"{clip.stem}.npz"
+        if not out.exists():
+            lessons_in(read(clip), make).save(out)
+        kinds = np.load(out)["kinds"]
+        paths, throws = paths + len(kinds), throws + int((kinds == 0).sum())
+    _say(f"{paths} paths, {throws} of throws")
+    return 0
+
+
+def _judge(args: argparse.Namespace) -> int:
+    from gatehouse_throw.judge import EPOCHS, export, fit
+    from gatehouse_throw.labels import joined, load
+
+    train = joined([load(path) for folder in args.strips for path in sorted(folder.glob("*.npz"))])
+    check = joined([load(path) for path in sorted(args.check.glob("*.npz"))])
+    judge = fit(train, check, epochs=args.epochs or EPOCHS)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export(judge, args.out)
-    throws = int((train[1] == 0).sum())
-    _say(f"{len(train[0])} paths, {throws} of throws; temperature {float(judge.temperature):.2f}")
+    throws = int((train.kinds == 0).sum())
+    _say(f"{len(train)} paths, {throws} of throws; temperature {float(judge.temperature):.2f}")
     return 0
 
 
@@ -282,7 +301,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     threshold = load_manifest(args.models).threshold if args.threshold is None else args.threshold
     make = watch_maker(args.models, is_classical=args.classical, threshold=threshold)
     clips = [read(clip) for path in args.clips for clip in clips_in(path)]
-    _say(run(_shown(clips), make, threshold=threshold).to_json())
+    _say(run(_shown(clips), make, threshold=threshold, is_drawn=not args.undrawn).to_json())
     return 0
 
 
@@ -360,9 +379,13 @@ def _chain(args: argparse.Namespace) -> int:
     def some(count: int) -> str:
         return str(max(1, round(args.scale * count)))
 
-    def judging(name: str, *options: str) -> list[object]:
-        clips = [work / "judge_dense", work / "judge"]
-        return ["judge", work / "detector.onnx", work / "validation", work / name, *clips, *options]
+    def judging(name: str, *options: str) -> list[list[object]]:
+        parts = [work / f"{name}_{part}" for part in ("validation", "judge_dense", "judge")]
+        found: list[list[object]] = [
+            ["strips", work / "detector.onnx", work / part.name.removeprefix(f"{name}_"), part, *options]
+            for part in parts
+        ]
+        return [*found, ["judge", parts[0], work / f"{name}.onnx", *parts[1:]]]
 
     steps: list[list[object]] = [
         ["tiles", work / "tiles", "--count", some(450)],
@@ -374,8 +397,8 @@ def _chain(args: argparse.Namespace) -> int:
         ["render", work / "judge_dense", "--split", "dense", "--first", "600000", "--count", some(JUDGED_DENSE)],
         ["render", work / "judge", "--split", "train", "--first", "500000", "--count", some(JUDGED)],
         ["render", work / "validation", "--split", "validation", "--count", some(150)],
-        judging("classifier.onnx"),
-        judging("fallback.onnx", "--classical"),
+        *judging("classifier"),
+        *judging("fallback", "--classical"),
         ["release", work / "second" / "detector.pt", out, "--classifier", work / "classifier.onnx",
          "--fallback", work / "fallback.onnx", "--validation", work / "validation", "--version", args.version],
     ]  # fmt: skip
@@ -402,7 +425,7 @@ def _say(words: str) -> None:
 
 
 _VERBS: Final = {
-    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "judge": _judge, "release": _release, "evaluate": _evaluate,
+    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "strips": _strips, "judge": _judge, "release": _release, "evaluate": _evaluate,
     "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives, "ablation": _ablation, "compare": _compare, "chain": _chain,
 }  # fmt: skip
 

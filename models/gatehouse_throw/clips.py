@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
 from gatehouse_edge.drivers.clip import Clip
-from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.stack import FrameStack
 from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.watch import Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent, write
-from gatehouse_throw.labels import rows_of
+from gatehouse_throw.labels import Lesson, lessons_of
 from gatehouse_throw.scenes import Scene, SceneSpec
 from gatehouse_throw.scenes.codec import Shot, encode, shots
 from gatehouse_throw.visible import clarity
@@ -101,14 +97,7 @@ def tracks_in(clip: Path, make: MakeWatch) -> tuple[list[Track], int]:
     return watch.keep_paths, height_px
 
 
-def rows_in(
-    clips: Iterable[Annotated], make: MakeWatch
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return (features, index into `MOVERS`) of every path found in annotated clips."""
-    rows, kinds = [np.empty((0, len(NAMES)), np.float32)], [np.empty(0, np.int64)]
-    for annotated in clips:
-        tracks, height_px = tracks_in(annotated.path, make)
-        found = rows_of(tracks, annotated, height_px=height_px)
-        rows.append(found[0])
-        kinds.append(found[1])
-    return np.concatenate(rows), np.concatenate(kinds)
+def lessons_in(annotated: Annotated, make: MakeWatch) -> Lesson:
+    """Return the strips of every path found in an annotated clip, with what each was."""
+    tracks, height_px = tracks_in(annotated.path, make)
+    return lessons_of(tracks, annotated, height_px=height_px)

@@ -157,8 +157,8 @@ class Report:
         return json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
 
 
-def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
-    """Return what the chain finds in one clip, beside the truth."""
+def run_clip(annotated: Annotated, make: MakeWatch, *, is_drawn: bool = True) -> ClipReport:
+    """Return what the chain finds in one clip, beside the truth. `is_drawn`: it knows the floors, where the clip has any."""
     watch: Watch | None = None
     throws: list[tuple[float, Throw]] = []
     times: list[float] = []
@@ -166,6 +166,7 @@ def run_clip(annotated: Annotated, make: MakeWatch) -> ClipReport:
     for frame in Clip(annotated.path).frames():
         if watch is None:
             watch = make(frame.luma.shape[0])
+            watch.draw(annotated.calibration if is_drawn else None)
             watch.keep_judged = []
         throws += [(frame.at_s, throw) for throw in watch.see(frame.luma, frame.at_s)]
         times.append(frame.at_s)
@@ -217,9 +218,9 @@ def _floors(throw: Throw, event: TrueEvent, clip: Annotated) -> Floors:
     )
 
 
-def run(clips: Iterable[Annotated], make: MakeWatch, *, threshold: float) -> Report:
+def run(clips: Iterable[Annotated], make: MakeWatch, *, threshold: float, is_drawn: bool = True) -> Report:
     """Return the report of all clips; `threshold`: what the chains have, for the record."""
-    return Report(threshold=threshold, clips=[run_clip(clip, make) for clip in clips])
+    return Report(threshold=threshold, clips=[run_clip(clip, make, is_drawn=is_drawn) for clip in clips])
 
 
 def chosen(report: Report, *, wanted: float = PRECISION_WANTED) -> float:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path as FilePath
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.detector import PATCH_PX
+from gatehouse_edge.vision.features import falling_part
+from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path
 from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated
@@ -76,29 +80,76 @@ def label(path: Path, truth: Annotated) -> Mover | None:
     return Mover.RAIN if truth.scene.endswith(("rain", "snow")) else Mover.CLUTTER
 
 
-def rows_of(
-    paths: Sequence[Path], truth: Annotated, *, height_px: int
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Return (features, index into `MOVERS`) of the paths of one clip.
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """Strips side by side, and what each was."""
+
+    numbers: npt.NDArray[np.float32]
+    """Shape (n, len(NUMBER_NAMES)); the metres are those of the clip's calibration, if it has one."""
+    steps: npt.NDArray[np.float32]
+    """Shape (n, STEPS, len(STEP_NAMES))."""
+    patches: npt.NDArray[np.uint8]
+    """Shape (n, STEPS, 4, PATCH_PX, PATCH_PX)."""
+    kinds: npt.NDArray[np.int64]
+    """Index into `MOVERS`."""
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.kinds)
+
+    def save(self, path: FilePath) -> None:
+        """Write a file that `load` reads."""
+        kept = {field.name: getattr(self, field.name) for field in fields(self)}
+        beside = path.with_suffix(".part.npz")
+        np.savez(beside, **kept)
+        beside.rename(path)  # an interrupted run leaves no half file
+
+
+def load(path: FilePath) -> Lesson:
+    """Return what `save` has written."""
+    with np.load(path) as kept:
+        return Lesson(**{field.name: kept[field.name] for field in fields(Lesson)})
+
+
+def joined(lessons: Sequence[Lesson]) -> Lesson:
+    """Return lessons one after another; at least one."""
+    return Lesson(
+        *(np.concatenate([getattr(one, field.name) for one in lessons]) for field in fields(Lesson))
+    )
+
+
+def lesson(strips: Sequence[tuple[Strip, Mover]]) -> Lesson:
+    """Return strips with their movers as arrays."""
+    shapes = {
+        "numbers": (len(NUMBER_NAMES),), "steps": (STEPS, len(STEP_NAMES)), "patches": (STEPS, 4, PATCH_PX, PATCH_PX),
+    }  # fmt: skip
+    columns = [
+        np.stack([getattr(strip, name) for strip, _ in strips])
+        if strips
+        else np.empty((0, *shape), np.uint8 if name == "patches" else np.float32)
+        for name, shape in shapes.items()
+    ]
+    return Lesson(*columns, np.array([MOVERS.index(mover) for _, mover in strips], np.int64))
+
+
+def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Lesson:
+    """Return the strips of the paths of one clip with what each was.
 
     Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
     is taught of fragments is that any four points may be a throw.
     """
-    kept = [(features(path, height_px=height_px), label(path, truth)) for path in paths]
+    strips = [strip_of(path, height_px=height_px, calibration=truth.calibration) for path in paths]
     longest: Counter[int] = Counter()
     on = [_followed(path, truth) for path in paths]
     for number, count in on:
         longest[number] = max(longest[number], count)
-    kept = [
-        (row, None if mover is Mover.THROW and count < _FRAGMENT_SHARE * longest[number] else mover)
-        for (row, mover), (number, count) in zip(kept, on, strict=True)
-    ]
-    known = [(row, mover) for row, mover in kept if row is not None and mover is not None]
-    if not known:
-        return np.empty((0, len(NAMES)), np.float32), np.empty(0, np.int64)
-    return np.stack([row for row, _ in known]), np.array(
-        [MOVERS.index(mover) for _, mover in known], np.int64
-    )
+    known: list[tuple[Strip, Mover]] = []
+    for path, strip, (number, count) in zip(paths, strips, on, strict=True):
+        mover = label(path, truth)
+        is_fragment = mover is Mover.THROW and count < _FRAGMENT_SHARE * longest[number]
+        if strip is not None and mover is not None and not is_fragment:
+            known.append((strip, mover))
+    return lesson(known)
 
 
 def _followed(path: Path, truth: Annotated) -> tuple[int, int]:

@@ -94,7 +94,13 @@ def _watched(
     throws: list[Throw] = []
     for frame in Clip(clip.path).frames():
         if watch is None:
-            watch = Watch(recorder, classifier, height_px=frame.luma.shape[0], threshold=threshold)
+            watch = Watch(
+                recorder,
+                classifier,
+                height_px=frame.luma.shape[0],
+                threshold=threshold,
+                calibration=clip.calibration,
+            )
             watch.keep_paths = []
         throws += watch.see(frame.luma, frame.at_s)
     if watch is None or watch.keep_paths is None:

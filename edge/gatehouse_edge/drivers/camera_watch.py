@@ -32,8 +32,6 @@ _RETRY_S: Final = 30.0
 """A model file that was put right is found within this."""
 _REMEMBERED: Final = 1024
 """Frames of which the times are remembered: a fall lasts a few seconds, a minute at 15 frames is plenty."""
-_SIZE_TOLERANCE: Final = 0.01
-"""Two pictures whose proportions differ by less show the same view at another size."""
 _BLACK: Final = 16
 _NO_PICTURE: Final = np.empty((0, 0), np.uint8)
 
@@ -161,6 +159,8 @@ class CameraWatch:
             del self._taken[next(iter(self._taken))]
         self._seen += 1
         luma = self._shielded(frame)
+        drawn = self._drawn
+        watch.draw(None if drawn is None else drawn.calibration)
         throws = watch.see(luma, frame.stamp.capture_s)
         self._spent_s += time.thread_time() - began_s
         self._spent_frames += 1
@@ -214,16 +214,13 @@ class CameraWatch:
 
         Shield zones hold in any case; floors only where the view is the same.
         """
-        from gatehouse_edge.vision.facade import scaled
+        from gatehouse_edge.vision.facade import fitted, scaled
 
         drawn = self._drawn
         if drawn is None:
             return None, False
-        across, down = size_px[0] / drawn.calibration.width_px, size_px[1] / drawn.calibration.height_px
-        if across == down == 1:
-            return drawn, True
         stretched = structs.replace(drawn, calibration=scaled(drawn.calibration, *size_px))
-        return stretched, abs(across / down - 1) <= _SIZE_TOLERANCE
+        return stretched, fitted(drawn.calibration, *size_px) is not None
 
     def _found(self, throw: Throw, size_px: tuple[int, int]) -> None:
         from gatehouse_edge.vision.facade import contains

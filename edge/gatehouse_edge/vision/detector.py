@@ -6,7 +6,7 @@ Both answer with the same `Spot`s, so the tracker does not know who found them; 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -29,6 +29,14 @@ _MOST_PEAKS: Final = 64
 """So many peaks are looked at for doubles."""
 _MERGE_PX: Final = 4.0
 _AROUND_Y, _AROUND_X = (part.ravel() for part in np.mgrid[-1:2, -1:2])
+PATCH_PX: Final = 16
+"""Side of the small picture that is kept of each spot."""
+_PATCH_SIZES: Final = 2.0
+"""It shows so many times the spot's longer side, but not less than its own pixels, and"""
+_COARSEST: Final = 3.0
+"""not more than three for one: beyond lies another tile."""
+_PATCH_STEPS: Final = np.arange(PATCH_PX) - (PATCH_PX - 1) / 2
+_NO_PATCH: Final = np.zeros((4, PATCH_PX, PATCH_PX), np.uint8)
 _LEAST_AREA_PX: Final = 2
 _WIDEST_PX: Final = 60
 """What the classical path takes for a thing; smaller is noise, larger a body or a shadow."""
@@ -47,6 +55,8 @@ class Spot:
     """0 to 1."""
     contrast: float = 0.0
     """Luma at its centre minus the background's there, -255 to 255."""
+    patch: npt.NDArray[np.uint8] = field(default_factory=lambda: _NO_PATCH, compare=False, repr=False)
+    """What was to be seen there, shape (4, PATCH_PX, PATCH_PX): this frame, the two before, the background; two spots wide."""
 
 
 class Detector(Protocol):
@@ -123,7 +133,28 @@ def spots_of(
     table = np.stack(
         [corners[:, 0] + in_x, corners[:, 1] + in_y, sizes[:, 0], sizes[:, 1], scores, contrasts], axis=1
     )
-    return merged([Spot(*row) for row in table.tolist()])
+    return pictured(merged([Spot(*row) for row in table.tolist()]), look)
+
+
+def pictured(spots: list[Spot], look: Look) -> list[Spot]:
+    """Return spots with their patches, each cut from the tile in whose middle it lies best."""
+    if not spots:
+        return spots
+    centres = np.array([(spot.x, spot.y) for spot in spots])
+    away = np.abs(centres[:, None] - (look.corners[None] + TILE_PX / 2)).max(axis=2)
+    which = away.argmin(axis=1)
+    sides = np.array([max(spot.width_px, spot.height_px) for spot in spots])
+    scale = np.clip(_PATCH_SIZES * sides / PATCH_PX, 1.0, _COARSEST)[:, None]
+    inside = centres - look.corners[which]
+    columns, rows = (
+        np.clip(np.round(inside[:, axis, None] - 0.5 + scale * _PATCH_STEPS), 0, TILE_PX - 1).astype(int)
+        for axis in (0, 1)
+    )
+    layers = np.arange(4)[None, :, None, None]
+    patches = look.tiles[
+        which[:, None, None, None], layers, rows[:, None, :, None], columns[:, None, None, :]
+    ]
+    return [replace(spot, patch=patch) for spot, patch in zip(spots, patches, strict=True)]
 
 
 def merged(spots: list[Spot]) -> list[Spot]:
@@ -169,7 +200,7 @@ class ClassicalDetector:
         contrasts = _contrasts(look.tiles, which, table[:, 1], table[:, 2])
         places = table[:, 1:3] + look.corners[which]
         spots = np.column_stack([places, table[:, 3:], contrasts])
-        return merged([Spot(*row) for row in spots.tolist()])
+        return pictured(merged([Spot(*row) for row in spots.tolist()]), look)
 
 
 def _contrasts(

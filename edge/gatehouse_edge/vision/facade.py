@@ -16,6 +16,8 @@ _MAX_FLOOR: Final = 120
 _SHRINK: Final = 1.12
 """Floors look smaller the higher they are: beyond the last line each is taken to be a little smaller than the one before."""
 _SMALLEST_ZONE_PX: Final = 16.0
+_SIZE_TOLERANCE: Final = 0.01
+"""A stream of the same view may be rounded to whole macroblocks."""
 Pixel = tuple[float, float]
 Polygon = Annotated[tuple[Pixel, ...], Meta(min_length=3, max_length=32)]
 
@@ -180,6 +182,14 @@ def scaled(calibration: Calibration, width_px: int, height_px: int) -> Calibrati
         shield=tuple(tuple(map(at, polygon)) for polygon in calibration.shield),
         landing=tuple(tuple(map(at, polygon)) for polygon in calibration.landing),
     )
+
+
+def fitted(calibration: Calibration, width_px: int, height_px: int) -> Calibration | None:
+    """Return what was drawn as it lies on a picture of this size; None if its proportions are others: it shows another view."""
+    across, down = width_px / calibration.width_px, height_px / calibration.height_px
+    if abs(across / down - 1) > _SIZE_TOLERANCE:
+        return None
+    return calibration if across == down == 1 else scaled(calibration, width_px, height_px)
 
 
 def floor_of(calibration: Calibration, x: float, y: float) -> float:

@@ -67,7 +67,7 @@ def origin(points: Sequence[Point], calibration: Calibration, *, seed: int = 0) 
     terminal = np.exp(rng.uniform(*_TERMINAL_LOG, _GUESSES))
     down_m_s = np.clip(_speed(t, heights, calibration.floor_m, rng), 0.0, 0.98 * terminal)
     kept = np.unique(np.linspace(0, len(t) - 1, min(len(t), _POINTS_WEIGHED)).round().astype(int))
-    fallen = _fallen(t[kept], down_m_s, terminal) / floor_m[:, None]
+    fallen = fallen_m(t[kept], down_m_s, terminal) / floor_m[:, None]
     at_first = (real[:, kept] + fallen).mean(1)
     misfit = ((real[:, kept] + fallen - at_first[:, None]) ** 2).mean(1)
     noise = max(_LEAST_MISFIT, float(misfit.min()))
@@ -115,7 +115,7 @@ def _speed(
     return np.where(rng.random(_GUESSES) < 0.8, around, rng.uniform(0, 25.0, _GUESSES))  # noqa: PLR2004
 
 
-def _fallen(
+def fallen_m(
     t: npt.NDArray[np.float64], speed: npt.NDArray[np.float64], terminal: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Return how far each guess has fallen since its first point, metres, shape (guesses, len(t)): gravity against squared drag."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path as FilePath
@@ -10,11 +11,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.detector import Detector, Spot, open_model
-from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model
+from gatehouse_edge.vision.facade import Calibration, fitted
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
+from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point, Tracker
 
 
@@ -88,8 +90,16 @@ Judged = tuple[tuple[Point, ...], npt.NDArray[np.float32]]
 """The falling part of a path, and the probability of each of `MOVERS`."""
 
 
+_WANTED: Final = {
+    "numbers": [len(NUMBER_NAMES)],
+    "steps": [STEPS, len(STEP_NAMES)],
+    "patches": [STEPS, 4, PATCH_PX, PATCH_PX],
+}
+"""Inputs of a classifier and their shapes for one path."""
+
+
 class Classifier:
-    """The learned judge of paths: ONNX, features in, probabilities of `MOVERS` out."""
+    """The learned judge of paths: ONNX, strips in, probabilities of `MOVERS` out."""
 
     def __init__(self, path: FilePath, *, sha256: str | None = None) -> None:
         """Open the model.
@@ -98,17 +108,17 @@ class Classifier:
             ModelError: missing, another hash, or of another shape.
         """
         self._session: Final = open_model(path, sha256=sha256)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        told = [list(one.shape[1:]) for one in (*inputs, *outputs)]
-        if told != [[len(NAMES)], [len(MOVERS)]]:
+        inputs = {one.name: list(one.shape[1:]) for one in self._session.get_inputs()}
+        outputs = [list(one.shape[1:]) for one in self._session.get_outputs()]
+        if inputs != _WANTED or outputs != [[len(MOVERS)]]:
             raise ModelError(
-                f"{path.name} is not a path classifier: wants {len(NAMES)} features in, {len(MOVERS)} probabilities out"
+                f"{path.name} is not a classifier of paths: wants {_WANTED} in, {len(MOVERS)} probabilities out"
             )
-        self._name: Final = inputs[0].name
 
-    def judge(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return probabilities, shape (n, len(MOVERS)), of features, shape (n, len(NAMES))."""
-        result: npt.NDArray[np.float32] = self._session.run(None, {self._name: rows})[0]
+    def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:
+        """Return probabilities, shape (n, len(MOVERS)), of strips, at least one."""
+        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
+        result: npt.NDArray[np.float32] = self._session.run(None, shown)[0]
         return result
 
 
@@ -122,12 +132,16 @@ class Watch:
         *,
         height_px: int,
         threshold: float = THRESHOLD,
+        calibration: Calibration | None = None,
     ) -> None:
         self.stack: Final = FrameStack()
         self.paths_seen = 0
         self._detector: Final = detector
         self._classifier: Final = classifier
         self._height_px = height_px
+        self._calibration: Calibration | None = calibration
+        self._drawn: Calibration | None = None
+        self._drawn_for: tuple[int, ...] = ()
         self._tracker = Tracker(height_px)
         self._verdicts: Final = Verdicts(threshold)
         self.keep_paths: list[Path] | None = None
@@ -136,6 +150,11 @@ class Watch:
         """Set to a list to collect every frame's spots."""
         self.keep_judged: list[tuple[float, list[Judged]]] | None = None
         """Set to a list to collect what the classifier has said and when: another threshold can then be tried without the pictures."""
+
+    def draw(self, calibration: Calibration | None) -> None:
+        """Take what an operator has drawn on this view, from the next frame on; None: the judge does without metres."""
+        if calibration is not self._calibration:
+            self._calibration, self._drawn_for = calibration, ()
 
     def see(self, luma: Luma, capture_s: float) -> list[Throw]:
         """Take one frame and return the throws that are settled by now.
@@ -147,6 +166,11 @@ class Watch:
             self._height_px = luma.shape[0]
             self._tracker = Tracker(self._height_px)
             self._verdicts.forget_places()
+        if luma.shape != self._drawn_for:
+            self._drawn_for = luma.shape
+            self._drawn = (
+                None if self._calibration is None else fitted(self._calibration, luma.shape[1], luma.shape[0])
+            )
         look = self.stack.add(luma, capture_s, wanted=self._tracker.wanted(capture_s))
         if look is None:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
@@ -172,12 +196,16 @@ class Watch:
             self.keep_paths += paths
         if self._classifier is None:
             return
-        rows = [(path, features(path, height_px=self._height_px)) for path in paths]
-        known = [(path, row) for path, row in rows if row is not None]
-        if not known:
+        strips = [
+            strip
+            for path in paths
+            if (strip := strip_of(path, height_px=self._height_px, calibration=self._drawn)) is not None
+        ]
+        if not strips:
             return
-        likely = self._classifier.judge(np.stack([row for _, row in known]))
-        judged = [(falling_part(path), one) for (path, _), one in zip(known, likely, strict=True)]
+        judged = [
+            (strip.points, one) for strip, one in zip(strips, self._classifier.judge(strips), strict=True)
+        ]
         if self.keep_judged is not None:
             self.keep_judged.append((now_s, judged))
         self._verdicts.hear(judged, now_s)

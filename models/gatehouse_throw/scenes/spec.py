@@ -154,7 +154,9 @@ def _dense(spec: SceneSpec) -> SceneSpec:
     """Return a training scene of the same kind: a small picture, a quick encoder, many falls and much else at once."""
     rng = random_of(spec.seed, "dense")
     width, height = _DENSE_SIZES[int(rng.integers(len(_DENSE_SIZES)))]
-    is_quick = rng.random() < 0.85  # the slow encoders keep a share: their artefacts differ
+    is_quick = (
+        rng.random() < 0.96
+    )  # the slow encoders keep a small share: their artefacts differ, their cost more so
     area = width * height / (1280 * 720)
     more = tuple(
         name for name, share in _LIKELY[spec.setting].items() if rng.random() < min(0.9, _DENSE_SHARE * share)
