@@ -123,13 +123,14 @@ def lesson(strips: Sequence[tuple[Strip, Mover]]) -> Lesson:
     shapes = {
         "numbers": (len(NUMBER_NAMES),), "steps": (STEPS, len(STEP_NAMES)), "patches": (STEPS, 4, PATCH_PX, PATCH_PX),
     }  # fmt: skip
-    columns = [
-        np.stack([getattr(strip, name) for strip, _ in strips])
+    columns = {
+        name: np.stack([getattr(strip, name) for strip, _ in strips])
         if strips
         else np.empty((0, *shape), np.uint8 if name == "patches" else np.float32)
         for name, shape in shapes.items()
-    ]
-    return Lesson(*columns, np.array([MOVERS.index(mover) for _, mover in strips], np.int64))
+    }
+    kinds = np.array([MOVERS.index(mover) for _, mover in strips], np.int64)
+    return Lesson(**columns, kinds=kinds)
 
 
 def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Lesson:
