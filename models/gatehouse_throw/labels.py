@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX
-from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
-from gatehouse_edge.vision.tracks import Path
+from gatehouse_edge.vision.tracks import Path, Point
 from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated
 from gatehouse_throw.scenes.distractors import Box
@@ -46,13 +45,12 @@ _SURE_SHARE: Final = 0.6
 _DOUBTFUL_SHARE: Final = 0.25
 
 
-def label(path: Path, truth: Annotated) -> Mover | None:
-    """Return what moved along a path: the throw if most of its points lie on one, else what covers most of them.
+def label(points: Sequence[Point], truth: Annotated) -> Mover | None:
+    """Return what moved along a path's falling part: the throw if most of its points lie on one, else what covers most of them.
 
     None: neither a throw nor anything else with certainty, nothing to learn from (partly on a fall, on one that nobody could
     see, or on an image in glass).
     """
-    points = falling_part(path)
     on_throw, on_doubtful = 0, 0
     others: Counter[Mover] = Counter()
     for point in points:
@@ -139,26 +137,30 @@ def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Le
     Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
     is taught of fragments is that any four points may be a throw.
     """
-    strips = [strip_of(path, height_px=height_px, calibration=truth.calibration) for path in paths]
+    strips = [
+        strip
+        for path in paths
+        if (strip := strip_of(path, height_px=height_px, calibration=truth.calibration)) is not None
+    ]
     longest: Counter[int] = Counter()
-    on = [_followed(path, truth) for path in paths]
+    on = [_followed(strip.points, truth) for strip in strips]
     for number, count in on:
         longest[number] = max(longest[number], count)
     known: list[tuple[Strip, Mover]] = []
-    for path, strip, (number, count) in zip(paths, strips, on, strict=True):
-        mover = label(path, truth)
+    for strip, (number, count) in zip(strips, on, strict=True):
+        mover = label(strip.points, truth)
         is_fragment = mover is Mover.THROW and count < _FRAGMENT_SHARE * longest[number]
-        if strip is not None and mover is not None and not is_fragment:
+        if mover is not None and not is_fragment:
             known.append((strip, mover))
     return lesson(known)
 
 
-def _followed(path: Path, truth: Annotated) -> tuple[int, int]:
+def _followed(points: Sequence[Point], truth: Annotated) -> tuple[int, int]:
     """Return the number of the fall a path follows longest, and for how many points; (-1, 0) if none."""
     counts = [
         sum(
             p.frame in event.boxes and _covers(event.boxes[p.frame], p.x, p.y, _THROW_REACH_PX)
-            for p in falling_part(path)
+            for p in points
         )
         for event in truth.events
     ]

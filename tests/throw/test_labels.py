@@ -9,7 +9,6 @@ import pytest
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.stack import FrameStack
-from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.tracks import Point
 from gatehouse_edge.vision.watch import Mover
 from gatehouse_throw.annotations import Annotated, TrueEvent
@@ -24,9 +23,8 @@ from gatehouse_throw.visible import clarity
 FRAMES = range(10, 30)
 
 
-def track(*, x: float = 50.0, shift: float = 0.0) -> Track:
-    points = tuple(Point(n / 25, n, Spot(x, 10.0 * n, 8, 8, 0.9), 0, 0.0, (shift, 0.0)) for n in FRAMES)
-    return Track(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+def track(*, x: float = 50.0, shift: float = 0.0) -> tuple[Point, ...]:
+    return tuple(Point(n / 25, n, Spot(x, 10.0 * n, 8, 8, 0.9), 0, 0.0, (shift, 0.0)) for n in FRAMES)
 
 
 def fall(*, x: float = 50.0) -> TrueEvent:

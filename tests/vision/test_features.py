@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse_edge.vision.detector import Spot
-from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.features import LEAST_POINTS, NAMES, falling_part, features
 from gatehouse_edge.vision.tracks import Path, Point
 
 
@@ -46,5 +46,7 @@ def test_any_path_has_its_numbers_or_none(places: list[tuple[float, float]], siz
     part = falling_part(one)
     assert 1 <= len(part) <= len(places)
     assert [p.frame for p in part] == sorted({p.frame for p in part})
-    row = features(one, height_px=432)
-    assert row is None or (row.shape == (len(NAMES),) and bool(np.isfinite(row).all()))
+    if len(part) >= LEAST_POINTS:
+        row = features(one, part, height_px=432)
+        assert row.shape == (len(NAMES),)
+        assert bool(np.isfinite(row).all())

@@ -54,6 +54,8 @@ NAMES: Final = (
     *(f"size_{n}" for n in range(4)),
 )
 """One number each, in this order. `down_`, `aside_` and `size_` are the path's shape at equal times from its first to its last point."""
+LEAST_POINTS: Final = 4
+"""A parabola needs three, and one to contradict it."""
 _LAGS: Final = (1, 2)
 _MAY_PX: Final = 2.0
 _MAY_SIZES: Final = 0.4
@@ -126,11 +128,8 @@ def _smooth(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return tuple(points[k] for k in reversed(kept))
 
 
-def features(path: Path, *, height_px: int) -> npt.NDArray[np.float32] | None:
-    """Return the numbers of `NAMES`, shape (len(NAMES),); None when the falling part has fewer than four points."""
-    points = falling_part(path)
-    if len(points) < 4:  # noqa: PLR2004  # a parabola needs three, and one to contradict it
-        return None
+def features(path: Path, points: tuple[Point, ...], *, height_px: int) -> npt.NDArray[np.float32]:
+    """Return the numbers of `NAMES` of a path and its falling part, shape (len(NAMES),); it must have `LEAST_POINTS`."""
     t = np.array([p.at_s for p in points])
     t = t - t[0]
     x, y = np.array([p.spot.x for p in points]), np.array([p.spot.y for p in points])

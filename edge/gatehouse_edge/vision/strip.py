@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX
 from gatehouse_edge.vision.facade import Calibration
-from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.features import LEAST_POINTS, NAMES, falling_part, features
 from gatehouse_edge.vision.metres import METRE_NAMES, metres
 from gatehouse_edge.vision.tracks import Path, Point
 
@@ -57,11 +57,11 @@ class Strip:
 
 
 def strip_of(path: Path, *, height_px: int, calibration: Calibration | None = None) -> Strip | None:
-    """Return the strip of a path; None when its falling part has fewer than four points."""
+    """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS`."""
     points = falling_part(path)
-    row = features(path, height_px=height_px)
-    if row is None:
+    if len(points) < LEAST_POINTS:
         return None
+    row = features(path, points, height_px=height_px)
     kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), STEPS)).round().astype(int))
     patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
     for place, k in enumerate(kept):
