@@ -33,12 +33,12 @@ METRE_NAMES: Final = (
     "front_share",
 )
 """One number each; all 0 where nothing has been drawn."""
-_MOST_POINTS: Final = 16
+_MOST_POINTS: Final = 10
 _PROBE_PX: Final = 4.0
-_SPEEDS_M_S: Final = (0.0, 1.0, 2.0, 4.0, 7.0, 11.0, 16.0, 22.0)
+_SPEEDS_M_S: Final = (0.0, 0.7, 1.4, 2.2, 3.0, 4.0, 5.0, 6.2, 7.6, 9.2, 11.0, 13.0, 16.0, 19.0, 23.0)
 _TERMINALS_M_S: Final = (2.5, 3.5, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 50.0)
 """From a plastic bag to a flower pot."""
-_NEARER: Final = (1.0, 0.9, 0.8)
+_NEARER: Final = (1.0, 0.88)
 """What falls before the wall seems larger and quicker than it is there."""
 _TRIED: Final = np.array(
     [(v, vt) for v in _SPEEDS_M_S for vt in _TERMINALS_M_S if v < 0.98 * vt]  # never quite the terminal speed
