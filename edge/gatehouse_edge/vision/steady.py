@@ -83,7 +83,8 @@ class Steady:
         if told is None and near != (0.0, 0.0):
             told = self._settled(small, (0.0, 0.0))
         if told is None and self._usable.sum() >= _FEWEST_BLOCKS:
-            far, _ = cv2.phaseCorrelate(self._aim, small, self._window)
+            # Copies: OpenCV 5 multiplies its inputs by the window in place at sizes that need no padding.
+            far, _ = cv2.phaseCorrelate(self._aim.copy(), small.copy(), self._window)
             told = self._settled(small, (far[0], far[1]))
         dx, dy = told or (0.0, 0.0)
         found = (dx * self._scale, dy * self._scale)
