@@ -71,6 +71,8 @@ class CameraSettings(Struct, frozen=True, kw_only=True):
     min_frames_per_s: float = 8.0
     flaw_window_s: float = 10.0
     """Rates and losses are judged over this."""
+    breaks_window_s: float = 600.0
+    """Openings are counted over this."""
     view_after_s: float = 8.0
     """A picture that is blurred or looks elsewhere for this long has that flaw."""
     view_directory: str = ""

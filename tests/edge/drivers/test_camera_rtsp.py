@@ -31,7 +31,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("clips")
     found = {codec: folder / f"{codec}.mkv" for codec in ("h264", "h265")}
     for codec, path in found.items():
-        film(path, pictures=20 * FPS, fps=FPS, codec=codec)
+        film(path, pictures=10 * FPS, fps=FPS, codec=codec)
     return found
 
 
