@@ -23,11 +23,9 @@ from gatehouse_edge.drivers.camera_wire import Begin, encode
 from gatehouse_edge.reading import (
     CameraReading,
     EvidenceReading,
-    Flaw,
     PictureState,
     ThrowReading,
 )
-from gatehouse_edge.vision.release import released
 from gatehouse_hil.camera_player import CameraPlayer
 from gatehouse_hil.facade import Facade
 
@@ -164,24 +162,6 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
-
-
-async def test_models_that_are_changed_are_named_and_the_camera_is_seen_all_the_same(tmp_path: Path) -> None:
-    source = released()
-    assert source is not None
-    for file in source.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    with (tmp_path / "detector.onnx").open("ab") as model:
-        model.write(b"x")
-    desk = Desk()
-    async with (
-        CameraPlayer() as player,
-        Watch(watching(player.url, desk, detect="alarm", models=str(tmp_path))),
-    ):
-        words = await desk.flaw(Flaw.DETECTOR)
-        await desk.until(OK)
-    assert "install the models again" in words
-    assert "detector.onnx" in words
 
 
 async def test_a_throw_is_told_also_when_the_disk_takes_no_clip_and_that_is_said(tmp_path: Path) -> None:
