@@ -22,12 +22,9 @@ from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, Came
 from gatehouse_edge.drivers.camera_wire import Begin, encode
 from gatehouse_edge.reading import (
     CameraReading,
-    EvidenceReading,
     PictureState,
-    ThrowReading,
 )
 from gatehouse_hil.camera_player import CameraPlayer
-from gatehouse_hil.facade import Facade
 
 OK, LOST = PictureState.OK, PictureState.LOST
 
@@ -162,35 +159,3 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
-
-
-async def test_a_throw_is_told_also_when_the_disk_takes_no_clip_and_that_is_said(tmp_path: Path) -> None:
-    (tmp_path / "evidence").write_bytes(b"")  # in the place of the folder: the disk refuses
-    facade = Facade(960, 540, floors=15, columns=10, fps=20)
-    desk = Desk()
-    async with (
-        CameraPlayer(fps=20, facade=facade) as player,
-        Watch(
-            watching(
-                player.url,
-                desk,
-                detect="alarm",
-                evidence_directory=str(tmp_path / "evidence"),
-                lost_after_s=30.0,
-                frozen_after_s=60.0,
-            )
-        ),
-    ):
-        await desk.wait(lambda desk: desk.readings and desk.readings[-1].figures.models)
-        await asyncio.sleep(2.0)  # the detector learns the still scene
-        player.throw(floor=9, column=7)
-        throw = await desk.wait(
-            lambda desk: next((o for o in desk.seen if isinstance(o, ThrowReading)), None)
-        )
-        lost = await desk.wait(
-            lambda desk: next((o for o in desk.seen if isinstance(o, EvidenceReading)), None)
-        )
-    assert throw.is_alarm
-    assert not throw.awaits_evidence
-    assert lost.throw_id == throw.throw_id
-    assert lost.missing
