@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -31,7 +31,8 @@ from gatehouse_edge.evidence.retention import (
     retention_until,
     stored_of,
 )
-from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.ledger import LedgerError, OrderPlace, Settlement
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_events.alarm import SYSTEM, Actor, Alarm
 from gatehouse_events.chain import EntryKind
 from gatehouse_events.evidence import (
@@ -91,8 +92,8 @@ class RegisterPort(Protocol):
         ...
 
 
-class NoEvidenceError(Exception):
-    """There is no such evidence, or no such file of it; the text says which."""
+Settle = Callable[[Settlement], Awaitable[None]]
+"""Commits what an order does to evidence, with the order's outcome and place."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -360,13 +361,7 @@ class EvidenceDesk:
             now = self._clock.now()
             hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
             stored = structs.replace(stored, hold=hold)
-            entry = Held(
-                alarm_id=stored.alarm_id,
-                manifest_sha256=sha,
-                files=_hashes(stored),
-                actor=actor,
-                reason=reason,
-            )
+            entry = _held(stored, actor=actor, reason=reason)
             await self._enter(entry, stored, await self._attach_anew(stored, f"hold/{now.mono_ns}"))
             return stored
 
@@ -379,18 +374,77 @@ class EvidenceDesk:
         async with self._changing:
             stored = self._one(sha)
             if stored.hold is None:
-                raise NoEvidenceError(f"evidence {sha[:12]} is not held")
-            now = self._clock.now()
+                where = "held by the fleet alone, and lifted there" if stored.by_fleet else "not held"
+                raise NoEvidenceError(f"evidence {sha[:12]} is {where}")
             stored = structs.replace(stored, hold=None)
-            entry = Lifted(
-                alarm_id=stored.alarm_id,
-                manifest_sha256=sha,
-                files=_hashes(stored),
-                actor=actor,
-                reason=reason,
-            )
-            await self._enter(entry, stored, await self._attach_anew(stored, f"lift/{now.mono_ns}"))
+            lifting = await self._lifting(stored, actor=actor, reason=reason)
+            await self._register.enter(lifting.records, state=dict(lifting.state), commands=lifting.commands)
             return stored
+
+    # --- from the fleet
+
+    async def hold_afar(self, file: str, *, actor: Actor, reason: str, settle: Settle) -> None:
+        """Hold all evidence that a file belongs to, because the fleet holds that file; `settle` commits it with the order's outcome.
+
+        Raises:
+            NoEvidenceError: no evidence here has such a file.
+        """
+        async with self._changing:
+            changes, now = [], self._clock.now()
+            hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
+            for stored in self._with(file):
+                held = structs.replace(stored, by_fleet={file: hold} | stored.by_fleet)
+                entries = (_held(held, actor=actor, reason=reason),)
+                changes.append(await self._change(entries, held, f"hold/{now.mono_ns}"))
+            await settle(_together(changes))
+
+    async def lift_afar(self, file: str, *, actor: Actor, reason: str, settle: Settle) -> None:
+        """End what `hold_afar` began; what is held here, or for another file, stays held.
+
+        Raises:
+            NoEvidenceError: no evidence here has such a file, or it is not held for the fleet.
+        """
+        async with self._changing:
+            found = [stored for stored in self._with(file) if file in stored.by_fleet]
+            if not found:
+                raise NoEvidenceError(f"file {file[:12]} is not held for the fleet")
+            lifted = [
+                structs.replace(
+                    stored, by_fleet={name: hold for name, hold in stored.by_fleet.items() if name != file}
+                )
+                for stored in found
+            ]
+            await settle(_together([await self._lifting(one, actor=actor, reason=reason) for one in lifted]))
+
+    def _with(self, file: str) -> list[Stored]:
+        found = [stored for stored in self.stored() if file in _hashes(stored)]
+        if not found:
+            raise NoEvidenceError(f"there is no evidence with a file {file[:12]} here")
+        return found
+
+    async def _lifting(self, stored: Stored, *, actor: Actor, reason: str) -> Settlement:
+        """Return what the end of one hold amounts to. Holds that still stand are entered anew: a `lifted` ends all for whoever reads it."""
+        entry = Lifted(
+            alarm_id=stored.alarm_id,
+            manifest_sha256=stored.manifest_sha256,
+            files=_hashes(stored),
+            actor=actor,
+            reason=reason,
+        )
+        others = [
+            _held(stored, actor=Actor(name=hold.by, role=hold.role, station=""), reason=hold.reason)
+            for hold in stored.holds
+        ]
+        return await self._change((entry, *others), stored, f"lift/{self._clock.now().mono_ns}")
+
+    async def _change(self, entries: tuple[RegisterEntry, ...], stored: Stored, why: str) -> Settlement:
+        return Settlement(
+            place=OrderPlace(),
+            records=tuple(_record(entry) for entry in entries),
+            state={f"{KEY}{stored.manifest_sha256}": msgspec.json.encode(stored)},
+            commands=await self._attach_anew(stored, why),
+            is_late=True,
+        )
 
     # --- retention
 
@@ -494,11 +548,31 @@ class EvidenceDesk:
             "captured_at": stored.captured_at.isoformat(),
             "retention_until": until.isoformat(),
         }
-        return item | {"legal_hold": True} if stored.hold is not None else item
+        return item | {"legal_hold": True} if stored.holds else item
 
 
 def _hashes(stored: Stored) -> tuple[str, ...]:
     return tuple(name.partition(".")[0] for name in stored.files)
+
+
+def _held(stored: Stored, *, actor: Actor, reason: str) -> Held:
+    return Held(
+        alarm_id=stored.alarm_id,
+        manifest_sha256=stored.manifest_sha256,
+        files=_hashes(stored),
+        actor=actor,
+        reason=reason,
+    )
+
+
+def _together(changes: list[Settlement]) -> Settlement:
+    return Settlement(
+        place=OrderPlace(),
+        records=tuple(record for one in changes for record in one.records),
+        state={key: value for one in changes for key, value in one.state.items()},
+        commands=tuple(command for one in changes for command in one.commands),
+        is_late=True,
+    )
 
 
 def _record(entry: RegisterEntry) -> NewRecord:

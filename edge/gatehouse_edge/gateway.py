@@ -151,6 +151,7 @@ class Gateway:
             clock=clock,
             directory=directory,
             state=opened.state,
+            holds=self._evidence,
             reload_config=self.want_reload,
         )
 

@@ -28,8 +28,8 @@ from gatehouse_edge.evidence import drawer
 from gatehouse_edge.evidence.masking import corridor
 from gatehouse_edge.evidence.overlay import decode_track
 from gatehouse_edge.evidence.retention import BELIEVED_AFTER_S, Hold, Steadiness, Stored, is_due
-from gatehouse_edge.evidence_desk import NoEvidenceError
 from gatehouse_edge.gateway import ConfigTaken
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_edge.reading import ThrowReading
 from gatehouse_events.alarm import SYSTEM
 from gatehouse_events.chain import EntryKind
@@ -305,6 +305,29 @@ async def test_a_hold_keeps_evidence_beyond_its_time_and_the_rest_is_deleted_for
         assert await site.evidence.sweep() == 1
         assert list(site.evidence.folder.iterdir()) == []
         assert [type(entry) for entry in register(site)][2:] == [Held, Deleted, Lifted, Deleted]
+
+
+async def test_what_the_fleet_holds_outlives_its_time_and_a_lift_here_until_the_fleet_ends_it(
+    tmp_path: Path,
+) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site:
+        site.clock.clock_quality = GOOD
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        sha, clip = kept.manifest_sha256, kept.manifest.file("clip.mp4").sha256
+        await site.evidence.hold_afar(clip, actor=SYSTEM, reason="法院", settle=site.ledger.settle)
+        assert all(item["legal_hold"] for item in (await site.alarm("throw.object_falling")).evidence)
+        with pytest.raises(NoEvidenceError, match="lifted there"):
+            await site.evidence.lift(sha, actor=SYSTEM, reason="x")
+        await site.evidence.hold(sha, actor=SYSTEM, reason="派出所")
+        await site.evidence.lift(sha, actor=SYSTEM, reason="案件终结")
+        site.clock.shift_s = 30.01 * DAY_S
+        assert await site.evidence.sweep() == 0
+        said = [(type(entry), entry.reason) for entry in register(site)[1:]]
+        # Whoever reads `lifted` ends every hold: what still stands is said again.
+        assert said == [(Held, "法院"), (Held, "派出所"), (Lifted, "案件终结"), (Held, "法院")]
+        await site.evidence.lift_afar(clip, actor=SYSTEM, reason="结案", settle=site.ledger.settle)
+        assert await site.evidence.sweep() == 1
 
 
 async def test_a_deletion_cut_short_is_finished_at_the_next_look(tmp_path: Path, monkeypatch) -> None:
