@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
@@ -59,6 +60,8 @@ NAMED: Final = ("clip.mp4", "release.jpg", "track.json")
 _SWEEP_EVERY_S: Final = 900.0
 _SETTLE_S: Final = 10.0
 """A camera's process of the gateway's last life may still be writing a clip it had promised (`camera_worker.py`: 5 s)."""
+_EARLY_MOST: Final = 8
+"""Viewing copies that wait to be made before anybody asks: of a whole burst the newest, the others on demand."""
 _log = logging.getLogger(__name__)
 
 
@@ -132,6 +135,27 @@ class EvidenceDesk:
         self._masking: Final = asyncio.Lock()
         self._recovering: Final = asyncio.Lock()
         self._changing: Final = asyncio.Lock()
+        self._unmasked: Final[deque[str]] = deque(maxlen=_EARLY_MOST)
+        self._has_unmasked: Final = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
+        """Of the copy that is being made and that nobody waits for."""
+
+    async def mask_early(self) -> None:
+        """Make viewing copies of what is new before anybody asks, one after the other, until cancelled.
+
+        What fails or is too much is made on demand (`masked`), and whoever asks goes first.
+        """
+        while True:
+            await self._has_unmasked.wait()
+            self._has_unmasked.clear()
+            while self._unmasked:
+                sha = self._unmasked.popleft()
+                try:
+                    await self._mask(sha, is_awaited=False)
+                except TimeoutError:  # somebody asked for a copy
+                    self._unmasked.append(sha)
+                except (NoEvidenceError, MaskError, LedgerError) as error:
+                    _log.info("no viewing copy of %s before somebody asks: %s", sha[:12], error)
 
     async def run(self) -> None:
         """Finish what the last life left, then look after retention until cancelled."""
@@ -170,6 +194,9 @@ class EvidenceDesk:
             entry = Kept(alarm_id=alarm_id, manifest_sha256=sha, manifest=manifest)
             attach = self._attach(stored, self._items(stored, manifest), f"evidence/{sha[:32]}")
             await self._enter(entry, stored, attach)
+        if manifest.clip is not None:
+            self._unmasked.append(sha)
+            self._has_unmasked.set()
         await self.sign()
         await self._register.report(FAILED, is_true=False)
         _log.info("evidence %s of %s is kept", sha[:12], manifest.camera_id)
@@ -310,6 +337,16 @@ class EvidenceDesk:
             NoEvidenceError: there is no clip.
             MaskError: it could not be made.
         """
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+        return await self._mask(sha, is_awaited=True)
+
+    async def _mask(self, sha: str, *, is_awaited: bool) -> Shown:
+        """As `masked`.
+
+        Raises:
+            TimeoutError: nobody waits for this one, and somebody for another.
+        """
         async with self._masking:
             shown = await self.show(sha)
             if shown.stored.masked_sha256:
@@ -319,13 +356,20 @@ class EvidenceDesk:
             try:
                 # A copy may be larger than its clip; the rest is kept for alarms.
                 await asyncio.to_thread(check_room, self.folder, 2 * clip.stat().st_size)
-                await mask_apart(clip, track, draft)
+                try:
+                    async with asyncio.timeout(None) as patience:
+                        self._patience = None if is_awaited else patience
+                        await mask_apart(clip, track, draft, is_awaited=is_awaited)
+                finally:
+                    self._patience = None
                 copy_sha = await asyncio.to_thread(drawer.digest, draft)
                 name = drawer.stored_name(copy_sha, drawer.MASKED)
                 size_bytes = draft.stat().st_size
                 await asyncio.to_thread(drawer.rename, draft, self.folder / name)
             except KeepError as error:
                 raise MaskError(str(error)) from error
+            except TimeoutError:
+                raise
             except OSError as error:
                 raise MaskError(f"the disk refuses: {error.strerror}") from error
             finally:

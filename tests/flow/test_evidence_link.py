@@ -68,7 +68,7 @@ async def test_the_clip_the_fleet_receives_is_the_one_the_journal_vouches_for(tm
             assert all(doubt is None for _, _, doubt in pair.at_fleet())
             actor = Actor(name="示例", role="supervisor", station="local")
             await gateway._evidence.hold(kept.manifest_sha256, actor=actor, reason="示例")
-            await pair.until(lambda: isinstance(told(pair)[-1], Held), "the hold is at the fleet")
+            await pair.until(lambda: reasons(pair, Held) == ["示例"], "the hold is at the fleet")
             await held_from_afar(pair, gateway, kept)
         finally:
             stop.set()
