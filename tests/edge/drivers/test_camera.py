@@ -159,3 +159,14 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert reading.picture is LOST
     assert "127.0.0.1" not in reading.detail
     assert "hunter2" not in reading.detail
+
+
+async def test_the_process_of_a_camera_carries_no_library_that_it_does_not_use() -> None:
+    heavy = ("asyncio", "cryptography", "sqlite3", "ssl", "pydantic", "fastapi", "httpx")
+    code = (
+        "import sys, gatehouse_edge.drivers.camera_worker, gatehouse_edge.vision.watch, gatehouse_edge.vision.detector;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    told, _ = await process.communicate()
+    assert told.decode().strip() == "[]"
