@@ -90,7 +90,7 @@ class FlowJudge:
 
     def _slow(self) -> str:
         rate, least = self.frames_per_s, self._settings.min_frames_per_s
-        if rate is None or rate >= least:
+        if rate is None or round(rate, 1) >= least:  # as it is told: "8.0 is below 8" helps nobody
             return ""
         return (
             f"每秒{rate:.1f}帧，低于{least:g}：查带宽、码率与夜间慢快门 "

@@ -62,6 +62,8 @@ def test_nothing_is_said_of_rates_before_a_whole_window_was_seen() -> None:
 def test_five_pictures_a_second_are_too_few_and_eight_and_a_half_are_not() -> None:
     assert "5.0" in flowed(every(0.2))[Flaw.SLOW]
     assert flowed(every(1 / 8.5))[Flaw.SLOW] == ""
+    assert flowed(every(1 / 7.97))[Flaw.SLOW] == "", "a camera set to eight whose clock is a little slow"
+    assert "7.9 a second, below 8" in flowed(every(1 / 7.9))[Flaw.SLOW]
 
 
 def test_a_camera_that_pauses_again_and_again_is_uneven_though_its_mean_rate_is_well() -> None:
