@@ -41,6 +41,8 @@ _NEAR: Final = (32, 19)
 """Cells across and down, a fifth of the picture: what a push, a gust or a loose screw does."""
 _SAME: Final = 0.2
 """From this correlation, after shifting, it is the same scene."""
+_BETTER: Final = 0.1
+"""So much more like the reference must a view be a shift away than in its place: windows are like one another."""
 _OTHER: Final = 0.12
 """Below it is another one."""
 _LIGHT: Final = 0.5
@@ -151,32 +153,60 @@ def judged(view: View, reference: View) -> dict[Flaw, str]:
 
 
 def _moved(view: View, reference: View) -> str:
-    here = float(np.corrcoef(view.edges.ravel(), reference.edges.ravel())[0, 1])
-    there, dx, dy = max(
-        (_correlation(reference.edges, view.edges, *shift), *shift)
-        for shift in (_far_shift(reference.edges, view.edges), _near_shift(reference.edges, view.edges))
-    )
-    if max(here, there) < _OTHER:
+    phase = _phase_shift(reference.edges, view.edges)
+    here, far = _best_shifts(reference.edges, view.edges)
+    if max(here.likeness, far.likeness, phase.likeness) < _OTHER:
         return "画面与标定时完全不同：重新对准或重新标定 another scene than the reference: aim it again or draw it anew"
-    if there < _SAME or there <= here or max(abs(dx), abs(dy)) < _SHIFT_CELLS:
+    # What phase correlation finds is right or nonsense; where it is nonsense, windows farther on must be much more like than those here.
+    is_sound = phase.likeness >= max(_SAME, here.likeness)
+    if not (phase.is_far if is_sound else far.likeness >= max(_SAME, here.likeness + _BETTER)):
         return ""
-    share = f"{abs(dx) / _WIDE:.0%} / {abs(dy) / _HIGH:.0%}"
+    found = phase if is_sound else far
+    share = f"{abs(found.dx) / _WIDE:.0%} / {abs(found.dy) / _HIGH:.0%}"
     return f"画面偏移{share}：重新对准或重新标定 view shifted by {share}: aim it again or draw it anew"
 
 
-def _far_shift(reference: Edges, view: Edges) -> tuple[float, float]:
-    """Return by how many cells a view has shifted, by phase correlation: any distance, but noise on a small picture leads it astray."""
-    window = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(reference, view, window)
-    return dx, dy
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """Cells by which a view may have shifted, and how like the reference it is then."""
+
+    dx: float
+    dy: float
+    likeness: float
+
+    @property
+    def is_far(self) -> bool:
+        return max(abs(self.dx), abs(self.dy)) >= _SHIFT_CELLS
 
 
-def _near_shift(reference: Edges, view: Edges) -> tuple[float, float]:
-    """The same by trying every shift of up to `_NEAR`: it finds rows of like windows again through noise."""
+def _best_shifts(reference: Edges, view: Edges) -> tuple[_Shift, _Shift]:
+    """Return the best shift that is none to speak of, and the best farther one, by trying all up to `_NEAR`.
+
+    Two, because rows of like windows look alike a window farther on: a camera that sways must not be taken for one that was pushed by a window.
+    """
     across, down = _NEAR
     core = reference[down : _HIGH - down, across : _WIDE - across]
-    _, _, _, (x, y) = cv2.minMaxLoc(cv2.matchTemplate(view, core, cv2.TM_CCOEFF_NORMED))
-    return float(x - across), float(y - down)
+    found = cv2.matchTemplate(view, core, cv2.TM_CCOEFF_NORMED)
+    reach = int(_SHIFT_CELLS) - 1
+    is_near = np.zeros(found.shape, np.uint8)
+    is_near[down - reach : down + reach + 1, across - reach : across + reach + 1] = 1
+    best = []
+    for mask in (is_near, 1 - is_near):
+        _, _, _, (x, y) = cv2.minMaxLoc(found, mask)
+        best.append(_shift(reference, view, float(x - across), float(y - down)))
+    return best[0], best[1]
+
+
+def _phase_shift(reference: Edges, view: Edges) -> _Shift:
+    """Return the shift that phase correlation finds: any distance, but noise on a small picture leads it astray."""
+    window = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
+    # OpenCV lays the window over the pictures it is given: without copies the reference fades a little at each look.
+    (dx, dy), _ = cv2.phaseCorrelate(reference.copy(), view.copy(), window)
+    return _shift(reference, view, dx, dy)
+
+
+def _shift(reference: Edges, view: Edges, dx: float, dy: float) -> _Shift:
+    return _Shift(dx, dy, _correlation(reference, view, dx, dy))
 
 
 def _correlation(reference: Edges, view: Edges, dx: float, dy: float) -> float:
