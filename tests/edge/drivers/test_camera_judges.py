@@ -192,12 +192,12 @@ def test_a_camera_that_was_pushed_aside_looks_elsewhere_also_after_a_restart(
 
 
 def test_a_push_along_rows_of_like_windows_is_seen_at_every_look_through_a_noisy_night() -> None:
-    noisy = Facade(320, 240, noise_sigma=12.0)
+    noisy = Facade(320, 240, noise_sigma=20.0)
     judge = ViewJudge(after_s=3.0)
     looked(judge, noisy.picture)
-    looked(judge, lambda s: shifted(noisy.picture(s), 0.1), since=12)
+    looked(judge, lambda s: shifted(noisy.picture(s), 0.15), since=12)
     words = [
-        looked(judge, lambda s: shifted(noisy.picture(s), 0.1), since=s, seconds=1)[Flaw.MOVED]
+        looked(judge, lambda s: shifted(noisy.picture(s), 0.15), since=s, seconds=1)[Flaw.MOVED]
         for s in range(24, 60)
     ]
     assert all(words)
