@@ -36,6 +36,8 @@ _LOOKS: Final = 8
 _SETTLE_LOOKS: Final = 4
 """Pictures averaged until the first verdict: noise must not look like edges."""
 _BLEND: Final = 0.3
+_SWAY_PX: Final = 24
+"""Of the look, a twentieth of its width: beyond, it is not a sway."""
 _SHIFT_CELLS: Final = 3.0
 _NEAR: Final = (32, 19)
 """Cells across and down, a fifth of the picture: what a push, a gust or a loose screw does."""
@@ -101,7 +103,8 @@ class ViewJudge:
             return
         self._sampled_s = now_s
         small = cv2.resize(luma, (_WIDE * 3, _HIGH * 3), interpolation=cv2.INTER_AREA).astype(np.float32)
-        self._mean = small if self._mean is None else self._mean + _BLEND * (small - self._mean)
+        mean = small if self._mean is None else _followed(self._mean, small)
+        self._mean = mean + _BLEND * (small - mean)
         self._looks += 1
         if self._looks < _SETTLE_LOOKS:
             return
@@ -122,6 +125,25 @@ class ViewJudge:
             return ""
         since_s = self._since_s.setdefault(flaw, now_s)
         return words if now_s - since_s >= self._after_s else ""
+
+
+def _followed(mean: npt.NDArray[np.float32], small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what was averaged, moved to where the new look shows it: a mast that sways must not blur the average. Whole cells, no smoothing."""
+    window = cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(mean.copy(), small.copy(), window)  # copies: see `_phase_shift`
+    dx, dy = round(dx), round(dy)
+    if (dx, dy) == (0, 0) or max(abs(dx), abs(dy)) > _SWAY_PX:
+        return mean
+    moved = np.asarray(
+        cv2.warpAffine(
+            mean,
+            np.array([[1, 0, dx], [0, 1, dy]], np.float32),
+            (mean.shape[1], mean.shape[0]),
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+    return moved if np.abs(moved - small).mean() < np.abs(mean - small).mean() else mean
 
 
 def view_of(small: npt.NDArray[np.float32]) -> View:

@@ -213,7 +213,7 @@ def test_the_reference_is_after_two_hundred_looks_what_it_was(house: Facade) -> 
     assert "5% / 0%" in looked(judge, lambda s: shifted(house.picture(s), 0.05), since=212)[Flaw.MOVED]
 
 
-@pytest.mark.parametrize("share", [0.003, 0.006, 0.019])
+@pytest.mark.parametrize("share", [0.003, 0.006, 0.009, 0.0125, 0.019])
 def test_a_mast_in_the_wind_is_neither_another_view_nor_a_window_farther_on(
     house: Facade, share: float
 ) -> None:
