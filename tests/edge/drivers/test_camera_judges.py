@@ -203,14 +203,14 @@ def test_a_push_along_rows_of_like_windows_is_seen_at_every_look_through_a_noisy
     assert all(words)
 
 
-def test_the_reference_is_after_two_hundred_looks_what_it_was(house: Facade) -> None:
+def test_the_reference_is_after_a_hundred_looks_what_it_was(house: Facade) -> None:
     judge = ViewJudge(after_s=3.0)
     looked(judge, house.picture)
     assert judge._reference is not None
     before = judge._reference.edges.copy()
-    looked(judge, house.picture, since=12, seconds=200)
+    looked(judge, house.picture, since=12, seconds=100)
     assert np.array_equal(judge._reference.edges, before)
-    assert "5% / 0%" in looked(judge, lambda s: shifted(house.picture(s), 0.05), since=212)[Flaw.MOVED]
+    assert "5% / 0%" in looked(judge, lambda s: shifted(house.picture(s), 0.05), since=112)[Flaw.MOVED]
 
 
 @pytest.mark.parametrize("share", [0.003, 0.006, 0.009, 0.0125, 0.019])
@@ -224,7 +224,7 @@ def test_a_mast_in_the_wind_is_neither_another_view_nor_a_window_farther_on(
         across = round(share * house.width * np.sin(2.3 * s))
         return np.roll(house.picture(s), (across // 2, across), axis=(0, 1))
 
-    for s in range(12, 72):
+    for s in range(12, 42):
         assert not any(looked(judge, swaying, since=s, seconds=1).values())
 
 
