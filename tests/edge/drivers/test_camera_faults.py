@@ -36,7 +36,6 @@ class Fault:
 LIVES = {
     "sensor": ("rtsp", (
         Fault(cause=Condition.FROZEN, named=FROZEN, words="nothing changed"),
-        Fault(cause=Condition.DROPPED, named=LOST, words="refused"),
         Fault(cause=Condition.STOPPED_CLOCK, named=Flaw.UNTIMED, words="no time stamps", also=FROZEN),
     )),
     "cover": ("mpegts", (
@@ -50,6 +49,7 @@ LIVES = {
     "rate": ("rtsp", (
         Fault(cause=Condition.SLOW, named=Flaw.SLOW, words="a second, below 8"),
         Fault(cause=Condition.UNEVEN, named=Flaw.UNEVEN, words="holes up to 0.3 s"),
+        Fault(cause=Condition.DROPPED, named=LOST, words="refused"),
     )),
     "line": ("rtsp", (
         Fault(cause=Condition.CORRUPT, named=Flaw.CORRUPT, words="check the line"),
