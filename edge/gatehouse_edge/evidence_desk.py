@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -31,7 +32,8 @@ from gatehouse_edge.evidence.retention import (
     retention_until,
     stored_of,
 )
-from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.ledger import LedgerError, OrderPlace, Settlement
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_events.alarm import SYSTEM, Actor, Alarm
 from gatehouse_events.chain import EntryKind
 from gatehouse_events.evidence import (
@@ -58,6 +60,8 @@ NAMED: Final = ("clip.mp4", "release.jpg", "track.json")
 _SWEEP_EVERY_S: Final = 900.0
 _SETTLE_S: Final = 10.0
 """A camera's process of the gateway's last life may still be writing a clip it had promised (`camera_worker.py`: 5 s)."""
+_EARLY_MOST: Final = 8
+"""Viewing copies that wait to be made before anybody asks: of a whole burst the newest, the others on demand."""
 _log = logging.getLogger(__name__)
 
 
@@ -91,8 +95,8 @@ class RegisterPort(Protocol):
         ...
 
 
-class NoEvidenceError(Exception):
-    """There is no such evidence, or no such file of it; the text says which."""
+Settle = Callable[[Settlement], Awaitable[None]]
+"""Commits what an order does to evidence, with the order's outcome and place."""
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -131,6 +135,27 @@ class EvidenceDesk:
         self._masking: Final = asyncio.Lock()
         self._recovering: Final = asyncio.Lock()
         self._changing: Final = asyncio.Lock()
+        self._unmasked: Final[deque[str]] = deque(maxlen=_EARLY_MOST)
+        self._has_unmasked: Final = asyncio.Event()
+        self._patience: asyncio.Timeout | None = None
+        """Of the copy that is being made and that nobody waits for."""
+
+    async def mask_early(self) -> None:
+        """Make viewing copies of what is new before anybody asks, one after the other, until cancelled.
+
+        What fails or is too much is made on demand (`masked`), and whoever asks goes first.
+        """
+        while True:
+            await self._has_unmasked.wait()
+            self._has_unmasked.clear()
+            while self._unmasked:
+                sha = self._unmasked.popleft()
+                try:
+                    await self._mask(sha, is_awaited=False)
+                except TimeoutError:  # somebody asked for a copy
+                    self._unmasked.append(sha)
+                except (NoEvidenceError, MaskError, LedgerError) as error:
+                    _log.info("no viewing copy of %s before somebody asks: %s", sha[:12], error)
 
     async def run(self) -> None:
         """Finish what the last life left, then look after retention until cancelled."""
@@ -169,6 +194,9 @@ class EvidenceDesk:
             entry = Kept(alarm_id=alarm_id, manifest_sha256=sha, manifest=manifest)
             attach = self._attach(stored, self._items(stored, manifest), f"evidence/{sha[:32]}")
             await self._enter(entry, stored, attach)
+        if manifest.clip is not None:
+            self._unmasked.append(sha)
+            self._has_unmasked.set()
         await self.sign()
         await self._register.report(FAILED, is_true=False)
         _log.info("evidence %s of %s is kept", sha[:12], manifest.camera_id)
@@ -309,6 +337,16 @@ class EvidenceDesk:
             NoEvidenceError: there is no clip.
             MaskError: it could not be made.
         """
+        if self._patience is not None:
+            self._patience.reschedule(asyncio.get_running_loop().time())
+        return await self._mask(sha, is_awaited=True)
+
+    async def _mask(self, sha: str, *, is_awaited: bool) -> Shown:
+        """As `masked`.
+
+        Raises:
+            TimeoutError: nobody waits for this one, and somebody for another.
+        """
         async with self._masking:
             shown = await self.show(sha)
             if shown.stored.masked_sha256:
@@ -318,13 +356,20 @@ class EvidenceDesk:
             try:
                 # A copy may be larger than its clip; the rest is kept for alarms.
                 await asyncio.to_thread(check_room, self.folder, 2 * clip.stat().st_size)
-                await mask_apart(clip, track, draft)
+                try:
+                    async with asyncio.timeout(None) as patience:
+                        self._patience = None if is_awaited else patience
+                        await mask_apart(clip, track, draft, is_awaited=is_awaited)
+                finally:
+                    self._patience = None
                 copy_sha = await asyncio.to_thread(drawer.digest, draft)
                 name = drawer.stored_name(copy_sha, drawer.MASKED)
                 size_bytes = draft.stat().st_size
                 await asyncio.to_thread(drawer.rename, draft, self.folder / name)
             except KeepError as error:
                 raise MaskError(str(error)) from error
+            except TimeoutError:
+                raise
             except OSError as error:
                 raise MaskError(f"the disk refuses: {error.strerror}") from error
             finally:
@@ -360,13 +405,7 @@ class EvidenceDesk:
             now = self._clock.now()
             hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
             stored = structs.replace(stored, hold=hold)
-            entry = Held(
-                alarm_id=stored.alarm_id,
-                manifest_sha256=sha,
-                files=_hashes(stored),
-                actor=actor,
-                reason=reason,
-            )
+            entry = _held(stored, actor=actor, reason=reason)
             await self._enter(entry, stored, await self._attach_anew(stored, f"hold/{now.mono_ns}"))
             return stored
 
@@ -379,18 +418,77 @@ class EvidenceDesk:
         async with self._changing:
             stored = self._one(sha)
             if stored.hold is None:
-                raise NoEvidenceError(f"evidence {sha[:12]} is not held")
-            now = self._clock.now()
+                where = "held by the fleet alone, and lifted there" if stored.by_fleet else "not held"
+                raise NoEvidenceError(f"evidence {sha[:12]} is {where}")
             stored = structs.replace(stored, hold=None)
-            entry = Lifted(
-                alarm_id=stored.alarm_id,
-                manifest_sha256=sha,
-                files=_hashes(stored),
-                actor=actor,
-                reason=reason,
-            )
-            await self._enter(entry, stored, await self._attach_anew(stored, f"lift/{now.mono_ns}"))
+            lifting = await self._lifting(stored, actor=actor, reason=reason)
+            await self._register.enter(lifting.records, state=dict(lifting.state), commands=lifting.commands)
             return stored
+
+    # --- from the fleet
+
+    async def hold_afar(self, file: str, *, actor: Actor, reason: str, settle: Settle) -> None:
+        """Hold all evidence that a file belongs to, because the fleet holds that file; `settle` commits it with the order's outcome.
+
+        Raises:
+            NoEvidenceError: no evidence here has such a file.
+        """
+        async with self._changing:
+            changes, now = [], self._clock.now()
+            hold = Hold(by=actor.name, role=actor.role, reason=reason, at=now.wall)
+            for stored in self._with(file):
+                held = structs.replace(stored, by_fleet={file: hold} | stored.by_fleet)
+                entries = (_held(held, actor=actor, reason=reason),)
+                changes.append(await self._change(entries, held, f"hold/{now.mono_ns}"))
+            await settle(_together(changes))
+
+    async def lift_afar(self, file: str, *, actor: Actor, reason: str, settle: Settle) -> None:
+        """End what `hold_afar` began; what is held here, or for another file, stays held.
+
+        Raises:
+            NoEvidenceError: no evidence here has such a file, or it is not held for the fleet.
+        """
+        async with self._changing:
+            found = [stored for stored in self._with(file) if file in stored.by_fleet]
+            if not found:
+                raise NoEvidenceError(f"file {file[:12]} is not held for the fleet")
+            lifted = [
+                structs.replace(
+                    stored, by_fleet={name: hold for name, hold in stored.by_fleet.items() if name != file}
+                )
+                for stored in found
+            ]
+            await settle(_together([await self._lifting(one, actor=actor, reason=reason) for one in lifted]))
+
+    def _with(self, file: str) -> list[Stored]:
+        found = [stored for stored in self.stored() if file in _hashes(stored)]
+        if not found:
+            raise NoEvidenceError(f"there is no evidence with a file {file[:12]} here")
+        return found
+
+    async def _lifting(self, stored: Stored, *, actor: Actor, reason: str) -> Settlement:
+        """Return what the end of one hold amounts to. Holds that still stand are entered anew: a `lifted` ends all for whoever reads it."""
+        entry = Lifted(
+            alarm_id=stored.alarm_id,
+            manifest_sha256=stored.manifest_sha256,
+            files=_hashes(stored),
+            actor=actor,
+            reason=reason,
+        )
+        others = [
+            _held(stored, actor=Actor(name=hold.by, role=hold.role, station=""), reason=hold.reason)
+            for hold in stored.holds
+        ]
+        return await self._change((entry, *others), stored, f"lift/{self._clock.now().mono_ns}")
+
+    async def _change(self, entries: tuple[RegisterEntry, ...], stored: Stored, why: str) -> Settlement:
+        return Settlement(
+            place=OrderPlace(),
+            records=tuple(_record(entry) for entry in entries),
+            state={f"{KEY}{stored.manifest_sha256}": msgspec.json.encode(stored)},
+            commands=await self._attach_anew(stored, why),
+            is_late=True,
+        )
 
     # --- retention
 
@@ -494,11 +592,31 @@ class EvidenceDesk:
             "captured_at": stored.captured_at.isoformat(),
             "retention_until": until.isoformat(),
         }
-        return item | {"legal_hold": True} if stored.hold is not None else item
+        return item | {"legal_hold": True} if stored.holds else item
 
 
 def _hashes(stored: Stored) -> tuple[str, ...]:
     return tuple(name.partition(".")[0] for name in stored.files)
+
+
+def _held(stored: Stored, *, actor: Actor, reason: str) -> Held:
+    return Held(
+        alarm_id=stored.alarm_id,
+        manifest_sha256=stored.manifest_sha256,
+        files=_hashes(stored),
+        actor=actor,
+        reason=reason,
+    )
+
+
+def _together(changes: list[Settlement]) -> Settlement:
+    return Settlement(
+        place=OrderPlace(),
+        records=tuple(record for one in changes for record in one.records),
+        state={key: value for one in changes for key, value in one.state.items()},
+        commands=tuple(command for one in changes for command in one.commands),
+        is_late=True,
+    )
 
 
 def _record(entry: RegisterEntry) -> NewRecord:

@@ -17,8 +17,9 @@ from msgspec import Struct
 from ulid import ULID
 
 from gatehouse_edge.drivers.clip_masked import MaskError
-from gatehouse_edge.evidence_desk import EvidenceDesk, NoEvidenceError
+from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_events.alarm import Actor
 from gatehouse_journal.durable import write_file
 

@@ -19,7 +19,7 @@ from gatehouse_edge.ledger import Ledger, LedgerError
 from gatehouse_edge.uplink.config_trial import ConfigHost, ConfigTrials, left_trial
 from gatehouse_edge.uplink.evidence import FOLDER, EvidenceQueue
 from gatehouse_edge.uplink.link import Link
-from gatehouse_edge.uplink.order_desk import RECEIPT_KEY, Receipt
+from gatehouse_edge.uplink.order_desk import RECEIPT_KEY, HoldDesk, Receipt
 from gatehouse_journal import JournalError, Reader
 from gatehouse_journal.outgoing import Outgoing
 
@@ -45,6 +45,7 @@ class FleetPart:
         clock: Clock,
         directory: Path,
         state: Mapping[str, bytes],
+        holds: HoldDesk,
         reload_config: Callable[[], None],
     ) -> None:
         config = host.config
@@ -64,6 +65,7 @@ class FleetPart:
             left=left_trial(state),
         )
         self._clock: Final = clock
+        self._holds: Final = holds
         self._reload_config: Final = reload_config
 
     async def run(self) -> None:
@@ -81,6 +83,7 @@ class FleetPart:
             link=self.link,
             configs=self._trials,
             evidence=self._evidence,
+            holds=self._holds,
             journal_directory=self._directory,
             version=version("gatehouse"),
             origin=lambda: self._host.origin,

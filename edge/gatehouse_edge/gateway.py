@@ -151,6 +151,7 @@ class Gateway:
             clock=clock,
             directory=directory,
             state=opened.state,
+            holds=self._evidence,
             reload_config=self.want_reload,
         )
 
@@ -188,6 +189,7 @@ class Gateway:
                 "console": partial(self._serve, directory),
                 "clock": self._watch_clock,
                 "evidence": self._evidence.run,
+                "viewing copies": self._evidence.mask_early,
                 "evidence orders": EvidenceOrders(self._evidence, directory).run,
                 "node updates": self._node_updates().run,
                 "reload": self._reload,

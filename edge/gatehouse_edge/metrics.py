@@ -32,6 +32,7 @@ _CAMERA_GAUGES: Final = {
     "ms_per_frame": "Processor time of detection for a picture, milliseconds",
     "cpu_share": "Of one core",
     "rss_mib": "Resident memory of its process, MiB",
+    "ring_s": "How far back a clip could begin, seconds",
     "lag_s": "How far the newest picture is behind the quickest one, seconds",
     "clock_offset_s": "The camera's clock minus the gateway's, seconds",
 }

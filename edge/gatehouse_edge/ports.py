@@ -33,6 +33,10 @@ class GivesStills(Protocol):
         ...
 
 
+class NoEvidenceError(Exception):
+    """There is no such evidence, or no such file of it; the text says which."""
+
+
 class EvidenceInbox(Protocol):
     """Where the drivers of cameras hand over what their processes have put on the disk (`evidence_desk.py` is it)."""
 

@@ -227,6 +227,8 @@ class CameraFigures(Struct, frozen=True, kw_only=True):
     cpu_share: float = 0.0
     """Of one core, all threads, since the last report."""
     rss_mib: float = 0.0
+    ring_s: float = 0.0
+    """How far back a clip could begin now."""
     lag_s: float = 0.0
     """How far the newest decoded picture is behind the quickest one."""
     size_px: tuple[int, int] | None = None

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Final, Literal
 
 import av
+import numpy as np
 
 from gatehouse_hil.facade import Body, Facade, Luma
 from gatehouse_hil.h264 import RTP_HZ, RTP_TYPE, Encoder, Packetizer, is_key, parameter_sets
@@ -26,6 +27,12 @@ _REQUEST_BYTES: Final = 8192
 _REPORT_EVERY_S: Final = 2
 _QUEUE_PICTURES: Final = 30
 """A client this far behind loses pictures rather than costing us memory."""
+_SLOW: Final = 3
+_HOLE_SHARE: Final = 0.25
+"""Of a second without pictures; with the picture before it, at 12 a second, a hole of a third."""
+_SPOILT: Final = 4
+_SHARP: Final = 50
+"""A lens out of focus spreads a point over this part of the picture's width."""
 
 
 class Condition(StrEnum):
@@ -42,6 +49,20 @@ class Condition(StrEnum):
     """Connections are cut, new ones refused."""
     STOPPED_CLOCK = "stopped_clock"
     """Pictures come, all with the same time stamp."""
+    BLURRED = "blurred"
+    """The lens is out of focus, or wet."""
+    MOVED = "moved"
+    """Somebody has pushed it aside by a tenth of the picture."""
+    SLOW = "slow"
+    """Only each third picture is taken; its time stamp tells so."""
+    UNEVEN = "uneven"
+    """A variable rate: in each second nothing for a third of it, and the time stamps tell so."""
+    CORRUPT = "corrupt"
+    """Every fourth picture that others build upon is spoilt on its way."""
+    RESIZED = "resized"
+    """Somebody has set another size: from the next picture on, with a key picture, on the same connection."""
+    BARE = "bare"
+    """`mpegts` only: whoever connects now gets pictures without a container, hence without time stamps."""
 
 
 class CameraPlayer:
@@ -63,13 +84,22 @@ class CameraPlayer:
         """Clients accepted so far."""
         self.pictures = 0
         """Pictures encoded so far."""
+        self.delivered = 0
+        """Pictures put on the wire so far as RTP, to all clients together."""
         self._wire: Final = wire
         self._fps: Final = fps
         self.facade: Final = facade or Facade(fps=fps)
         self.clock_error_s: float | None = 0.0
         """What is added to the time its sender reports tell; None: it sends none."""
         self._port = port
-        self._encoder: Final = Encoder(self.facade.width, self.facade.height, fps)
+        self._encoder = Encoder(self.facade.width, self.facade.height, fps)
+        self._is_resized = False
+        """The encoder is set to the other size."""
+        self._is_bare = False
+        self._number = 0
+        """Ticks of its clock so far."""
+        self._boot = 0
+        """Tick at which its time stamps began."""
         self._clients: set[asyncio.Queue[_Picture | None]] = set()
         self._left: Final = asyncio.Event()
         self._sets: list[bytes] = []
@@ -81,6 +111,11 @@ class CameraPlayer:
     def throw(self, *, floor: int, column: int) -> Body:
         """Let something fall from a window from the next picture on."""
         return self.facade.throw(self.pictures, floor=floor, column=column)
+
+    async def reboot(self) -> None:
+        """Cut everybody off and begin anew, time stamps too."""
+        await self._hang_up()
+        self._boot = self._number + 1
 
     @property
     def url(self) -> str:
@@ -127,7 +162,6 @@ class CameraPlayer:
         """Draw, encode and hand out pictures at the camera's rate until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        number = 0
         while True:
             due = max(due + 1 / self._fps, loop.time())
             await asyncio.sleep(due - loop.time())
@@ -137,14 +171,36 @@ class CameraPlayer:
             if self._server is None:
                 await self._listen()
             if self.condition is Condition.STALLED:
+                self._number += 1  # its clock goes on
+                continue
+            is_bare = self.condition is Condition.BARE
+            if is_bare is not self._is_bare:
+                self._is_bare = is_bare
+                await self._hang_up()
                 continue
             if self.condition is not Condition.STOPPED_CLOCK:
-                number += 1
-            self._hand_out(number)
+                self._number += 1
+            if self._takes(self._number):
+                self._hand_out((self._number - self._boot) * RTP_HZ // self._fps)
 
-    def _hand_out(self, number: int) -> None:
-        unit = self._encoder.encode(self._draw(), self.pictures)
-        picture = _Picture(unit, number * RTP_HZ // self._fps, is_key(unit))
+    def _takes(self, number: int) -> bool:
+        """Whether there is a picture at this tick."""
+        if self.condition is Condition.SLOW:
+            return number % _SLOW == 0
+        if self.condition is Condition.UNEVEN:
+            return number % self._fps >= self._fps * _HOLE_SHARE
+        return True
+
+    def _hand_out(self, timestamp: int) -> None:
+        luma, is_resized = self._draw(), self.condition is Condition.RESIZED
+        if is_resized:
+            luma = luma.repeat(2, axis=0).repeat(2, axis=1)
+        if is_resized is not self._is_resized:
+            self._is_resized = is_resized
+            self._encoder = Encoder(luma.shape[1], luma.shape[0], self._fps)
+        unit = self._encoder.encode(luma, self.pictures)
+        is_whole = self.condition is not Condition.CORRUPT or is_key(unit) or self.pictures % _SPOILT
+        picture = _Picture(unit if is_whole else _spoilt(unit), timestamp, is_key(unit))
         self.pictures += 1
         self._sets = parameter_sets(unit) or self._sets
         for client in self._clients:
@@ -157,6 +213,16 @@ class CameraPlayer:
                 self._stuck = self.facade.picture(self.pictures)
             return self._stuck
         self._stuck = None
+        if self.condition is Condition.BLURRED:
+            import cv2  # a player that is never out of focus does without
+
+            blurred: Luma = np.asarray(
+                cv2.GaussianBlur(self.facade.picture(self.pictures), (0, 0), self.facade.width / _SHARP),
+                np.uint8,
+            )
+            return blurred
+        if self.condition is Condition.MOVED:
+            return np.roll(self.facade.picture(self.pictures), self.facade.width // 10, axis=1)
         draw = self.facade.black if self.condition is Condition.BLACK else self.facade.picture
         return draw(self.pictures)
 
@@ -168,6 +234,10 @@ class CameraPlayer:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 if self._wire == "rtsp":
                     await _Session(reader, writer, self).converse(pictures)
+                elif self._is_bare:
+                    async for picture in _from_key(pictures):
+                        writer.write(picture.unit)
+                        await writer.drain()
                 else:
                     await _send_transport_stream(writer, pictures, self.facade, self._fps)
         finally:
@@ -191,6 +261,12 @@ def _ours(
 ) -> tuple[type[BaseException] | None, BaseException | None, TracebackType | None]:
     """A task group wraps what it is told of; a test's own failure should come out as it is."""
     return (kind, error, trace) if kind is asyncio.CancelledError else (None, None, None)
+
+
+def _spoilt(unit: bytes) -> bytes:
+    """Return an access unit whose second half is noise, as a line without checksums brings it."""
+    half = len(unit) // 2
+    return unit[:half] + bytes(octet ^ 0x55 for octet in unit[half:])
 
 
 def _now() -> datetime:
@@ -242,6 +318,7 @@ class _Session:
                     self._writer.write(struct.pack(">cBH", b"$", 1, len(report)) + report)
                 for packet in packetizer.packets(picture.unit, picture.timestamp):
                     self._writer.write(struct.pack(">cBH", b"$", 0, len(packet)) + packet)
+                self._player.delivered += 1
                 try:
                     await self._writer.drain()
                 except ConnectionError:

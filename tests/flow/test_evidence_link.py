@@ -21,7 +21,8 @@ from gatehouse_edge import gateway as gateways
 from gatehouse_edge.drivers.clip_keep import keep
 from gatehouse_edge.reading import ThrowReading
 from gatehouse_events.alarm import Actor
-from gatehouse_events.evidence import Held, Kept, decode_register
+from gatehouse_events.evidence import Held, Kept, Lifted, decode_register
+from gatehouse_events.orders import Command
 
 pytestmark = pytest.mark.timeout(120)
 CAMERA = {
@@ -67,12 +68,32 @@ async def test_the_clip_the_fleet_receives_is_the_one_the_journal_vouches_for(tm
             assert all(doubt is None for _, _, doubt in pair.at_fleet())
             actor = Actor(name="示例", role="supervisor", station="local")
             await gateway._evidence.hold(kept.manifest_sha256, actor=actor, reason="示例")
-            await pair.until(lambda: isinstance(told(pair)[-1], Held), "the hold is at the fleet")
+            await pair.until(lambda: reasons(pair, Held) == ["示例"], "the hold is at the fleet")
+            await held_from_afar(pair, gateway, kept)
         finally:
             stop.set()
             await asyncio.wait({running})
             await asyncio.to_thread(journal.close)
             await pair.stop_fleet()
+
+
+async def held_from_afar(pair: Pair, gateway: gateways.Gateway, kept) -> None:
+    """A hold at the fleet is ordered, kept beside the one set here, answered and told; its end ends it alone."""
+    clip = kept.manifest.file("clip.mp4").sha256
+    given = Command(name="hold_evidence", arguments={"sha256": clip, "reason": "法院调取"})
+    assert await pair.result(await pair.order(given)) == ("done", "")
+    await pair.until(lambda: reasons(pair, Held)[-1:] == ["法院调取"], "told by whom and why")
+    actor = Actor(name="示例", role="supervisor", station="local")
+    await gateway._evidence.lift(kept.manifest_sha256, actor=actor, reason="示例完")
+    await pair.until(lambda: reasons(pair, Held)[-2:] == ["法院调取", "法院调取"], "still held for the fleet")
+    ended = Command(name="release_evidence", arguments={"sha256": clip, "reason": "案件终结"})
+    assert await pair.result(await pair.order(ended)) == ("done", "")
+    await pair.until(lambda: reasons(pair, Lifted) == ["示例完", "案件终结"], "the end is told")
+    assert (await pair.result(await pair.order(ended)))[0] == "failed"
+
+
+def reasons(pair: Pair, kind: type) -> list[str]:
+    return [entry.reason for entry in told(pair) if isinstance(entry, kind)]
 
 
 def alarm_of(gateway: gateways.Gateway):

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gatehouse_edge.vision.detector import MAX_SPOTS, Spot
-from gatehouse_edge.vision.features import NAMES, falling_part, features
+from gatehouse_edge.vision.features import falling_part
+from gatehouse_edge.vision.strip import strip_of
 from gatehouse_edge.vision.tracks import MAX_PATHS, Path, Point, Tracker
 
 HEIGHT_PX = 720
@@ -121,8 +122,8 @@ def test_whatever_spots_come_the_paths_are_bounded_and_their_features_finite(
         assert len(tracker.wanted((n + 1) * step_s)) <= 6
     for path in [*found, *tracker.end()]:
         assert [p.at_s for p in path.points] == sorted({p.at_s for p in path.points})
-        row = features(path, height_px=HEIGHT_PX)
-        assert row is None or (row.shape == (len(NAMES),) and bool(np.isfinite(row).all()))
+        strip = strip_of(path, height_px=HEIGHT_PX)
+        assert strip is None or bool(np.isfinite(strip.numbers).all())
 
 
 def test_the_falling_part_leaves_out_the_curtain_before_it() -> None:
@@ -132,10 +133,10 @@ def test_the_falling_part_leaves_out_the_curtain_before_it() -> None:
     assert [p.spot.y for p in part] == [196, 199, 204, 211, 220, 231, 244, 259, 276]
 
 
-def test_a_path_that_only_rises_has_no_features() -> None:
+def test_a_path_that_only_rises_is_shown_to_no_judge() -> None:
     points = tuple(Point(n / 25, n, spot(100, 300.0 - 9 * n), 0, 0.0) for n in range(12))
     path = Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
-    assert features(path, height_px=HEIGHT_PX) is None
+    assert strip_of(path, height_px=HEIGHT_PX) is None
 
 
 def test_what_has_landed_and_stays_in_sight_is_told_within_a_second_of_landing() -> None:

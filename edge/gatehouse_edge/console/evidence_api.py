@@ -23,8 +23,9 @@ from gatehouse_edge.console.session import Caller, caller, entitled
 from gatehouse_edge.console.state import ANSWER_S, NOT_NOW, ConsoleState, console_of
 from gatehouse_edge.drivers.clip_masked import MaskError
 from gatehouse_edge.evidence import drawer
-from gatehouse_edge.evidence_desk import EvidenceDesk, NoEvidenceError, Shown
+from gatehouse_edge.evidence_desk import EvidenceDesk, Shown
 from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_events.chain import Entry
 from gatehouse_events.evidence import EvidenceError, decode_register
 from gatehouse_events.states import Label
@@ -241,7 +242,7 @@ def _row(shown: Shown, who: Caller) -> dict[str, Any]:
         "sha256": stored.manifest_sha256,
         "alarm_id": stored.alarm_id,
         "manifest": manifest,
-        "hold": stored.hold,
+        "hold": next(iter(stored.holds), None),
         "may_view": pictures,
         "has_masked": bool(stored.masked_sha256),
     }

@@ -19,8 +19,7 @@ _BAD_SHARE: Final = 0.01
 """A hundredth of the packets: a picture lost every four seconds at 25 a second."""
 _UNTIMED_SHARE: Final = 0.5
 _BREAKS: Final = 4
-_BREAKS_WINDOW_S: Final = 600.0
-"""So many openings within ten minutes: power, cable or firmware, not chance."""
+"""More of them within `breaks_window_s`: power, cable or firmware, not chance."""
 
 
 class FlowSettings(Struct, frozen=True, kw_only=True):
@@ -28,6 +27,7 @@ class FlowSettings(Struct, frozen=True, kw_only=True):
 
     min_frames_per_s: float = 8.0
     window_s: float = 10.0
+    breaks_window_s: float = 600.0
 
 
 class FlowJudge:
@@ -90,7 +90,7 @@ class FlowJudge:
 
     def _slow(self) -> str:
         rate, least = self.frames_per_s, self._settings.min_frames_per_s
-        if rate is None or rate >= least:
+        if rate is None or round(rate, 1) >= least:  # as it is told: "8.0 is below 8" helps nobody
             return ""
         return (
             f"每秒{rate:.1f}帧，低于{least:g}：查带宽、码率与夜间慢快门 "
@@ -122,7 +122,12 @@ class FlowJudge:
         return "码流无时间戳，以到达时间代替 no time stamps: arrival times are used; update or replace the camera"
 
     def _unstable(self, now_s: float) -> str:
-        recent = [s for s in self._openings_s if now_s - s <= _BREAKS_WINDOW_S]
+        window_s = self._settings.breaks_window_s
+        recent = [s for s in self._openings_s if now_s - s <= window_s]
         if len(recent) <= _BREAKS:
             return ""
-        return f"十分钟内断线{len(recent) - 1}次：查供电与网线 {len(recent) - 1} breaks in ten minutes: check power and cable"
+        breaks, minutes = len(recent) - 1, f"{window_s / 60:.2g}"
+        return (
+            f"{minutes}分钟内断线{breaks}次：查供电与网线 "
+            f"{breaks} breaks in {minutes} minutes: check power and cable"
+        )

@@ -44,6 +44,12 @@ class PacketRing:
         return self._held_bytes
 
     @property
+    def reach_s(self) -> float:
+        """How far back a clip could begin now."""
+        with self._lock:
+            return self._groups[-1][-1].arrived_s - self._groups[0][0].arrived_s if self._groups else 0.0
+
+    @property
     def dropped_packets(self) -> int:
         """Packets that could not be kept: before the first key frame, or one group larger than the ring."""
         return self._dropped_packets

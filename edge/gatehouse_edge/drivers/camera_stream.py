@@ -118,7 +118,11 @@ class CameraStream:
         self._stop: Final = threading.Event()
         self._source: Final = source_of(settings)
         self._flow: Final = FlowJudge(
-            FlowSettings(min_frames_per_s=settings.min_frames_per_s, window_s=settings.flaw_window_s)
+            FlowSettings(
+                min_frames_per_s=settings.min_frames_per_s,
+                window_s=settings.flaw_window_s,
+                breaks_window_s=settings.breaks_window_s,
+            )
         )
         self._still: Picture | None = None
         self._still_s: float | None = None

@@ -72,7 +72,7 @@ class CaptureClock:
             pts_s is not None and self._pts_s is not None and not -_BACK_S <= pts_s - self._pts_s <= JUMP_S
         )
         if pts_s is None or (not grows and not leapt and self._standing > _STANDING_FRAMES):
-            return self._arrival(now)
+            return self._arrival(pts_s, now)
         is_new_run = leapt or self._anchor_s is None
         if is_new_run:
             self._anchor_s, self._delays = now.service_s - pts_s, _Least()
@@ -89,7 +89,7 @@ class CaptureClock:
         delay_s = now.service_s - pts_s
         quickest_s = self._delays.of(delay_s, now.service_s)
         self.lag_s = delay_s - quickest_s
-        at, clock = self._wall(pts_s, quickest_s, now)
+        at, clock = self._wall(pts_s, quickest_s, now, grows=grows or leapt)
         return Stamp(
             capture_s=self._capture_s,
             at=at,
@@ -98,20 +98,25 @@ class CaptureClock:
             is_new_run=is_new_run and not is_first,
         )
 
-    def _wall(self, pts_s: float, quickest_s: float, now: Now) -> tuple[datetime, ClockBasis]:
+    def _wall(self, pts_s: float, quickest_s: float, now: Now, *, grows: bool) -> tuple[datetime, ClockBasis]:
         arrived = now.wall - timedelta(seconds=now.service_s - (pts_s + quickest_s))
         if self._wall_from_pts_s is None:
             return arrived, self._fallback
         camera_s = pts_s + self._wall_from_pts_s
-        self.clock_offset_s = round(camera_s - arrived.timestamp(), 3)
+        # A time stamp that stands still says nothing of the camera's clock.
+        if grows or self.clock_offset_s is None:
+            self.clock_offset_s = round(camera_s - arrived.timestamp(), 3)
         if abs(self.clock_offset_s) > BELIEVED_S:
             return arrived, self._fallback
         return datetime.fromtimestamp(camera_s, UTC), ClockBasis.CAMERA
 
-    def _arrival(self, now: Now) -> Stamp:
-        """No usable time stamp: the arrival has to do; a run that had some ends here."""
+    def _arrival(self, pts_s: float | None, now: Now) -> Stamp:
+        """No usable time stamp: the arrival has to do; a run that had some ends here.
+
+        One that stands still is remembered: it is unusable until another one comes.
+        """
         is_new_run = self._anchor_s is not None
-        self._anchor_s = self._pts_s = None
+        self._anchor_s, self._pts_s, self.clock_offset_s = None, pts_s, None
         self.lag_s = 0.0
         least_s = 0.0 if self._capture_s is None else self._capture_s + 0.001
         self._capture_s = max(now.service_s, least_s)

@@ -1,7 +1,7 @@
 """Does a camera still look where it did, and as sharply? Judged on a small picture of edges against a reference view.
 
-Edges, not brightness: a façade is the same in sun and under clouds. The shift is found by phase correlation, what remains by
-correlation; blur by how much steeper the steepest fine edge is than the steepest coarse one, beside the same figure of the reference.
+Edges, not brightness: a façade is the same in sun and under clouds. The shift is found by phase correlation and, up to a fifth of the
+picture, by trying; what remains by correlation; blur by how much steeper the steepest fine edge is than the steepest coarse one, beside the same figure of the reference.
 Measured on five filmed and drawn scenes: a shift of 2 % of the width is found in all of them, another scene correlates below 0.1, the
 same one in other light above 0.24; a blur of 6 px at 1280 halves the sharpness. A turn about the optical axis below some 10° and a
 zoom below 1.2 are not seen.
@@ -31,13 +31,20 @@ Edges = npt.NDArray[np.float32]
 
 _WIDE, _HIGH = 160, 96
 """Cells of the edge picture; one is a hundredth and a half of the width."""
-_EVERY_S: Final = 1.0
+_LOOKS: Final = 8
+"""So many looks within the time that a flaw must last; a second apart as configured."""
 _SETTLE_LOOKS: Final = 4
 """Pictures averaged until the first verdict: noise must not look like edges."""
 _BLEND: Final = 0.3
+_SWAY_PX: Final = 24
+"""Of the look, a twentieth of its width: beyond, it is not a sway."""
 _SHIFT_CELLS: Final = 3.0
+_NEAR: Final = (32, 19)
+"""Cells across and down, a fifth of the picture: what a push, a gust or a loose screw does."""
 _SAME: Final = 0.2
 """From this correlation, after shifting, it is the same scene."""
+_BETTER: Final = 0.1
+"""So much more like the reference must a view be a shift away than in its place: windows are like one another."""
 _OTHER: Final = 0.12
 """Below it is another one."""
 _LIGHT: Final = 0.5
@@ -72,6 +79,7 @@ class ViewJudge:
             file: where the reference lies; None: in memory only.
         """
         self._after_s: Final = after_s
+        self._every_s: Final = min(1.0, after_s / _LOOKS)
         self._file: Final = file
         self._reference = _load(file)
         self._mean: npt.NDArray[np.float32] | None = None
@@ -91,11 +99,12 @@ class ViewJudge:
 
     def see(self, luma: Luma, now_s: float) -> None:
         """Take one picture of a living scene into account; most are stepped over."""
-        if self._sampled_s is not None and now_s - self._sampled_s < _EVERY_S:
+        if self._sampled_s is not None and now_s - self._sampled_s < self._every_s:
             return
         self._sampled_s = now_s
         small = cv2.resize(luma, (_WIDE * 3, _HIGH * 3), interpolation=cv2.INTER_AREA).astype(np.float32)
-        self._mean = small if self._mean is None else self._mean + _BLEND * (small - self._mean)
+        mean = small if self._mean is None else _followed(self._mean, small)
+        self._mean = mean + _BLEND * (small - mean)
         self._looks += 1
         if self._looks < _SETTLE_LOOKS:
             return
@@ -116,6 +125,25 @@ class ViewJudge:
             return ""
         since_s = self._since_s.setdefault(flaw, now_s)
         return words if now_s - since_s >= self._after_s else ""
+
+
+def _followed(mean: npt.NDArray[np.float32], small: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return what was averaged, moved to where the new look shows it: a mast that sways must not blur the average. Whole cells, no smoothing."""
+    window = cv2.createHanningWindow((small.shape[1], small.shape[0]), cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(mean.copy(), small.copy(), window)  # copies: see `_phase_shift`
+    dx, dy = round(dx), round(dy)
+    if (dx, dy) == (0, 0) or max(abs(dx), abs(dy)) > _SWAY_PX:
+        return mean
+    moved = np.asarray(
+        cv2.warpAffine(
+            mean,
+            np.array([[1, 0, dx], [0, 1, dy]], np.float32),
+            (mean.shape[1], mean.shape[0]),
+            borderMode=cv2.BORDER_REPLICATE,
+        ),
+        np.float32,
+    )
+    return moved if np.abs(moved - small).mean() < np.abs(mean - small).mean() else mean
 
 
 def view_of(small: npt.NDArray[np.float32]) -> View:
@@ -147,16 +175,60 @@ def judged(view: View, reference: View) -> dict[Flaw, str]:
 
 
 def _moved(view: View, reference: View) -> str:
-    window = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(reference.edges, view.edges, window)
-    here = float(np.corrcoef(view.edges.ravel(), reference.edges.ravel())[0, 1])
-    there = _correlation(reference.edges, view.edges, dx, dy)
-    if max(here, there) < _OTHER:
+    phase = _phase_shift(reference.edges, view.edges)
+    here, far = _best_shifts(reference.edges, view.edges)
+    if max(here.likeness, far.likeness, phase.likeness) < _OTHER:
         return "画面与标定时完全不同：重新对准或重新标定 another scene than the reference: aim it again or draw it anew"
-    if there < _SAME or there <= here or max(abs(dx), abs(dy)) < _SHIFT_CELLS:
+    # What phase correlation finds is right or nonsense; where it is nonsense, windows farther on must be much more like than those here.
+    is_sound = phase.likeness >= max(_SAME, here.likeness)
+    if not (phase.is_far if is_sound else far.likeness >= max(_SAME, here.likeness + _BETTER)):
         return ""
-    share = f"{abs(dx) / _WIDE:.0%} / {abs(dy) / _HIGH:.0%}"
+    found = phase if is_sound else far
+    share = f"{abs(found.dx) / _WIDE:.0%} / {abs(found.dy) / _HIGH:.0%}"
     return f"画面偏移{share}：重新对准或重新标定 view shifted by {share}: aim it again or draw it anew"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shift:
+    """Cells by which a view may have shifted, and how like the reference it is then."""
+
+    dx: float
+    dy: float
+    likeness: float
+
+    @property
+    def is_far(self) -> bool:
+        return max(abs(self.dx), abs(self.dy)) >= _SHIFT_CELLS
+
+
+def _best_shifts(reference: Edges, view: Edges) -> tuple[_Shift, _Shift]:
+    """Return the best shift that is none to speak of, and the best farther one, by trying all up to `_NEAR`.
+
+    Two, because rows of like windows look alike a window farther on: a camera that sways must not be taken for one that was pushed by a window.
+    """
+    across, down = _NEAR
+    core = reference[down : _HIGH - down, across : _WIDE - across]
+    found = cv2.matchTemplate(view, core, cv2.TM_CCOEFF_NORMED)
+    reach = int(_SHIFT_CELLS) - 1
+    is_near = np.zeros(found.shape, np.uint8)
+    is_near[down - reach : down + reach + 1, across - reach : across + reach + 1] = 1
+    best = []
+    for mask in (is_near, 1 - is_near):
+        _, _, _, (x, y) = cv2.minMaxLoc(found, mask)
+        best.append(_shift(reference, view, float(x - across), float(y - down)))
+    return best[0], best[1]
+
+
+def _phase_shift(reference: Edges, view: Edges) -> _Shift:
+    """Return the shift that phase correlation finds: any distance, but noise on a small picture leads it astray."""
+    window = cv2.createHanningWindow((_WIDE, _HIGH), cv2.CV_32F)
+    # OpenCV lays the window over the pictures it is given: without copies the reference fades a little at each look.
+    (dx, dy), _ = cv2.phaseCorrelate(reference.copy(), view.copy(), window)
+    return _shift(reference, view, dx, dy)
+
+
+def _shift(reference: Edges, view: Edges, dx: float, dy: float) -> _Shift:
+    return _Shift(dx, dy, _correlation(reference, view, dx, dy))
 
 
 def _correlation(reference: Edges, view: Edges, dx: float, dy: float) -> float:

@@ -6,6 +6,7 @@ without them.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,9 @@ _REMEMBERED: Final = 1024
 """Frames of which the times are remembered: a fall lasts a few seconds, a minute at 15 frames is plenty."""
 _BLACK: Final = 16
 _NO_PICTURE: Final = np.empty((0, 0), np.uint8)
+_PROVEN_FRAMES: Final = 250
+"""Models that have failed are believed again after so many pictures, ten seconds or more."""
+_log = logging.getLogger(__name__)
 
 
 class WatchPulse(Struct, frozen=True, kw_only=True):
@@ -48,7 +52,6 @@ class WatchPulse(Struct, frozen=True, kw_only=True):
     tiles_skipped: int = 0
     throws: int = 0
     is_calibrated: bool = False
-    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,6 +96,8 @@ class CameraWatch:
         self._seen = 0
         self._taken: dict[int, LumaFrame] = {}
         """Frame of this watch -> when it was taken, without its luma."""
+        self._to_prove = 0
+        """Pictures until models that have failed are believed again."""
         self._is_alarm = False
         self._model_sha256 = ""
         self._counts_before = (0, 0)
@@ -123,13 +128,33 @@ class CameraWatch:
             self.bug = error
 
     def _run(self) -> None:
-        make = self._open()
-        while make is None and not self._stop.wait(_RETRY_S):
+        while not self._stop.is_set():
             make = self._open()
-        while make is not None and not self._stop.is_set():
-            frame = self._frames.take(_TAKE_S)
-            if frame is not None:
-                self._see(frame, make)
+            try:
+                while make is not None and not self._stop.is_set():
+                    frame = self._frames.take(_TAKE_S)
+                    if frame is not None:
+                        self._see(frame, make)
+            except ModelError as error:
+                self._watch, self._to_prove = None, _PROVEN_FRAMES
+                self._refuse(error)
+            self._stop.wait(_RETRY_S)
+
+    def _refuse(self, error: ModelError) -> None:
+        self.pulse = structs.replace(self.pulse, fault=f"重新安装模型 install the models again: {error}")
+
+    def _ask(self, models: Callable[[], list[Throw]]) -> list[Throw]:
+        """Return what the models say of a picture. Whatever they do to us, the camera goes on being seen and its ring filled.
+
+        Raises:
+            ModelError: they cannot be run, or answer what cannot be an answer.
+        """
+        try:
+            return models()
+        except Exception as error:
+            # A stranger's network that passes for ours fails in whatever way its library or numpy has.
+            _log.exception("the models of %s fail on a picture", self._settings.camera_id)
+            raise ModelError(f"they fail on a picture: {type(error).__name__}") from error
 
     def _open(self) -> Callable[[int], Watch] | None:
         settings = self._settings
@@ -139,13 +164,12 @@ class CameraWatch:
             assert folder is not None  # noqa: S101  # watch_maker has refused it
             manifest = load_manifest(folder)
         except ModelError as error:
-            self.pulse = structs.replace(self.pulse, fault=f"重新安装模型 install the models again: {error}")
+            self._refuse(error)
             return None
         detect = settings.detect or ("alarm" if manifest.for_alarms else "watch")
         self._is_alarm, self._model_sha256 = detect == "alarm", manifest.sha256
-        self.pulse = structs.replace(
-            self.pulse, fault="", detect=detect, models=manifest.version, is_open=True
-        )
+        fault = self.pulse.fault if self._to_prove else ""
+        self.pulse = structs.replace(self.pulse, fault=fault, detect=detect, models=manifest.version)
         return make
 
     def _see(self, frame: LumaFrame, make: Callable[[int], Watch]) -> None:
@@ -161,7 +185,11 @@ class CameraWatch:
         luma = self._shielded(frame)
         drawn = self._drawn
         watch.draw(None if drawn is None else drawn.calibration)
-        throws = watch.see(luma, frame.stamp.capture_s)
+        throws = self._ask(lambda: watch.see(luma, frame.stamp.capture_s))
+        if self._to_prove:
+            self._to_prove -= 1
+            if not self._to_prove:
+                self.pulse = structs.replace(self.pulse, fault="")
         self._spent_s += time.thread_time() - began_s
         self._spent_frames += 1
         for throw in throws:
@@ -171,7 +199,7 @@ class CameraWatch:
     def _begin(self, frame: LumaFrame, make: Callable[[int], Watch]) -> None:
         """Another opening, or time has leapt: what was followed ends here, and is told if it was a throw."""
         if self._watch is not None:
-            for throw in self._watch.end():
+            for throw in self._ask(self._watch.end):
                 self._found(throw, (frame.luma.shape[1], frame.luma.shape[0]))
             stack = self._watch.stack
             self._counts_before = (

@@ -232,6 +232,7 @@ class Worker:
             openings=pulse.openings,
             cpu_share=round(share, 3),
             rss_mib=round(rss / _MIB, 1),
+            ring_s=round(self._ring.reach_s, 1),
             lag_s=round(pulse.lag_s, 2),
             size_px=pulse.size_px,
             clock=pulse.clock,

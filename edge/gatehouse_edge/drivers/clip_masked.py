@@ -1,6 +1,6 @@
 """The masked viewing copy of a clip, made by a process of its own: a clip that trips FFmpeg costs that process, not the gateway.
 
-    python -m gatehouse_edge.drivers.clip_masked CLIP TRACK OUTPUT
+    python -m gatehouse_edge.drivers.clip_masked [--gently] CLIP TRACK OUTPUT
 
 The gateway imports this module for `mask_apart` and none of the libraries the other process uses.
 """
@@ -8,6 +8,7 @@ The gateway imports this module for `mask_apart` and none of the libraries the o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from functools import partial
@@ -17,20 +18,24 @@ from typing import Final
 LIMIT_S: Final = 300.0
 """A clip of half a minute in 4K on a slow box takes about two minutes."""
 _NICE: Final = 10
+_GENTLY_NICE: Final = 19
+_GENTLY_OOM_SCORE: Final = 900
+"""Before any camera (`camera_worker.py`: 600): such a copy can be made again."""
 
 
 class MaskError(Exception):
     """The copy could not be made; the text says why."""
 
 
-async def mask_apart(clip: Path, track: Path, output: Path) -> None:
-    """Make the copy in another process, gently.
+async def mask_apart(clip: Path, track: Path, output: Path, *, is_awaited: bool) -> None:
+    """Make the copy in another process; if nobody waits for it, with what processor and disk nobody else wants.
 
     Raises:
         MaskError: it could not be made.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gatehouse_edge.drivers.clip_masked", str(clip), str(track), str(output),
+        sys.executable, "-m", "gatehouse_edge.drivers.clip_masked", *([] if is_awaited else ["--gently"]),
+        str(clip), str(track), str(output),
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -70,14 +75,26 @@ def mask(clip: Path, track: Path, output: Path) -> int:
 
 def main(arguments: list[str]) -> int:
     """Make one copy; 0 done, 1 not."""
-    clip, track, output = map(Path, arguments)
-    os.nice(_NICE)
+    is_gentle = arguments[0] == "--gently"
+    clip, track, output = map(Path, arguments[is_gentle:])
+    os.nice(_GENTLY_NICE if is_gentle else _NICE)
+    if is_gentle:
+        _stand_back()
     try:
         mask(clip, track, output)
     except MaskError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
+
+
+def _stand_back() -> None:
+    """Leave disk and memory to others."""
+    import psutil
+
+    with contextlib.suppress(OSError, psutil.Error):  # a kernel or container that forbids it: still nice
+        psutil.Process().ionice(psutil.IOPRIO_CLASS_IDLE)
+        Path("/proc/self/oom_score_adj").write_text(str(_GENTLY_OOM_SCORE), encoding="ascii")
 
 
 if __name__ == "__main__":

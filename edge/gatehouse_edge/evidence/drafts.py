@@ -14,17 +14,15 @@ process has ended is sealed with what there is, and the manifest says what is mi
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.hashes import SM3, Hash
 
 from gatehouse_edge.evidence.drawer import MANIFEST, manifest_path, path_of, remove
 from gatehouse_edge.evidence.promise import Cut, Promise, PromiseError, decode_promise
@@ -37,6 +35,9 @@ from gatehouse_events.evidence import (
     encode_manifest,
 )
 from gatehouse_journal.durable import sync_directory, write_file
+
+if TYPE_CHECKING:
+    from _hashlib import HASH
 
 PREFIX: Final = ".draft-"
 RESERVE_BYTES: Final = 64 * 1024 * 1024
@@ -200,7 +201,7 @@ def described(draft: Draft, name: str) -> EvidenceFile:
         OSError: it cannot be read.
     """
     kind, media_type = PARTS[name]
-    first, second, size = sha256(), _sm3(), 0
+    first, second, size = hashlib.sha256(), _sm3(), 0
     with draft.path(name).open("rb") as file:
         while piece := file.read(_CHUNK):
             first.update(piece)
@@ -213,7 +214,7 @@ def described(draft: Draft, name: str) -> EvidenceFile:
         media_type=media_type,
         size_bytes=size,
         sha256=first.hexdigest(),
-        sm3=None if second is None else second.finalize().hex(),
+        sm3=None if second is None else second.hexdigest(),
     )
 
 
@@ -235,7 +236,7 @@ def put_away(sealed: Path) -> tuple[str, Manifest]:
         EvidenceError: its manifest is none.
     """
     folder, raw = sealed.parent, (sealed / MANIFEST).read_bytes()
-    manifest, sha = decode_manifest(raw), sha256(raw).hexdigest()
+    manifest, sha = decode_manifest(raw), hashlib.sha256(raw).hexdigest()
     for file in manifest.files:
         if (sealed / file.name).exists():
             os.replace(sealed / file.name, path_of(folder, file))  # noqa: PTH105  # see drawer.py
@@ -246,8 +247,9 @@ def put_away(sealed: Path) -> tuple[str, Manifest]:
     return sha, manifest
 
 
-def _sm3() -> Hash | None:
+def _sm3() -> HASH | None:
+    # Not from `cryptography`, which is 7 MiB in each camera's process.
     try:
-        return Hash(SM3())
-    except UnsupportedAlgorithm:
+        return hashlib.new("sm3", usedforsecurity=False)
+    except ValueError:  # a library built without it
         return None

@@ -50,8 +50,16 @@ class Stored(Struct, frozen=True, kw_only=True):
     masked_sha256: str = ""
     """Of the viewing copy; empty: none was made."""
     hold: Hold | None = None
+    """Set here."""
+    by_fleet: dict[str, Hold] = {}
+    """File (SHA-256) that is held at the fleet -> the first hold there; lifted there only."""
     is_going: bool = False
     """Its deletion is in the journal; the files may still lie there."""
+
+    @property
+    def holds(self) -> tuple[Hold, ...]:
+        """Every hold that stands, the one set here first."""
+        return (*(() if self.hold is None else (self.hold,)), *self.by_fleet.values())
 
 
 def stored_of(sha: str, manifest: Manifest, files: tuple[str, ...], *, alarm_id: str, now: Now) -> Stored:
@@ -84,7 +92,7 @@ def is_due(stored: Stored, now: Now, *, days: int, steady_s: float | None) -> bo
     """
     if stored.is_going:
         return True
-    if stored.hold is not None:
+    if stored.holds:
         return False
     age_s = now.service_s - stored.kept_s
     if steady_s is None or now.wall < _PLAUSIBLE_FROM:

@@ -7,11 +7,12 @@ become, and opening a gas valve is not among them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Final, Protocol, assert_never
+from typing import Final, Protocol, TypeGuard, assert_never
 
 import msgspec
+from msgspec import structs
 
 from gatehouse_edge.alarms.commands import (
     MAX_TEXT,
@@ -22,6 +23,7 @@ from gatehouse_edge.alarms.commands import (
     StartTest,
 )
 from gatehouse_edge.ledger import LedgerClosedError, LedgerError, OrderPlace, Settlement
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_edge.uplink.evidence import EvidenceQueue
 from gatehouse_events.alarm import Actor
 from gatehouse_events.orders import (
@@ -80,6 +82,22 @@ class ConfigDesk(Protocol):
         ...
 
 
+class HoldDesk(Protocol):
+    """Who holds evidence beyond its time because the fleet does."""
+
+    async def hold_afar(
+        self, file: str, *, actor: Actor, reason: str, settle: Callable[[Settlement], Awaitable[None]]
+    ) -> None:
+        """Hold what a file belongs to; `settle` commits it."""
+        ...
+
+    async def lift_afar(
+        self, file: str, *, actor: Actor, reason: str, settle: Callable[[Settlement], Awaitable[None]]
+    ) -> None:
+        """End that."""
+        ...
+
+
 Answered = Callable[[CommandResult | None], OrderOutcome]
 
 
@@ -91,6 +109,7 @@ class OrderDesk:
         ledger: OrderLedger,
         configs: ConfigDesk,
         evidence: EvidenceQueue,
+        holds: HoldDesk,
         *,
         now: Callable[[], datetime],
         report_status: Callable[[], None],
@@ -99,6 +118,7 @@ class OrderDesk:
         self._ledger: Final = ledger
         self._configs: Final = configs
         self._evidence: Final = evidence
+        self._holds: Final = holds
         self._now: Final = now
         self._report_status: Final = report_status
         self._reload_config: Final = reload_config
@@ -186,12 +206,32 @@ class OrderDesk:
                 await self._at_desk(order, (test,))
             case "send_evidence":
                 await self._send_evidence(order, given.get("sha256"))
+            case "hold_evidence" | "release_evidence":
+                await self._hold_evidence(order, command)
             case _:
                 await self._say(order, OrderResult.NOT_UNDERSTOOD, "no such command")
 
+    async def _hold_evidence(self, order: Order, command: Command) -> None:
+        """A hold at the fleet begins or ends: effect, register entry, outcome and place in one commit."""
+        sha256, reason = command.arguments.get("sha256"), command.arguments.get("reason")
+        if not _is_hash(sha256) or not isinstance(reason, str) or not reason.strip():
+            await self._say(order, OrderResult.REFUSED, "sha256 (64 hex digits) and reason are wanted")
+            return
+        outcome = self._said(order, OrderResult.DONE)
+
+        async def settle(change: Settlement) -> None:
+            await self._ledger.settle(
+                structs.replace(change, place=_place(order), answer=lambda _: outcome, is_late=False)
+            )
+
+        change = self._holds.hold_afar if command.name == "hold_evidence" else self._holds.lift_afar
+        try:
+            await change(sha256, actor=_actor(order.issuer), reason=reason[:MAX_TEXT], settle=settle)
+        except NoEvidenceError as error:
+            await self._say(order, OrderResult.FAILED, str(error))
+
     async def _send_evidence(self, order: Order, sha256: object) -> None:
-        is_hash = isinstance(sha256, str) and len(sha256) == _SHA256_LENGTH and sha256.isalnum()
-        if not isinstance(sha256, str) or not is_hash:
+        if not _is_hash(sha256):
             await self._say(order, OrderResult.REFUSED, "sha256 is wanted, 64 hex digits")
         elif not self._evidence.has(sha256):
             await self._say(order, OrderResult.FAILED, "there is no such file here")
@@ -207,13 +247,16 @@ class OrderDesk:
         *,
         state: Mapping[str, bytes | None] | None = None,
     ) -> None:
-        outcome = OrderOutcome(
-            epoch=found.epoch, seq=found.seq, result=result, at=self._now(), detail=detail[:_MAX_DETAIL]
-        )
+        outcome = self._said(found, result, detail)
         if result is not OrderResult.DONE:
             _log.warning("order %d of the fleet: %s %s", found.seq, result, detail)
         await self._ledger.settle(
             Settlement(place=_place(found), answer=lambda _: outcome, state=state or {})
+        )
+
+    def _said(self, found: Order | UnknownOrder, result: OrderResult, detail: str = "") -> OrderOutcome:
+        return OrderOutcome(
+            epoch=found.epoch, seq=found.seq, result=result, at=self._now(), detail=detail[:_MAX_DETAIL]
         )
 
     def _outcome(self, order: Order) -> Answered:
@@ -283,6 +326,10 @@ def _command_id(order: Order) -> str:
 
 def _place(found: Order | UnknownOrder) -> OrderPlace:
     return OrderPlace(epoch=found.epoch, seq=found.seq)
+
+
+def _is_hash(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) == _SHA256_LENGTH and value.isalnum()
 
 
 def _is_number(value: object) -> bool:

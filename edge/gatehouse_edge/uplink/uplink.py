@@ -22,7 +22,7 @@ from gatehouse_edge.uplink.errors import NotEnrolledError, RefusedError, UplinkE
 from gatehouse_edge.uplink.evidence import EvidenceQueue, EvidenceSender
 from gatehouse_edge.uplink.fleet_client import FleetClient
 from gatehouse_edge.uplink.link import Link
-from gatehouse_edge.uplink.order_desk import ConfigDesk, OrderDesk
+from gatehouse_edge.uplink.order_desk import ConfigDesk, HoldDesk, OrderDesk
 from gatehouse_edge.uplink.order_feed import OrderFeed
 from gatehouse_edge.uplink.replicator import Replicator
 from gatehouse_edge.uplink.status import ConfigOrigin, status_of
@@ -52,6 +52,7 @@ class Home:
     link: Link
     configs: ConfigDesk
     evidence: EvidenceQueue
+    holds: HoldDesk
     journal_directory: Path
     version: str
     """Of this program."""
@@ -128,6 +129,7 @@ class Uplink:
                 self._ledger,
                 self._home.configs,
                 self._home.evidence,
+                self._home.holds,
                 now=self._link.fleet_now,
                 report_status=self.report_status,
                 reload_config=self._home.reload_config,

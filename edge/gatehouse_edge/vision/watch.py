@@ -112,7 +112,7 @@ class Classifier:
         outputs = [list(one.shape[1:]) for one in self._session.get_outputs()]
         if inputs != _WANTED or outputs != [[len(MOVERS)]]:
             raise ModelError(
-                f"{path.name} is not a classifier of paths: wants {_WANTED} in, {len(MOVERS)} probabilities out"
+                f"{path.name} is not a path classifier: wants {_WANTED} in, {len(MOVERS)} probabilities out"
             )
 
     def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:

@@ -14,10 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.chain import microseconds
-from gatehouse_events.orders import Issuer
+from gatehouse_events.orders import Command, Issuer
 from gatehouse_events.states import Label
 from gatehouse_fleet.evidence import clips, register
 from gatehouse_fleet.evidence.clips import Clip, ClipState
+from gatehouse_fleet.evidence.errors import NoHoldError
 from gatehouse_fleet.evidence.register import Purpose
 from gatehouse_fleet.evidence.service import vault_of
 from gatehouse_fleet.orders import issue, orders_topic
@@ -43,6 +44,8 @@ AlarmIdPath = Annotated[str, Path(pattern="^[0-9A-HJKMNP-TV-Z]{26}$", descriptio
 HashPath = Annotated[str, Path(pattern="^[0-9a-f]{64}$", description="SHA-256 of the file")]
 TokenPath = Annotated[str, Path(pattern="^[A-Za-z0-9_-]{43}$", description="from the answer to a look")]
 SEND_WITHIN: Final = timedelta(days=3)
+HOLD_WITHIN: Final = timedelta(days=365)
+"""A hold is right whenever it arrives: the gateway may have been away for long."""
 _NOT_HERE: Final = ProblemError(
     409, "not_here", Label("文件尚未上传", "the file is not here: ask for it and look again later")
 )
@@ -192,8 +195,7 @@ async def want(gateway_id: GatewayIdPath, sha256: HashPath, services: Shared, wh
         clip = await _reached(db, who, gateway_id, sha256)
         command = await clips.want(db, clip, by=who.actor.name, now=now)
         if command is not None:
-            issuer = Issuer(name=who.actor.name, role=who.actor.role, unit=who.actor.unit or "-")
-            await issue(db, clip.gateway_no, command, issuer=issuer, expires_at=now + SEND_WITHIN, now=now)
+            await _order(db, who, clip, command, within=SEND_WITHIN, now=now)
             await _audit(db, services, who, "clip.want", clip, {})
         found = await _reached(db, who, gateway_id, sha256)
     if command is not None:
@@ -280,17 +282,20 @@ async def holds(gateway_id: GatewayIdPath, sha256: HashPath, services: Shared, w
 async def hold(
     gateway_id: GatewayIdPath, sha256: HashPath, body: WhyBody, services: Shared, who: Holder
 ) -> ClipView:
-    """Keep a file beyond its 30 days, and fetch it if it is not here yet: the gateway deletes its own."""
+    """Keep a file beyond its 30 days, here and at its gateway, and fetch it if it is not here yet.
+
+    Whether the gateway has still had it says the outcome in its order history.
+    """
     now = services.clock.now()
     async with services.store.begin() as db:
         clip = await _reached(db, who, gateway_id, sha256)
         if clip.state is ClipState.GONE:
             raise _NOT_HERE
-        await clips.hold(db, clip, reason=body.reason, by=who.actor.name, now=now)
+        holding = await clips.hold(db, clip, reason=body.reason, by=who.actor.name, now=now)
+        await _order(db, who, clip, holding, within=HOLD_WITHIN, now=now)
         command = await clips.want(db, clip, by=who.actor.name, now=now)
         if command is not None:
-            issuer = Issuer(name=who.actor.name, role=who.actor.role, unit=who.actor.unit or "-")
-            await issue(db, clip.gateway_no, command, issuer=issuer, expires_at=now + SEND_WITHIN, now=now)
+            await _order(db, who, clip, command, within=SEND_WITHIN, now=now)
         found = await _reached(db, who, gateway_id, sha256)
         await _audit(db, services, who, "clip.hold", clip, {"reason": body.reason})
     services.wake.notify(orders_topic(gateway_id))
@@ -306,13 +311,18 @@ async def release(
     services: Shared,
     who: Holder,
 ) -> Done:
-    """End a hold; what is over its time is then deleted within minutes."""
+    """End a hold, at the gateway too unless another stands; what is over its time is then deleted within minutes."""
     now = services.clock.now()
     async with services.store.begin() as db:
         clip = await _reached(db, who, gateway_id, sha256)
-        if not await clips.release(db, hold_id, reason=body.reason, by=who.actor.name, now=now):
-            raise NOT_FOUND
+        try:
+            lifting = await clips.release(db, clip, hold_id, reason=body.reason, by=who.actor.name, now=now)
+        except NoHoldError:
+            raise NOT_FOUND from None
+        if lifting is not None:
+            await _order(db, who, clip, lifting, within=HOLD_WITHIN, now=now)
         await _audit(db, services, who, "clip.release", clip, {"reason": body.reason, "hold": hold_id})
+    services.wake.notify(orders_topic(gateway_id))
     return Done()
 
 
@@ -345,6 +355,13 @@ async def _reached(db: AsyncConnection, who: Caller, gateway_id: str, sha256: st
     if clip is None:
         raise NOT_FOUND
     return clip
+
+
+async def _order(
+    db: AsyncConnection, who: Caller, clip: Clip, command: Command, *, within: timedelta, now: datetime
+) -> None:
+    issuer = Issuer(name=who.actor.name, role=who.actor.role, unit=who.actor.unit or "-")
+    await issue(db, clip.gateway_no, command, issuer=issuer, expires_at=now + within, now=now)
 
 
 async def _allowed(db: AsyncConnection, who: Caller, asked: Clip, body: LookBody) -> Clip:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_events.orders import Command
+from gatehouse_fleet.evidence.errors import NoHoldError
 from gatehouse_fleet.evidence.policy import Named
 from gatehouse_fleet.store.schema.evidence import evidence, evidence_hold
 
@@ -20,6 +21,10 @@ _REASON: Final = 256
 """Characters of `evidence_hold.reason`."""
 MAX_ASKED: Final = 64
 """`StatusAnswer.evidence_wanted` has no more."""
+
+
+_GATEWAY: Final = "gateway "
+"""Begins the name of who holds, where it is a gateway."""
 
 
 class ClipState(StrEnum):
@@ -154,22 +159,54 @@ async def arrived(
     )
 
 
-async def hold(db: AsyncConnection, clip: Clip, *, reason: str, by: str, now: datetime) -> int:
-    """Keep a clip beyond its time; returns the hold's number. Several holds stand beside each other."""
+async def hold(db: AsyncConnection, clip: Clip, *, reason: str, by: str, now: datetime) -> Command:
+    """Keep a clip beyond its time; returns the order that makes its gateway keep its own. Several holds stand beside each other."""
+    await _lock(db, clip)
     query = insert(evidence_hold).values(
         gateway_no=clip.gateway_no, sha256=clip.sha256, reason=reason, held_by=by, held_at=now
     )
-    return int((await db.execute(query.returning(evidence_hold.c.id))).scalar_one())
+    await db.execute(query)
+    return Command(name="hold_evidence", arguments={"sha256": clip.sha256, "reason": reason})
 
 
-async def release(db: AsyncConnection, hold_id: int, *, reason: str, by: str, now: datetime) -> bool:
-    """End a hold; False: there is none that stands."""
+async def release(
+    db: AsyncConnection, clip: Clip, hold_id: int, *, reason: str, by: str, now: datetime
+) -> Command | None:
+    """End a hold of this clip; returns the order that ends it at the gateway too, None while others of the fleet's holds stand.
+
+    Raises:
+        NoHoldError: this clip has no such hold that stands.
+    """
+    await _lock(db, clip)
     query = (
         update(evidence_hold)
-        .where(evidence_hold.c.id == hold_id, evidence_hold.c.released_at.is_(None))
+        .where(*_standing(clip), evidence_hold.c.id == hold_id)
         .values(released_by=by, released_at=now, release_reason=reason)
+        .returning(evidence_hold.c.held_by)
     )
-    return (await db.execute(query)).rowcount == 1
+    ended = (await db.execute(query)).scalar_one_or_none()
+    if ended is None:
+        raise NoHoldError(clip.sha256)
+    others = select(func.count()).where(
+        *_standing(clip), ~evidence_hold.c.held_by.startswith(_GATEWAY, autoescape=True)
+    )
+    if ended.startswith(_GATEWAY) or (await db.execute(others)).scalar_one():
+        return None
+    return Command(name="release_evidence", arguments={"sha256": clip.sha256, "reason": reason})
+
+
+async def _lock(db: AsyncConnection, clip: Clip) -> None:
+    """Let nobody else change the holds of a clip until the commit: two who end one each must not both see the other's."""
+    row = select(evidence.c.sha256).where(*_one(clip.gateway_no, clip.sha256)).with_for_update()
+    await db.execute(row)
+
+
+def _standing(clip: Clip) -> tuple[ColumnElement[bool], ...]:
+    return (
+        evidence_hold.c.gateway_no == clip.gateway_no,
+        evidence_hold.c.sha256 == clip.sha256,
+        evidence_hold.c.released_at.is_(None),
+    )
 
 
 async def hold_from_gateway(
@@ -207,7 +244,7 @@ async def release_from_gateway(
 
 
 def _by_gateway(hold: str) -> str:
-    return f"gateway {hold[:48]}"
+    return f"{_GATEWAY}{hold[:48]}"
 
 
 async def overdue(db: AsyncConnection, now: datetime, limit: int) -> Sequence[tuple[int, str]]:

@@ -19,3 +19,7 @@ class DamagedError(EvidenceError):
 
 class SpoolBusyError(EvidenceError):
     """Somebody else is writing this file just now."""
+
+
+class NoHoldError(EvidenceError):
+    """A clip has no such hold that stands."""

@@ -13,124 +13,20 @@ from pathlib import Path
 import psutil
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from camera_desk import LIMIT_S, Desk, Watch, watching
+
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.drivers import camera
 from gatehouse_edge.drivers.camera import CameraDriver, CameraProcessError, CameraSettings
 from gatehouse_edge.drivers.camera_wire import Begin, encode
 from gatehouse_edge.reading import (
-    AnyObservation,
     CameraReading,
-    EvidenceReading,
-    Flaw,
     PictureState,
-    ThrowReading,
 )
-from gatehouse_edge.vision.release import released
-from gatehouse_hil.camera_player import CameraPlayer, Condition
-from gatehouse_hil.facade import Facade
+from gatehouse_hil.camera_player import CameraPlayer
 
-OK, FROZEN, BLACK, LOST = PictureState.OK, PictureState.FROZEN, PictureState.BLACK, PictureState.LOST
-LIMIT_S = 20.0
-
-
-class Desk:
-    """An inbox that keeps what cameras say and lets a test wait for the next change."""
-
-    def __init__(self) -> None:
-        self.seen: list[AnyObservation] = []
-        self._news = asyncio.Condition()
-
-    async def put(self, observation: AnyObservation) -> None:
-        async with self._news:
-            self.seen.append(observation)
-            self._news.notify_all()
-
-    @property
-    def readings(self) -> list[CameraReading]:
-        return [one for one in self.seen if isinstance(one, CameraReading)]
-
-    @property
-    def pictures(self) -> list[PictureState]:
-        """Every change, without repeats."""
-        seen = [reading.picture for reading in self.readings]
-        return [one for one, before in zip(seen, [None, *seen], strict=False) if one is not before]
-
-    async def wait(self, wanted, limit_s: float = LIMIT_S):
-        """Return what `wanted(self)` finds, once it is something."""
-        async with asyncio.timeout(limit_s), self._news:
-            await self._news.wait_for(lambda: wanted(self))
-        return wanted(self)
-
-    async def until(self, picture: PictureState, device_id: str = "cam-1") -> CameraReading:
-        def latest(_: object) -> CameraReading | None:
-            mine = [reading for reading in self.readings if reading.device_id == device_id]
-            return mine[-1] if mine and mine[-1].picture is picture else None
-
-        return await self.wait(latest)
-
-    async def flaw(self, flaw: Flaw) -> str:
-        """Return the words of a flaw once it stands."""
-        return await self.wait(lambda desk: desk.readings and desk.readings[-1].flaws.get(flaw))
-
-
-class Watch:
-    """Runs camera drivers for the length of a test."""
-
-    def __init__(self, *drivers: CameraDriver) -> None:
-        self._drivers = drivers
-
-    async def __aenter__(self) -> None:
-        self._tasks = await asyncio.TaskGroup().__aenter__()
-        self._running = [self._tasks.create_task(driver.run()) for driver in self._drivers]
-
-    async def __aexit__(self, *error) -> None:
-        for task in self._running:
-            task.cancel()
-        await self._tasks.__aexit__(*error)
-
-
-def watching(url: str, desk: Desk, *, camera_id: str = "cam-1", **limits) -> CameraDriver:
-    settings = CameraSettings(
-        camera_id=camera_id,
-        url=url,
-        read_limit_s=1.0,
-        open_limit_s=1.0,
-        first_retry_s=0.1,
-        last_retry_s=0.4,
-        **{"frozen_after_s": 1.0, "lost_after_s": 2.0, "report_every_s": 0.5, "black_after_s": 0.5} | limits,
-    )
-    return CameraDriver(settings, inbox=desk, clock=SystemClock())
-
-
-async def test_each_fault_of_a_picture_is_named_and_each_camera_recovers() -> None:
-    async with asyncio.TaskGroup() as tasks:  # together: one after the other they take half a minute
-        rtsp = CameraPlayer(wire="rtsp")
-        bare = CameraPlayer(wire="mpegts")
-        tasks.create_task(
-            _fall_and_recover(
-                rtsp,
-                (Condition.FROZEN, FROZEN, "nothing changed"),
-                (Condition.DROPPED, LOST, "refused"),
-                (Condition.STOPPED_CLOCK, FROZEN, "time stamps"),
-            )
-        )
-        tasks.create_task(
-            _fall_and_recover(bare, (Condition.BLACK, BLACK, "dark"), (Condition.STALLED, LOST, "no picture"))
-        )
-
-
-async def _fall_and_recover(player: CameraPlayer, *faults: tuple[Condition, PictureState, str]) -> None:
-    desk = Desk()
-    async with player, Watch(watching(player.url, desk)):
-        for condition, picture, words in faults:
-            await desk.until(OK)
-            connections = player.connections
-            player.condition = condition
-            reading = await desk.until(picture)
-            player.condition = Condition.NORMAL
-            await desk.until(OK)
-            assert words in reading.detail
-            assert (player.connections > connections) is (picture is LOST)
+OK, LOST = PictureState.OK, PictureState.LOST
 
 
 async def test_a_process_that_crashes_stops_or_grows_is_named_and_costs_its_neighbour_no_frame(
@@ -265,51 +161,12 @@ async def test_a_camera_that_accepts_and_then_says_nothing_is_lost_and_asked_aga
     assert "hunter2" not in reading.detail
 
 
-async def test_models_that_are_changed_are_named_and_the_camera_is_seen_all_the_same(tmp_path: Path) -> None:
-    source = released()
-    assert source is not None
-    for file in source.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    with (tmp_path / "detector.onnx").open("ab") as model:
-        model.write(b"x")
-    desk = Desk()
-    async with (
-        CameraPlayer() as player,
-        Watch(watching(player.url, desk, detect="alarm", models=str(tmp_path))),
-    ):
-        words = await desk.flaw(Flaw.DETECTOR)
-        await desk.until(OK)
-    assert "install the models again" in words
-    assert "detector.onnx" in words
-
-
-async def test_a_throw_is_told_also_when_the_disk_takes_no_clip_and_that_is_said(tmp_path: Path) -> None:
-    (tmp_path / "evidence").write_bytes(b"")  # in the place of the folder: the disk refuses
-    facade = Facade(960, 540, floors=15, columns=10, fps=20)
-    desk = Desk()
-    async with (
-        CameraPlayer(fps=20, facade=facade) as player,
-        Watch(
-            watching(
-                player.url,
-                desk,
-                detect="alarm",
-                evidence_directory=str(tmp_path / "evidence"),
-                lost_after_s=30.0,
-                frozen_after_s=60.0,
-            )
-        ),
-    ):
-        await desk.wait(lambda desk: desk.readings and desk.readings[-1].figures.models)
-        await asyncio.sleep(2.0)  # the detector learns the still scene
-        player.throw(floor=9, column=7)
-        throw = await desk.wait(
-            lambda desk: next((o for o in desk.seen if isinstance(o, ThrowReading)), None)
-        )
-        lost = await desk.wait(
-            lambda desk: next((o for o in desk.seen if isinstance(o, EvidenceReading)), None)
-        )
-    assert throw.is_alarm
-    assert not throw.awaits_evidence
-    assert lost.throw_id == throw.throw_id
-    assert lost.missing
+async def test_the_process_of_a_camera_carries_no_library_that_it_does_not_use() -> None:
+    heavy = ("asyncio", "cryptography", "sqlite3", "ssl", "pydantic", "fastapi", "httpx")
+    code = (
+        "import sys, gatehouse_edge.drivers.camera_worker, gatehouse_edge.vision.watch, gatehouse_edge.vision.detector;"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
+    told, _ = await process.communicate()
+    assert told.decode().strip() == "[]"

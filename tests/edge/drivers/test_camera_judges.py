@@ -62,6 +62,8 @@ def test_nothing_is_said_of_rates_before_a_whole_window_was_seen() -> None:
 def test_five_pictures_a_second_are_too_few_and_eight_and_a_half_are_not() -> None:
     assert "5.0" in flowed(every(0.2))[Flaw.SLOW]
     assert flowed(every(1 / 8.5))[Flaw.SLOW] == ""
+    assert flowed(every(1 / 7.97))[Flaw.SLOW] == "", "a camera set to eight whose clock is a little slow"
+    assert "7.9 a second, below 8" in flowed(every(1 / 7.9))[Flaw.SLOW]
 
 
 def test_a_camera_that_pauses_again_and_again_is_uneven_though_its_mean_rate_is_well() -> None:
@@ -187,6 +189,43 @@ def test_a_camera_that_was_pushed_aside_looks_elsewhere_also_after_a_restart(
     other = Facade(640, 360, floors=7, columns=13, seed=99)
     turned = ViewJudge(after_s=3.0, file=file)
     assert looked(turned, lambda s: other.picture(s)[:, ::-1].copy())[Flaw.MOVED]
+
+
+def test_a_push_along_rows_of_like_windows_is_seen_at_every_look_through_a_noisy_night() -> None:
+    noisy = Facade(320, 240, noise_sigma=20.0)
+    judge = ViewJudge(after_s=3.0)
+    looked(judge, noisy.picture)
+    looked(judge, lambda s: shifted(noisy.picture(s), 0.15), since=12)
+    words = [
+        looked(judge, lambda s: shifted(noisy.picture(s), 0.15), since=s, seconds=1)[Flaw.MOVED]
+        for s in range(24, 60)
+    ]
+    assert all(words)
+
+
+def test_the_reference_is_after_a_hundred_looks_what_it_was(house: Facade) -> None:
+    judge = ViewJudge(after_s=3.0)
+    looked(judge, house.picture)
+    assert judge._reference is not None
+    before = judge._reference.edges.copy()
+    looked(judge, house.picture, since=12, seconds=100)
+    assert np.array_equal(judge._reference.edges, before)
+    assert "5% / 0%" in looked(judge, lambda s: shifted(house.picture(s), 0.05), since=112)[Flaw.MOVED]
+
+
+@pytest.mark.parametrize("share", [0.003, 0.006, 0.009, 0.0125, 0.019])
+def test_a_mast_in_the_wind_is_neither_another_view_nor_a_window_farther_on(
+    house: Facade, share: float
+) -> None:
+    judge = ViewJudge(after_s=3.0)
+    looked(judge, house.picture)
+
+    def swaying(s: int):
+        across = round(share * house.width * np.sin(2.3 * s))
+        return np.roll(house.picture(s), (across // 2, across), axis=(0, 1))
+
+    for s in range(12, 42):
+        assert not any(looked(judge, swaying, since=s, seconds=1).values())
 
 
 def test_a_flaw_of_the_view_must_last(house: Facade) -> None:

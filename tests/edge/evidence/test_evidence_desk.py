@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import av
 import numpy as np
+import psutil
 import pytest
 from console_site import CAMERA, SETTINGS, running_site
 from film import MADE_AT, film, promised, wall
@@ -28,8 +29,8 @@ from gatehouse_edge.evidence import drawer
 from gatehouse_edge.evidence.masking import corridor
 from gatehouse_edge.evidence.overlay import decode_track
 from gatehouse_edge.evidence.retention import BELIEVED_AFTER_S, Hold, Steadiness, Stored, is_due
-from gatehouse_edge.evidence_desk import NoEvidenceError
 from gatehouse_edge.gateway import ConfigTaken
+from gatehouse_edge.ports import NoEvidenceError
 from gatehouse_edge.reading import ThrowReading
 from gatehouse_events.alarm import SYSTEM
 from gatehouse_events.chain import EntryKind
@@ -262,6 +263,57 @@ async def test_who_may_not_see_the_original_sees_a_copy_that_really_is_masked(tm
         assert [item["sha256"] for item in named] == [made[0].sha256]
 
 
+async def test_a_viewing_copy_is_there_before_anybody_asks_and_gives_way_to_whoever_does(
+    tmp_path: Path,
+) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site, asyncio.TaskGroup() as tasks:
+        early = tasks.create_task(site.evidence.mask_early(), name="viewing copies")
+        _, first = await thrown(site)
+        await site.evidence.adopt(first)
+        maker = await at_work()
+        assert (maker.nice(), maker.ionice().ioclass) == (19, psutil.IOPRIO_CLASS_IDLE)
+        maker.suspend()  # it takes for ever; nobody waits for it
+        _, second = await thrown(
+            site, event_id="second", first_seen_at=site.clock.now().wall + timedelta(seconds=1)
+        )
+        await site.evidence.adopt(second)
+        async with asyncio.timeout(30):
+            assert (await site.evidence.masked(second.manifest_sha256)).stored.masked_sha256
+            await asyncio.to_thread(psutil.wait_procs, [maker])
+            while not all(one.masked_sha256 for one in site.evidence.stored()):
+                await asyncio.sleep(0.1)
+        early.cancel()
+        made = [entry for entry in register(site) if isinstance(entry, Masked)]
+        assert [one.manifest_sha256 for one in made] == [second.manifest_sha256, first.manifest_sha256]
+
+
+async def test_a_clip_that_cannot_be_masked_holds_up_none_behind_it(tmp_path: Path) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site, asyncio.TaskGroup() as tasks:
+        _, broken = await thrown(site)
+        drawer.path_of(site.evidence.folder, broken.manifest.file("track.json")).write_bytes(b"{}")
+        _, whole = await thrown(
+            site, event_id="whole", first_seen_at=site.clock.now().wall + timedelta(seconds=1)
+        )
+        for kept in (broken, whole):
+            await site.evidence.adopt(kept)
+        early = tasks.create_task(site.evidence.mask_early(), name="viewing copies")
+        async with asyncio.timeout(30):
+            while not (await site.evidence.show(whole.manifest_sha256)).stored.masked_sha256:
+                await asyncio.sleep(0.1)
+        early.cancel()
+        assert not (await site.evidence.show(broken.manifest_sha256)).stored.masked_sha256
+
+
+async def at_work() -> psutil.Process:
+    """The process that makes a copy nobody waits for, once it has stood back."""
+    async with asyncio.timeout(30):
+        while True:
+            for child in psutil.Process().children():
+                if "--gently" in child.cmdline() and child.ionice().ioclass == psutil.IOPRIO_CLASS_IDLE:
+                    return child
+            await asyncio.sleep(0.01)
+
+
 def likeness(picture, truth, where) -> float:
     """Correlation of fine texture in part of a picture: 1 the same, 0 nothing in common."""
     return float(np.corrcoef(picture[where].mean(axis=-1), truth[where].mean(axis=-1))[0, 1])
@@ -305,6 +357,29 @@ async def test_a_hold_keeps_evidence_beyond_its_time_and_the_rest_is_deleted_for
         assert await site.evidence.sweep() == 1
         assert list(site.evidence.folder.iterdir()) == []
         assert [type(entry) for entry in register(site)][2:] == [Held, Deleted, Lifted, Deleted]
+
+
+async def test_what_the_fleet_holds_outlives_its_time_and_a_lift_here_until_the_fleet_ends_it(
+    tmp_path: Path,
+) -> None:
+    async with running_site(tmp_path, devices=DEVICES) as site:
+        site.clock.clock_quality = GOOD
+        _, kept = await thrown(site)
+        await site.evidence.adopt(kept)
+        sha, clip = kept.manifest_sha256, kept.manifest.file("clip.mp4").sha256
+        await site.evidence.hold_afar(clip, actor=SYSTEM, reason="法院", settle=site.ledger.settle)
+        assert all(item["legal_hold"] for item in (await site.alarm("throw.object_falling")).evidence)
+        with pytest.raises(NoEvidenceError, match="lifted there"):
+            await site.evidence.lift(sha, actor=SYSTEM, reason="x")
+        await site.evidence.hold(sha, actor=SYSTEM, reason="派出所")
+        await site.evidence.lift(sha, actor=SYSTEM, reason="案件终结")
+        site.clock.shift_s = 30.01 * DAY_S
+        assert await site.evidence.sweep() == 0
+        said = [(type(entry), entry.reason) for entry in register(site)[1:]]
+        # Whoever reads `lifted` ends every hold: what still stands is said again.
+        assert said == [(Held, "法院"), (Held, "派出所"), (Lifted, "案件终结"), (Held, "法院")]
+        await site.evidence.lift_afar(clip, actor=SYSTEM, reason="结案", settle=site.ledger.settle)
+        assert await site.evidence.sweep() == 1
 
 
 async def test_a_deletion_cut_short_is_finished_at_the_next_look(tmp_path: Path, monkeypatch) -> None:
@@ -401,7 +476,7 @@ async def test_a_masked_copy_made_while_its_clip_goes_goes_too(tmp_path: Path, m
         await site.evidence.adopt(kept)
         await site.evidence.sweep()
 
-        async def slow(clip: Path, track: Path, output: Path) -> None:
+        async def slow(clip: Path, track: Path, output: Path, **_: bool) -> None:
             output.write_bytes(b"a copy")
             site.clock.shift_s = 31 * DAY_S
             assert await site.evidence.sweep() == 1

@@ -20,6 +20,7 @@ from gatehouse_config import load
 from gatehouse_edge.blueprint import plan_of
 from gatehouse_edge.clock import SystemClock
 from gatehouse_edge.desk import restore
+from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.ledger import Ledger
 from gatehouse_edge.uplink.config_trial import ConfigTrials
 from gatehouse_edge.uplink.evidence import EvidenceQueue
@@ -126,6 +127,7 @@ async def running(
     ledger = Ledger(journal, restore(state, plan, now), plan, clock, state=state)
     link = Link(clock, is_configured=True)
     evidence = EvidenceQueue(directory / "evidence", state)
+    desk = EvidenceDesk(ledger, directory / "evidence", clock=clock, days=lambda: 30)
     host: Any = None
     trials = ConfigTrials(
         ledger, host, lambda: None, directory=directory / "fleet", link=link, clock=clock, left=None
@@ -135,7 +137,7 @@ async def running(
         config,
         config.fleet,
         Home(
-            ledger=ledger, clock=clock, link=link, configs=trials, evidence=evidence, journal_directory=directory,
+            ledger=ledger, clock=clock, link=link, configs=trials, evidence=evidence, holds=desk, journal_directory=directory,
             version="test", origin=ConfigOrigin, reload_config=lambda: None,
         ),
         rng=random.Random(1),
@@ -146,7 +148,7 @@ async def running(
             task = tasks.create_task(uplink.run(), name="uplink")
             yield Parts(
                 ledger=ledger, journal=journal, link=link, directory=directory, clock=clock, uplink=uplink,
-                evidence=evidence,
+                evidence=evidence, desk=desk,
             )  # fmt: skip
             task.cancel()
             ledger.stop()

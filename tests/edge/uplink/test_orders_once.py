@@ -90,6 +90,12 @@ async def test_what_becomes_of_every_kind_of_order(tmp_path: Path, peer: FleetPe
             "not_understood": Command(name="open_valve", arguments={"output_id": "valve-1"}),
             "failed": Command(name="send_evidence", arguments={"sha256": "0" * 64}),
         }
+        no_reason = Command(name="hold_evidence", arguments={"sha256": "0" * 64, "reason": " "})
+        no_such = [
+            Command(name=name, arguments={"sha256": "0" * 64, "reason": "示例"})
+            for name in ("hold_evidence", "release_evidence")
+        ]
+        holds = [peer.give(action) for action in (no_reason, *no_such)]
         numbers = {word: peer.give(action) for word, action in given.items()}
         await until(lambda: peer.result(max(numbers.values())))
         now = AlarmSeen(alarm_id=alarm.alarm_id, seq=site.ledger.alarms()[0].seq)
@@ -105,6 +111,7 @@ async def test_what_becomes_of_every_kind_of_order(tmp_path: Path, peer: FleetPe
         assert {word: peer.result(number) for word, number in numbers.items()} == {
             word: word for word in given
         }
+        assert [peer.result(number) for number in holds] == ["refused", "failed", "failed"]
         assert (peer.result(expired), peer.result(bad), peer.result(bad + 1)) == (
             "expired",
             "refused",

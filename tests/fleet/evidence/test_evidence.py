@@ -22,6 +22,7 @@ from gatehouse_edge.uplink.link import Link
 from gatehouse_events.alarm import Actor
 from gatehouse_events.chain import canonical
 from gatehouse_events.evidence import Held, Lifted
+from gatehouse_events.orders import decode_order
 from gatehouse_fleet.evidence.errors import DamagedError, SpoolBusyError
 from gatehouse_fleet.evidence.policy import keep_until, named_in
 from gatehouse_fleet.evidence.retention import Deleter
@@ -30,6 +31,7 @@ from gatehouse_fleet.evidence.spool import Piece, Spool
 from gatehouse_fleet.evidence.vault import DirectoryVault
 from gatehouse_fleet.people import audit
 from gatehouse_fleet.store.schema.evidence import evidence
+from gatehouse_fleet.store.schema.orders import order as order_table
 from gatehouse_fleet.store.schema.people import audit as audit_table
 
 CLIP = random.Random(1).randbytes(3 * PIECE_BYTES + 7)
@@ -284,6 +286,33 @@ async def test_a_hold_is_released_with_a_reason_and_everything_is_in_the_audit_l
             ).scalars()
             assert list(actions) == ["clip.hold", "clip.release"]
             assert (await audit.verify(db)).broken_at is None
+
+
+async def test_a_hold_and_its_end_are_ordered_of_the_gateway_and_the_end_only_when_no_other_stands(
+    live_server: LiveServer, tmp_path: Path
+) -> None:
+    async with site(live_server, tmp_path / "gw") as found:
+        sha256, other = found.clip(CLIP), found.clip(b"other")
+        await found.raised((sha256, False), (other, False))
+        await sent(found, sha256)
+        path = f"/api/v1/evidence/{GATEWAY}/{sha256}/holds"
+
+        async def ordered() -> list[tuple[str, dict[str, Any]]]:
+            async with found.server.services.store.read() as db:
+                rows = await db.execute(select(order_table.c.body).order_by(order_table.c.seq))
+                given: list[Any] = [decode_order(row.body.encode()).action for row in rows]
+            return [(action.name, action.arguments) for action in given]
+
+        for reason in ("法院调取", "派出所调取"):
+            assert (await found.people.post(path, json={"reason": reason})).status_code == 201
+        first, second = (await found.people.get(path)).json()
+        wrong = f"/api/v1/evidence/{GATEWAY}/{other}/holds/{first['id']}/release"
+        assert (await found.people.post(wrong, json={"reason": "别的文件"})).status_code == 404
+        await found.people.post(f"{path}/{first['id']}/release", json={"reason": "案件终结"})
+        holds = [("hold_evidence", {"sha256": sha256, "reason": word}) for word in ("法院调取", "派出所调取")]
+        assert await ordered() == holds
+        await found.people.post(f"{path}/{second['id']}/release", json={"reason": "已移交"})
+        assert await ordered() == [*holds, ("release_evidence", {"sha256": sha256, "reason": "已移交"})]
 
 
 async def test_what_a_gateway_holds_is_held_here_until_it_lifts_it_and_a_doubtful_one_lifts_nothing(
