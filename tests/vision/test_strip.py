@@ -137,13 +137,67 @@ def test_spots_without_tiles_have_no_patch_and_nothing_breaks() -> None:
     assert pictured([], empty) == []
 
 
-def test_the_released_judge_answers_for_any_strips_and_a_detector_is_no_judge() -> None:
+def field(number: int, value: int | bytes | str) -> bytes:
+    """One field of a protocol buffer."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    octets = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(octets)) + octets
+
+
+def _varint(value: int) -> bytes:
+    octets = bytearray()
+    while value > 0x7F:
+        octets.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*octets, value])
+
+
+def onnx_of(steps: int) -> bytes:
+    """A network that takes strips of so many steps and answers with the first numbers (onnx.proto3: Slice of opset 9)."""
+
+    def tensor(name: str, kind: int, *sides: int | str) -> bytes:
+        shape = b"".join(
+            field(1, field(1, side) if isinstance(side, int) else field(2, side)) for side in sides
+        )
+        return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
+
+    def numbers(name: str, value: int) -> bytes:
+        return field(5, field(1, name) + field(8, value) + field(20, 7))  # AttributeProto of type INTS
+
+    node = field(1, "numbers") + field(2, "likely") + field(4, "Slice")
+    node += numbers("axes", 1) + numbers("starts", 0) + numbers("ends", len(MOVERS))
+    graph = (
+        field(1, node)
+        + field(2, "plain")
+        + field(11, tensor("numbers", 1, "n", len(NUMBER_NAMES)))
+        + field(11, tensor("steps", 1, "n", steps, len(STEP_NAMES)))
+        + field(11, tensor("patches", 2, "n", steps, 4, PATCH_PX, PATCH_PX))
+        + field(12, tensor("likely", 1, "n", len(MOVERS)))
+    )
+    return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 9))
+
+
+def strips() -> list[Strip]:
+    found = [strip_of(path(fall(40.0, seed=n)), height_px=720, calibration=drawn()) for n in range(3)]
+    return [strip for strip in found if strip is not None]
+
+
+def test_a_judge_that_looks_along_paths_is_given_its_strips(tmp_path: FilePath) -> None:
+    (tmp_path / "judge.onnx").write_bytes(onnx_of(STEPS))
+    likely = Classifier(tmp_path / "judge.onnx").judge(strips())
+    expected = np.stack([strip.numbers[: len(MOVERS)] for strip in strips()])
+    np.testing.assert_array_equal(likely, expected)
+    (tmp_path / "other.onnx").write_bytes(onnx_of(STEPS + 1))
+    with pytest.raises(ModelError, match="not a path classifier"):
+        Classifier(tmp_path / "other.onnx")
+
+
+def test_the_released_judge_of_numbers_answers_and_a_detector_is_no_judge() -> None:
     folder = released()
     assert folder is not None
-    judge = Classifier(folder / "classifier.onnx")
-    strips = [strip_of(path(fall(40.0, seed=n)), height_px=720) for n in range(3)]
-    likely = judge.judge([strip for strip in strips if isinstance(strip, Strip)])
+    likely = Classifier(folder / "classifier.onnx").judge(strips())
     assert likely.shape == (3, len(MOVERS))
     np.testing.assert_allclose(likely.sum(1), 1.0, atol=1e-4)
     with pytest.raises(ModelError, match=r"detector\.onnx is not a path classifier"):
-        Classifier(FilePath(folder / "detector.onnx"))
+        Classifier(folder / "detector.onnx")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model
 from gatehouse_edge.vision.facade import Calibration, fitted
+from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
@@ -95,7 +96,9 @@ _WANTED: Final = {
     "steps": [STEPS, len(STEP_NAMES)],
     "patches": [STEPS, 4, PATCH_PX, PATCH_PX],
 }
-"""Inputs of a classifier and their shapes for one path."""
+"""Inputs of a classifier that looks along a path, and their shapes for one path."""
+_NUMBERS_ONLY: Final = {"features": [len(NAMES)]}
+"""Those of one that knows the numbers of the whole and no metres, as up to release 0.4."""
 
 
 class Classifier:
@@ -110,14 +113,18 @@ class Classifier:
         self._session: Final = open_model(path, sha256=sha256)
         inputs = {one.name: list(one.shape[1:]) for one in self._session.get_inputs()}
         outputs = [list(one.shape[1:]) for one in self._session.get_outputs()]
-        if inputs != _WANTED or outputs != [[len(MOVERS)]]:
+        self._is_plain: Final = inputs == _NUMBERS_ONLY
+        if (not self._is_plain and inputs != _WANTED) or outputs != [[len(MOVERS)]]:
             raise ModelError(
                 f"{path.name} is not a path classifier: wants {_WANTED} in, {len(MOVERS)} probabilities out"
             )
 
     def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, len(MOVERS)), of strips, at least one."""
-        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
+        if self._is_plain:
+            shown = {"features": np.stack([strip.numbers[: len(NAMES)] for strip in strips])}
+        else:
+            shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
         result: npt.NDArray[np.float32] = self._session.run(None, shown)[0]
         return result
 
