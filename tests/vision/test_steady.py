@@ -84,3 +84,16 @@ def test_a_camera_that_is_turned_begins_afresh() -> None:
 
 def test_halving_averages() -> None:
     assert shrunk(np.full((64, 64), 7, np.uint8), 8).tolist() == [[7] * 8] * 8
+
+
+def test_the_search_for_a_far_shift_leaves_what_is_aimed_at_as_it_was() -> None:
+    # OpenCV 5's phase correlation multiplies its inputs by the window in place: a second search would have missed.
+    steady, still = Steady(), wall()
+    steady.aim(still)
+    for dx in (30.0, -30.0, 30.0):
+        for _ in range(3):
+            found = steady.shift_of(shifted(still, dx, 0.0))
+        assert found == pytest.approx((dx, 0.0), abs=0.3)
+    for _ in range(3):
+        found = steady.shift_of(shifted(still, 3.0, 1.0))
+    assert found == pytest.approx((3.0, 1.0), abs=0.15)
