@@ -98,8 +98,9 @@ class Lesson:
     def save(self, path: FilePath) -> None:
         """Write a file that `load` reads."""
         kept = {field.name: getattr(self, field.name) for field in fields(self)}
-        beside = path.with_suffix(".part.npz")
-        np.savez(beside, **kept)
+        beside = path.with_suffix(".part")
+        with beside.open("wb") as out:
+            np.savez(out, **kept)
         beside.rename(path)  # an interrupted run leaves no half file
 
 

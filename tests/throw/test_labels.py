@@ -9,11 +9,13 @@ import pytest
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.stack import FrameStack
+from gatehouse_edge.vision.strip import strip_of
+from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.tracks import Point
-from gatehouse_edge.vision.watch import Mover
+from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import is_clear, render
-from gatehouse_throw.labels import label
+from gatehouse_throw.labels import joined, label, lesson, load
 from gatehouse_throw.losses import losses, table
 from gatehouse_throw.scenes import Setting, spec_of
 from gatehouse_throw.scenes.codec import Shot
@@ -97,3 +99,16 @@ def test_losses_only_grow_along_the_chain(tmp_path: Path) -> None:
         assert one.falls == len(told.events)
         assert one.told == 0  # without a classifier nothing is told
         assert table(sums).count("\n") == len(sums) + 1
+
+
+def test_lessons_come_back_as_they_were_kept_and_join_in_order(tmp_path: Path) -> None:
+    mine = strip_of(Track(points=track(), frames_s=tuple(p.at_s for p in track()), merit=1.0), height_px=720)
+    assert mine is not None
+    one, two, none = lesson([(mine, Mover.THROW)]), lesson([(mine, Mover.BIRD)]), lesson([])
+    for name, kept in (("a", one), ("b", two), ("c", none)):
+        kept.save(tmp_path / f"{name}.npz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz", "c.npz"]
+    back = joined([load(tmp_path / f"{name}.npz") for name in "abc"])
+    assert [MOVERS[kind] for kind in back.kinds] == [Mover.THROW, Mover.BIRD]
+    np.testing.assert_array_equal(back.steps[0], mine.steps)
+    assert back.patches.shape[1:] == mine.patches.shape
