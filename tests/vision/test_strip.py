@@ -6,9 +6,10 @@ from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
+from drawn_wall import drawn, fall
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.vision.test_origin import drawn, fall
+from onnx_octets import FLOAT, UINT8, field, tensor
 
 from gatehouse_edge.vision.detector import PATCH_PX, Spot, pictured
 from gatehouse_edge.vision.facade import Calibration, fitted, scaled
@@ -135,32 +136,11 @@ def test_spots_without_tiles_have_no_patch_and_nothing_breaks() -> None:
         skipped=0, active_share=0.0,
     )  # fmt: skip
     assert pictured([], empty) == []
-
-
-def field(number: int, value: int | bytes | str) -> bytes:
-    """One field of a protocol buffer."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    octets = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(octets)) + octets
-
-
-def _varint(value: int) -> bytes:
-    octets = bytearray()
-    while value > 0x7F:
-        octets.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*octets, value])
+    assert pictured([Spot(5.0, 5.0, 3.0, 3.0, 0.5)], empty) == [Spot(5.0, 5.0, 3.0, 3.0, 0.5)]
 
 
 def onnx_of(steps: int) -> bytes:
     """A network that takes strips of so many steps and answers with the first numbers (onnx.proto3: Slice of opset 9)."""
-
-    def tensor(name: str, kind: int, *sides: int | str) -> bytes:
-        shape = b"".join(
-            field(1, field(1, side) if isinstance(side, int) else field(2, side)) for side in sides
-        )
-        return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
 
     def numbers(name: str, value: int) -> bytes:
         return field(5, field(1, name) + field(8, value) + field(20, 7))  # AttributeProto of type INTS
@@ -170,10 +150,10 @@ def onnx_of(steps: int) -> bytes:
     graph = (
         field(1, node)
         + field(2, "plain")
-        + field(11, tensor("numbers", 1, "n", len(NUMBER_NAMES)))
-        + field(11, tensor("steps", 1, "n", steps, len(STEP_NAMES)))
-        + field(11, tensor("patches", 2, "n", steps, 4, PATCH_PX, PATCH_PX))
-        + field(12, tensor("likely", 1, "n", len(MOVERS)))
+        + field(11, tensor("numbers", FLOAT, "n", len(NUMBER_NAMES)))
+        + field(11, tensor("steps", FLOAT, "n", steps, len(STEP_NAMES)))
+        + field(11, tensor("patches", UINT8, "n", steps, 4, PATCH_PX, PATCH_PX))
+        + field(12, tensor("likely", FLOAT, "n", len(MOVERS)))
     )
     return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 9))
 

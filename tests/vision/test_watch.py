@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
+from gatehouse_edge.vision.release import released
 from gatehouse_edge.vision.tracks import Point
-from gatehouse_edge.vision.watch import MOVERS, Judged, Throw, Verdicts, Watch, unique
+from gatehouse_edge.vision.watch import MOVERS, Classifier, Judged, Throw, Verdicts, Watch, unique
 
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
 
@@ -118,3 +119,24 @@ def test_a_falling_dot_is_a_path_before_a_change_of_size_and_a_new_one_after_it(
     assert any(first < 8 and last >= 23 for first, last in spans)
     assert any(first < 34 and last >= 48 for first, last in spans)
     assert not any(first < 25 <= last for first, last in spans)
+
+
+def test_pictures_of_spots_are_kept_only_for_whoever_looks_at_them() -> None:
+    folder = released()
+    assert folder is not None
+    rng = np.random.default_rng(4)
+    frames = [rng.integers(98, 102, (240, 320)).astype(np.uint8) for _ in range(25)]
+    for n, frame in enumerate(frames):
+        frame[(y := int(10 + 0.35 * n * n)) : y + 5, 150:155] = 230
+    shown = {}
+    for name, judge in (("lessons", None), ("numbers only", Classifier(folder / "fallback.onnx"))):
+        watch = Watch(ClassicalDetector(), judge, height_px=240)
+        watch.keep_paths = []
+        for n, frame in enumerate(frames):
+            watch.see(frame, n / 25)
+        watch.end()
+        longest = max(watch.keep_paths, key=lambda path: len(path.points))
+        shown[name] = [int(point.spot.patch.max()) for point in longest.points]
+    assert len(shown["lessons"]) > 15
+    assert min(shown["lessons"]) >= 200  # the dot is in each
+    assert set(shown["numbers only"]) == {0}

@@ -56,7 +56,7 @@ class Spot:
     contrast: float = 0.0
     """Luma at its centre minus the background's there, -255 to 255."""
     patch: npt.NDArray[np.uint8] = field(default_factory=lambda: _NO_PATCH, compare=False, repr=False)
-    """What was to be seen there, shape (4, PATCH_PX, PATCH_PX): this frame, the two before, the background; two spots wide."""
+    """What was to be seen there, shape (4, PATCH_PX, PATCH_PX): this frame, the two before, the background; two spots wide. Black until `pictured`."""
 
 
 class Detector(Protocol):
@@ -133,12 +133,12 @@ def spots_of(
     table = np.stack(
         [corners[:, 0] + in_x, corners[:, 1] + in_y, sizes[:, 0], sizes[:, 1], scores, contrasts], axis=1
     )
-    return pictured(merged([Spot(*row) for row in table.tolist()]), look)
+    return merged([Spot(*row) for row in table.tolist()])
 
 
 def pictured(spots: list[Spot], look: Look) -> list[Spot]:
-    """Return spots with their patches, each cut from the tile in whose middle it lies best."""
-    if not spots:
+    """Return spots with their patches, each cut from the tile in whose middle it lies best; as they are where there are no tiles."""
+    if not spots or not len(look.tiles):
         return spots
     centres = np.array([(spot.x, spot.y) for spot in spots])
     away = np.abs(centres[:, None] - (look.corners[None] + TILE_PX / 2)).max(axis=2)
@@ -200,7 +200,7 @@ class ClassicalDetector:
         contrasts = _contrasts(look.tiles, which, table[:, 1], table[:, 2])
         places = table[:, 1:3] + look.corners[which]
         spots = np.column_stack([places, table[:, 3:], contrasts])
-        return pictured(merged([Spot(*row) for row in spots.tolist()]), look)
+        return merged([Spot(*row) for row in spots.tolist()])
 
 
 def _contrasts(

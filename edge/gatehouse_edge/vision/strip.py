@@ -46,16 +46,39 @@ STEP_NAMES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """What a judge is shown of one path."""
+    """What a judge may be shown of one path; each judge asks for what it reads, and only that is worked out."""
 
     points: tuple[Point, ...]
     """The falling part."""
-    numbers: npt.NDArray[np.float32]
-    """Shape (len(NUMBER_NAMES),)."""
-    steps: npt.NDArray[np.float32]
-    """Shape (STEPS, len(STEP_NAMES))."""
-    patches: npt.NDArray[np.uint8]
-    """Shape (STEPS, 4, PATCH_PX, PATCH_PX)."""
+    features: npt.NDArray[np.float32]
+    """Shape (len(NAMES),)."""
+    height_px: int
+    """Of the picture."""
+    calibration: Calibration | None
+    """What an operator has drawn on this view."""
+
+    @property
+    def numbers(self) -> npt.NDArray[np.float32]:
+        """Numbers of the whole, shape (len(NUMBER_NAMES),)."""
+        return np.concatenate([self.features, metres(self.points, self.calibration)])
+
+    @property
+    def steps(self) -> npt.NDArray[np.float32]:
+        """Shape (STEPS, len(STEP_NAMES))."""
+        return _steps(self.points, self._kept(), self.height_px)
+
+    @property
+    def patches(self) -> npt.NDArray[np.uint8]:
+        """Shape (STEPS, 4, PATCH_PX, PATCH_PX); black where the spots were not `pictured`."""
+        patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
+        for place, k in enumerate(self._kept()):
+            patches[place] = self.points[k].spot.patch
+        return patches
+
+    def _kept(self) -> npt.NDArray[np.int_]:
+        """Return which points are steps."""
+        count = len(self.points)
+        return np.unique(np.linspace(0, count - 1, min(count, STEPS)).round().astype(int))
 
 
 def strip_of(path: Path, *, height_px: int, calibration: Calibration | None = None) -> Strip | None:
@@ -63,13 +86,7 @@ def strip_of(path: Path, *, height_px: int, calibration: Calibration | None = No
     points = falling_part(path)
     if len(points) < LEAST_POINTS or points[-1].spot.y - points[0].spot.y < _LEAST_HEIGHTS * height_px:
         return None
-    row = features(path, points, height_px=height_px)
-    kept = np.unique(np.linspace(0, len(points) - 1, min(len(points), STEPS)).round().astype(int))
-    patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
-    for place, k in enumerate(kept):
-        patches[place] = points[k].spot.patch
-    numbers = np.concatenate([row, metres(points, calibration)])
-    return Strip(points, numbers, _steps(points, kept, height_px), patches)
+    return Strip(points, features(path, points, height_px=height_px), height_px, calibration)
 
 
 def _steps(points: Sequence[Point], kept: npt.NDArray[np.int_], height_px: int) -> npt.NDArray[np.float32]:

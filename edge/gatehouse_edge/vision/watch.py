@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model
+from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model, pictured
 from gatehouse_edge.vision.facade import Calibration, fitted
 from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.release import ModelError
@@ -113,18 +113,17 @@ class Classifier:
         self._session: Final = open_model(path, sha256=sha256)
         inputs = {one.name: list(one.shape[1:]) for one in self._session.get_inputs()}
         outputs = [list(one.shape[1:]) for one in self._session.get_outputs()]
-        self._is_plain: Final = inputs == _NUMBERS_ONLY
-        if (not self._is_plain and inputs != _WANTED) or outputs != [[len(MOVERS)]]:
+        self.looks_along: Final = inputs != _NUMBERS_ONLY
+        """Whether it reads the steps of a path and their pictures; else only `Strip.features`."""
+        if (self.looks_along and inputs != _WANTED) or outputs != [[len(MOVERS)]]:
             raise ModelError(
                 f"{path.name} is not a path classifier: wants {_WANTED} in, {len(MOVERS)} probabilities out"
             )
 
     def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, len(MOVERS)), of strips, at least one."""
-        if self._is_plain:
-            shown = {"features": np.stack([strip.numbers[: len(NAMES)] for strip in strips])}
-        else:
-            shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
+        wanted = _WANTED if self.looks_along else _NUMBERS_ONLY
+        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in wanted}
         result: npt.NDArray[np.float32] = self._session.run(None, shown)[0]
         return result
 
@@ -184,6 +183,8 @@ class Watch:
             self._judge(self._tracker.wait(capture_s), capture_s)
             return self._verdicts.settled(capture_s)
         spots = self._detector.find(look)
+        if self._classifier is None or self._classifier.looks_along:
+            spots = pictured(spots, look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
         ended = self._tracker.add(

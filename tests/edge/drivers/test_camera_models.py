@@ -12,36 +12,15 @@ import pytest
 from msgspec import structs
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[2] / "vision"))
 from camera_desk import Desk, Watch, watching
+from onnx_octets import FLOAT, UINT8, field, tensor
 
 from gatehouse_edge.reading import CameraReading, Flaw, PictureState
 from gatehouse_edge.vision.release import MANIFEST, Manifest, ModelFile, load_manifest, released
 from gatehouse_edge.vision.stack import TILE_PX
 from gatehouse_hil.camera_player import CameraPlayer
 from gatehouse_hil.facade import Facade
-
-FLOAT, UINT8 = 1, 2  # TensorProto.DataType
-
-
-def field(number: int, value: int | bytes | str) -> bytes:
-    """One field of a protocol buffer."""
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    octets = value.encode() if isinstance(value, str) else value
-    return _varint(number << 3 | 2) + _varint(len(octets)) + octets
-
-
-def _varint(value: int) -> bytes:
-    octets = bytearray()
-    while value > 0x7F:
-        octets.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*octets, value])
-
-
-def _tensor(name: str, kind: int, *sides: int | str) -> bytes:
-    shape = b"".join(field(1, field(1, side) if isinstance(side, int) else field(2, side)) for side in sides)
-    return field(1, name) + field(2, field(1, field(1, kind) + field(2, shape)))
 
 
 def _node(kind: str, taken: str, made: str, attribute: str, value: int) -> bytes:
@@ -56,9 +35,9 @@ def passes_for_a_detector() -> bytes:
         field(1, _node("Cast", "tiles", "heat", "to", FLOAT))
         + field(1, _node("ReduceSum", "heat", "boxes", "keepdims", 0))
         + field(2, "somebody else's")
-        + field(11, _tensor("tiles", UINT8, *sides))
-        + field(12, _tensor("heat", FLOAT, *sides))
-        + field(12, _tensor("boxes", FLOAT))
+        + field(11, tensor("tiles", UINT8, *sides))
+        + field(12, tensor("heat", FLOAT, *sides))
+        + field(12, tensor("boxes", FLOAT))
     )
     return field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13))
 
