@@ -35,9 +35,10 @@ import numpy as np
 
 Thing = TypeVar("Thing")
 _TILES_A_FILE: Final = 2500
-JUDGED_DENSE: Final = 260
-JUDGED: Final = 150
+JUDGED_DENSE: Final = 2980
+JUDGED: Final = 1070
 """Scenes from which the classifier of the release has learned."""
+_CALIBRATED_TILES: Final = 384
 _LEAST_TOLD: Final = 0.1
 """A release begins with this threshold and is given the chosen one."""
 
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("tiles", type=Path)
     training.add_argument("out", type=Path)
     training.add_argument("--steps", type=int, default=12_000)
+    training.add_argument("--batch", type=int, help="tiles a step; a GPU is worth 512 and more")
     render = verbs.add_parser("render", help="render annotated clips of a split")
     render.add_argument("out", type=Path)
     render.add_argument("--split", choices=["train", "dense", "validation", "test"], default="test")
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
     _add_release(verbs)
+    _add_figures(verbs)
     chain = verbs.add_parser("chain", help="everything from nothing to a release")
     chain.add_argument("work", type=Path, help="folder for what lies between; gone on with where steps can")
     chain.add_argument("out", type=Path, help="folder of the release")
@@ -110,6 +113,7 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     release.add_argument(
         "--fallback", type=Path, help="classifier.onnx of the classical paths; without: none"
     )
+    release.add_argument("--tiles", type=Path, help="tiles on which int8 is calibrated; without: float")
     release.add_argument("--version", required=True)
     release.add_argument(
         "--validation",
@@ -120,6 +124,9 @@ def _add_release(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     release.add_argument(
         "--for-alarms", action="store_true", help="its figures are good enough to raise alarms"
     )
+
+
+def _add_figures(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     evaluate = verbs.add_parser("evaluate", help="figures on annotated clips")
     evaluate.add_argument(
         "clips", nargs="+", type=Path, help="clips or folders; annotation beside each clip, none: a negative"
@@ -196,9 +203,9 @@ def _render(args: argparse.Namespace) -> int:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from gatehouse_throw.train import train
+    from gatehouse_throw.train import BATCH, train
 
-    _say(str(train(args.tiles, args.out, steps=args.steps)))
+    _say(str(train(args.tiles, args.out, steps=args.steps, batch=args.batch or BATCH)))
     return 0
 
 
@@ -259,10 +266,11 @@ def _onnx(args: argparse.Namespace) -> int:
 
 def _release(args: argparse.Namespace) -> int:
     from gatehouse_edge.vision.release import watch_maker
-    from gatehouse_edge.vision.stack import TILE_PX
+    from gatehouse_edge.vision.stack import LAYERS, TILE_PX
     from gatehouse_throw.annotations import read
     from gatehouse_throw.evaluate import chosen, clips_in, run
-    from gatehouse_throw.export import export, load, parity
+    from gatehouse_throw.export import export, load, parity, quantise
+    from gatehouse_throw.train import Shards
 
     args.out.mkdir(parents=True, exist_ok=True)
     detector, classifier, fallback = (
@@ -270,8 +278,15 @@ def _release(args: argparse.Namespace) -> int:
     )
     net = load(args.checkpoint)
     export(net, detector)
-    samples = np.random.default_rng(0).integers(0, 255, (8, 4, TILE_PX, TILE_PX), dtype=np.uint8)
+    samples = np.random.default_rng(0).integers(0, 255, (8, LAYERS, TILE_PX, TILE_PX), dtype=np.uint8)
     difference = parity(net, detector, samples)
+    if args.tiles is not None:
+        shards = Shards(args.tiles)
+        some = np.linspace(0, len(shards.objects) - 1, _CALIBRATED_TILES).astype(int)
+        exact = detector.with_suffix(".exact.onnx")
+        detector.rename(exact)
+        quantise(exact, detector, shards.pictures(some))
+        exact.unlink()
     classifier.write_bytes(args.classifier.read_bytes())
     paths = [detector, classifier]
     if args.fallback is not None:
@@ -391,8 +406,8 @@ def _chain(args: argparse.Namespace) -> int:
         ["tiles", work / "tiles", "--count", some(450)],
         ["train", work / "tiles", work / "first", "--steps", some(9000)],
         ["onnx", work / "first" / "detector.pt", work / "first.onnx"],
-        ["tiles", work / "tiles", "--first", "300000", "--count", some(350), "--rival", work / "first.onnx"],
-        ["train", work / "tiles", work / "second", "--steps", some(10_000)],
+        ["tiles", work / "tiles", "--first", "300000", "--count", some(660), "--rival", work / "first.onnx"],
+        ["train", work / "tiles", work / "second", "--steps", some(7000), "--batch", "512"],
         ["onnx", work / "second" / "detector.pt", work / "detector.onnx"],
         ["render", work / "judge_dense", "--split", "dense", "--first", "600000", "--count", some(JUDGED_DENSE)],
         ["render", work / "judge", "--split", "train", "--first", "500000", "--count", some(JUDGED)],
@@ -400,7 +415,8 @@ def _chain(args: argparse.Namespace) -> int:
         *judging("classifier"),
         *judging("fallback", "--classical"),
         ["release", work / "second" / "detector.pt", out, "--classifier", work / "classifier.onnx",
-         "--fallback", work / "fallback.onnx", "--validation", work / "validation", "--version", args.version],
+         "--fallback", work / "fallback.onnx", "--validation", work / "validation", "--tiles", work / "tiles",
+         "--version", args.version],
     ]  # fmt: skip
     for step in steps:
         words = [str(word) for word in step]

@@ -13,12 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
-from torch import Tensor, nn
-from typing_extensions import override
+from torch import nn
 
-from gatehouse_edge.vision.stack import BUDGET, TILE_PX
+from gatehouse_edge.vision.stack import BUDGET, FRAMES, LAYERS, TILE_PX
 from gatehouse_throw.export import export, quantise
-from gatehouse_throw.net import CHANNELS, STRIDE, HalfNet, TileNet
+from gatehouse_throw.net import STRIDE, HalfNet, TileNet
 from gatehouse_throw.train import Shards, train
 
 _LEAST_HEAT: Final = 0.05
@@ -27,22 +26,12 @@ _FULL_HD: Final = (1088, 1920)
 _RUNS: Final = 15
 
 
-class _NoBackground(TileNet):
-    """Three frames only."""
-
-    def __init__(self) -> None:
-        super().__init__(channels=3)
-
-    @override
-    def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        return super().forward(tiles[:, :3])
-
-
 DESIGNS: Final[dict[str, Callable[[], nn.Module]]] = {
     "tiles, full convolutions, 32 channels (released)": TileNet,
     "the same, 16 channels": lambda: TileNet(width=16),
     "the same, depthwise": lambda: TileNet(depthwise=True),
-    "the same, without the background": _NoBackground,
+    "the same, three frames and the background": lambda: TileNet(layers=(0, 1, 2, LAYERS - 1)),
+    "the same, without the background": lambda: TileNet(layers=range(FRAMES)),
     "whole picture at half resolution, depthwise, 8 channels": HalfNet,
 }
 
@@ -173,7 +162,7 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _ms(path: Path, size: tuple[int, int] | None) -> float:
-    shape = (BUDGET, CHANNELS, TILE_PX, TILE_PX) if size is None else (1, CHANNELS, *size)
+    shape = (BUDGET, LAYERS, TILE_PX, TILE_PX) if size is None else (1, LAYERS, *size)
     tiles = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
     session = _session(path)
     times = []

@@ -19,7 +19,7 @@ from gatehouse_edge.vision.watch import MOVERS
 from gatehouse_throw.labels import Lesson
 
 EPOCHS: Final = 14
-VOICES: Final = 2
+VOICES: Final = 4
 BATCH: Final = 128
 _NEVER: Final = 1e-7
 _TRIED: Final = torch.linspace(0.5, 3.0, 51)
@@ -31,10 +31,12 @@ _MIX: Final = (
     (0.0, 0.0, 0.0, 1 / 128),
 )
 """What an eye looks at, over (now, before, earlier, background): three differences and how light it is behind."""
-_STEP_WIDTH: Final = 32
-_SEQUENCE_WIDTH: Final = 64
+_LOOKS: Final = (24, 48)
+"""Channels of the two convolutions over a picture."""
+_STEP_WIDTH: Final = 48
+_SEQUENCE_WIDTH: Final = 96
 _NUMBER_WIDTH: Final = 64
-_HEAD_WIDTH: Final = 96
+_HEAD_WIDTH: Final = 128
 _FLIPPED_STEPS: Final = tuple(n for n, name in enumerate(STEP_NAMES) if "aside" in name)
 _FLIPPED_NUMBERS: Final = tuple(
     n for n, name in enumerate(NUMBER_NAMES) if name.startswith("aside_") and name[-1].isdigit()
@@ -52,12 +54,13 @@ class Voice(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.near = nn.Conv2d(4, 16, 3, stride=2, padding=1)
-        self.far = nn.Conv2d(16, 32, 3, stride=2, padding=1)
-        self.seen = nn.Linear(32 * (PATCH_PX // 4) ** 2, _STEP_WIDTH)
+        near, far = _LOOKS
+        self.near = nn.Conv2d(4, near, 3, stride=2, padding=1)
+        self.far = nn.Conv2d(near, far, 3, stride=2, padding=1)
+        self.seen = nn.Linear(far * (PATCH_PX // 4) ** 2, _STEP_WIDTH)
         self.step = nn.Linear(len(STEP_NAMES), _SEQUENCE_WIDTH - _STEP_WIDTH)
         self.along = nn.ModuleList(
-            [nn.Conv1d(_SEQUENCE_WIDTH, _SEQUENCE_WIDTH, 3, padding=1) for _ in range(2)]
+            [nn.Conv1d(_SEQUENCE_WIDTH, _SEQUENCE_WIDTH, 3, padding=1) for _ in range(3)]
         )
         self.whole = nn.Linear(len(NUMBER_NAMES), _NUMBER_WIDTH)
         self.head = nn.Linear(2 * _SEQUENCE_WIDTH + _NUMBER_WIDTH, _HEAD_WIDTH)
@@ -114,80 +117,94 @@ class Judge(nn.Module):
         return functional.softmax(self.logits(numbers, steps, patches) / self.temperature, dim=1)
 
 
-def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, seed: int = 1) -> Judge:
-    """Train on `train`, set the temperature on `check`."""
+class Desk:
+    """Lessons as tensors on the device that learns, and in as many variants as one likes."""
+
+    def __init__(self, train: Lesson, device: torch.device) -> None:
+        self.device: Final = device
+        self.numbers, self.steps, self.patches, self.kinds = (
+            torch.from_numpy(getattr(train, name)).to(device) for name in ("numbers", "steps", "patches", "kinds")
+        )  # fmt: skip
+        counts = torch.bincount(self.kinds, minlength=len(MOVERS)).float()
+        # Rare kinds count a little more each; the fourth root keeps what is likely likely.
+        self.weight: Final = torch.clamp(counts.sum() / counts.clamp(min=20.0), max=400.0) ** 0.25
+
+    def __len__(self) -> int:
+        """Return how many lessons there are."""
+        return len(self.kinds)
+
+    def varied(
+        self, judge: Judge, index: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a batch as it might also have been: mirrored, lighter or darker, in infrared, without metres, without pictures."""
+        numbers, steps = self.numbers[index], self.steps[index]
+        pictures = judge.pictures(self.patches[index]).reshape(-1, STEPS, 4, PATCH_PX, PATCH_PX)
+        n = len(index)
+
+        def some(share: float) -> Tensor:
+            return torch.rand(n, generator=generator, device=self.device) < share
+
+        def shaken(*shape: int) -> Tensor:
+            return torch.randn(*shape, generator=generator, device=self.device)
+
+        flipped = some(0.5)
+        sign = torch.where(flipped, -1.0, 1.0)
+        numbers[:, list(_FLIPPED_NUMBERS)] *= sign[:, None]
+        steps[:, :, list(_FLIPPED_STEPS)] *= sign[:, None, None]
+        numbers[:, _METRES] *= some(_DRAWN_SHARE)[:, None]
+        numbers = judge.standard(numbers)
+        numbers[:, : _METRES.start] += 0.05 * shaken(n, _METRES.start)
+        numbers[:, _METRES] *= 1 + 0.08 * shaken(n, len(METRE_NAMES))
+        gain = torch.exp(0.3 * shaken(n)) * torch.where(some(_INVERTED_SHARE), -1.0, 1.0)
+        steps[:, :, _CONTRAST_STEP] *= gain[:, None]
+        pictures = torch.where(flipped[:, None, None, None, None], pictures.flip(4), pictures)
+        pictures = pictures * torch.where(some(_BLIND_SHARE), 0.0, gain)[:, None, None, None, None]
+        pictures[:, :, 3] += (torch.where(gain < 0, 2.0, 0.0) + 0.2 * shaken(n))[:, None, None, None]
+        return numbers, steps, pictures.reshape(-1, 4, PATCH_PX, PATCH_PX)
+
+
+def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, voices: int = VOICES, seed: int = 1) -> Judge:
+    """Train on `train` (on a GPU when one is there), set the temperature on `check`."""
     torch.manual_seed(seed)
-    judge = Judge()
+    judge = Judge(voices)
     known = train.numbers[train.numbers[:, _METRES.start] > 0]
     judge.mean.copy_(torch.from_numpy(train.numbers.mean(0)))
     judge.scale.copy_(torch.from_numpy(train.numbers.std(0) + 1e-3))
     if len(known):  # 0 stays 0: nothing drawn
         judge.mean[_METRES] = 0.0
         judge.scale[_METRES] = torch.from_numpy(known[:, _METRES].std(0) + 0.5)
-    counts = np.bincount(train.kinds, minlength=len(MOVERS)).astype(np.float32)
-    # Rare kinds count a little more each; the fourth root keeps what is likely likely.
-    weight = torch.from_numpy(np.clip(counts.sum() / np.maximum(counts, 20.0), None, 400.0) ** 0.25)
+    desk = Desk(train, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    judge.to(desk.device)
     for number, voice in enumerate(judge.voices):
-        _train(judge, voice, train, weight, epochs=epochs, seed=seed + number)
-    judge.eval()
-    _calibrate(judge, check)
+        teach(judge, voice, desk, epochs=epochs, seed=seed + number)
+    judge.cpu().eval()
+    calibrate(judge, check)
     return judge
 
 
-def _train(judge: Judge, voice: nn.Module, train: Lesson, weight: Tensor, *, epochs: int, seed: int) -> None:
+def teach(judge: Judge, voice: nn.Module, desk: Desk, *, epochs: int, seed: int) -> None:
+    """Let one voice learn all lessons `epochs` times."""
     optimiser = torch.optim.AdamW(voice.parameters(), lr=2e-3, weight_decay=1e-2)
-    rounds = -(-len(train) // BATCH)
+    rounds = -(-len(desk) // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=2.5e-3, total_steps=max(2, epochs * rounds), pct_start=0.15
     )
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(desk.device).manual_seed(seed)
     voice.train()
     for epoch in range(epochs):
-        total = 0.0
-        for index in torch.randperm(len(train), generator=generator).split(BATCH):
-            numbers, steps, pictures = _varied(judge, train, index.numpy(), generator)
-            aim = torch.from_numpy(train.kinds[index.numpy()])
+        total = torch.zeros((), device=desk.device)
+        for index in torch.randperm(len(desk), generator=generator, device=desk.device).split(BATCH):
+            numbers, steps, pictures = desk.varied(judge, index, generator)
             error = functional.cross_entropy(
-                voice(numbers, steps, pictures), aim, weight=weight, label_smoothing=0.01
+                voice(numbers, steps, pictures), desk.kinds[index], weight=desk.weight, label_smoothing=0.003
             )
             optimiser.zero_grad()
             error.backward()
             optimiser.step()
             schedule.step()
-            total += float(error) * len(index)
-        sys.stderr.write(f"\rvoice {seed}, epoch {epoch + 1}/{epochs}: {total / len(train):.4f} ")
+            total += error.detach() * len(index)
+        sys.stderr.write(f"\rvoice {seed}, epoch {epoch + 1}/{epochs}: {float(total) / len(desk):.4f} ")
     sys.stderr.write("\n")
-
-
-def _varied(
-    judge: Judge, train: Lesson, index: np.ndarray[tuple[int], np.dtype[np.int64]], generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return a batch as it might also have been: mirrored, lighter or darker, in infrared, without metres, without pictures."""
-    numbers, steps = torch.from_numpy(train.numbers[index]), torch.from_numpy(train.steps[index])
-    pictures = judge.pictures(torch.from_numpy(train.patches[index]))
-    n = len(index)
-
-    def some(share: float) -> Tensor:
-        return torch.rand(n, generator=generator) < share
-
-    flipped = some(0.5)
-    numbers[flipped.nonzero(), list(_FLIPPED_NUMBERS)] *= -1
-    for column in _FLIPPED_STEPS:
-        steps[flipped, :, column] *= -1
-    numbers[~some(_DRAWN_SHARE), _METRES] = 0.0
-    numbers = judge.standard(numbers)
-    numbers[:, : _METRES.start] += 0.05 * torch.randn(n, _METRES.start, generator=generator)
-    numbers[:, _METRES] *= 1 + 0.08 * torch.randn(n, len(METRE_NAMES), generator=generator)
-    gain = torch.exp(0.3 * torch.randn(n, generator=generator)) * torch.where(
-        some(_INVERTED_SHARE), -1.0, 1.0
-    )
-    steps[:, :, _CONTRAST_STEP] *= gain[:, None]
-    pictures = pictures.reshape(n, STEPS, 4, PATCH_PX, PATCH_PX)
-    pictures = torch.where(flipped[:, None, None, None, None], pictures.flip(4), pictures)
-    pictures = pictures * torch.where(some(_BLIND_SHARE), 0.0, gain)[:, None, None, None, None]
-    behind = torch.where(gain < 0, 2.0, 0.0) + 0.2 * torch.randn(n, generator=generator)
-    pictures[:, :, 3] += behind[:, None, None, None]
-    return numbers, steps, pictures.reshape(-1, 4, PATCH_PX, PATCH_PX)
 
 
 def export(judge: Judge, path: Path) -> None:
@@ -204,7 +221,7 @@ def export(judge: Judge, path: Path) -> None:
     )  # fmt: skip
 
 
-def _calibrate(judge: Judge, check: Lesson) -> None:
+def calibrate(judge: Judge, check: Lesson) -> None:
     """Set the temperature at which "a throw" or "none" is told best: which kind of none does not matter to an alarm."""
     with torch.no_grad():
         every = [

@@ -136,13 +136,10 @@ def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Le
     """Return the strips of the paths of one clip with what each was.
 
     Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
-    is taught of fragments is that any four points may be a throw.
+    is taught of fragments is that any four points may be a throw. A falling part that several hypotheses share is one lesson.
     """
-    strips = [
-        strip
-        for path in paths
-        if (strip := strip_of(path, height_px=height_px, calibration=truth.calibration)) is not None
-    ]
+    found = [strip_of(path, height_px=height_px, calibration=truth.calibration) for path in paths]
+    strips = list({strip.part: strip for strip in found if strip is not None}.values())
     longest: Counter[int] = Counter()
     on = [_followed(strip.points, truth) for strip in strips]
     for number, count in on:

@@ -7,49 +7,62 @@ before the first convolution: it keeps a 2 px thing whole. Out comes, at a quart
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CHANNELS: Final = 4
+from gatehouse_edge.vision.stack import FRAMES, LAYERS
+
+EVERY_LAYER: Final = tuple(range(LAYERS))
 STRIDE: Final = 4
 """Pixels of the picture per cell of the heat map."""
 SIZE_UNIT_PX: Final = 8.0
 """Sizes are told as log(size / SIZE_UNIT_PX)."""
 
 
-_MIX: Final = (
-    (1 / 24, -1 / 24, 0.0, 0.0),
-    (0.0, 1 / 24, -1 / 24, 0.0),
-    (1 / 24, 0.0, 0.0, -1 / 24),
-    (0.0, 0.0, 0.0, 1 / 96),
-)
-"""What the first convolution is taught on, as rows over (now, before, earlier, background): three differences and where it is light.
-Differencing is linear, so it is part of that convolution's weights and costs nothing."""
+def _mix(layers: Sequence[int]) -> Tensor:
+    """Return what the first convolution is taught on, as rows over the layers it sees: differences from frame to frame, from the background, and where it is light.
+
+    Differencing is linear, so it is part of that convolution's weights and costs nothing.
+    """
+    frames = [n for n, layer in enumerate(layers) if layer < FRAMES]
+    rows = [{now: 1 / 24, before: -1 / 24} for now, before in pairwise(frames)]
+    if len(frames) < len(layers):
+        rows += [{0: 1 / 24, len(frames): -1 / 24}, {len(frames): 1 / 96}]
+    else:
+        rows += [{0: 1 / 24}]
+    return torch.tensor([[row.get(n, 0.0) for n in range(len(layers))] for row in rows])
 
 
 class TileNet(nn.Module):
     """Full convolutions: one at half resolution on the bytes themselves, most at a quarter, where the heat map is, some at an eighth."""
 
-    def __init__(self, *, width: int = 32, depthwise: bool = False, channels: int = CHANNELS) -> None:
+    def __init__(
+        self, *, width: int = 32, depthwise: bool = False, layers: Sequence[int] = EVERY_LAYER
+    ) -> None:
         super().__init__()
         block = _depthwise if depthwise else _full
-        self.first = nn.Conv2d(channels, width // 2, 6, stride=2, padding=2)
+        self.layers = list(layers)
+        self.first = nn.Conv2d(len(layers), width // 2, 6, stride=2, padding=2)
         self.down = nn.Conv2d(width // 2, width, 3, stride=2, padding=1)
         self.near = block(width, width)
         self.far_down = nn.Conv2d(width, width, 3, stride=2, padding=1)
         self.far = nn.ModuleList([block(width, width) for _ in range(2)])
         self.last = block(width, width)
         self.head = nn.Conv2d(width, 5, 1)
-        self.register_buffer("mix", torch.tensor(_MIX)[:channels, :channels], persistent=False)
+        self.register_buffer("mix", _mix(layers), persistent=False)
         self.is_folded = False
         with torch.no_grad():
             self.head.bias[0] = -4.6  # a hundredth: nearly everywhere is nothing
 
     def forward(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (heat logits (n, 1, h/4, w/4), offset and log size (n, 4, h/4, w/4)) of uint8 tiles (n, 4, h, w)."""
+        """Return (heat logits (n, 1, h/4, w/4), offset and log size (n, 4, h/4, w/4)) of uint8 tiles (n, LAYERS, h, w)."""
+        if len(self.layers) < LAYERS:
+            tiles = tiles[:, self.layers]
         x = functional.conv2d(
             tiles.to(torch.float32), self.mixed(), self.first.bias, stride=self.first.stride, padding=self.first.padding
         )  # fmt: skip
@@ -85,11 +98,11 @@ class HalfNet(nn.Module):
 
     def __init__(self, *, width: int = 8) -> None:
         super().__init__()
-        self.first = nn.Conv2d(CHANNELS, width, 3, padding=1)
+        self.first = nn.Conv2d(LAYERS, width, 3, padding=1)
         self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
         self.body = nn.ModuleList([_depthwise(width, width) for _ in range(4)])
         self.head = nn.Conv2d(width, 5, 1)
-        self.register_buffer("mix", torch.tensor(_MIX), persistent=False)
+        self.register_buffer("mix", _mix(EVERY_LAYER), persistent=False)
         with torch.no_grad():
             self.head.bias[0] = -4.6
 
@@ -121,12 +134,13 @@ def targets(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (heat 0..1, weight, where sizes count, offset and log size) for boxes (n, k, 4) in tile pixels."""
     n, cells = objects.shape[0], size // stride
-    grid = (torch.arange(cells, dtype=torch.float32) + 0.5) * stride
+    at = objects.device
+    grid = (torch.arange(cells, dtype=torch.float32, device=at) + 0.5) * stride
     gy, gx = torch.meshgrid(grid, grid, indexing="ij")
-    heat = torch.zeros(n, cells, cells)
-    weight = torch.ones(n, cells, cells)
-    where = torch.zeros(n, cells, cells)
-    truth = torch.zeros(n, 4, cells, cells)
+    heat = torch.zeros(n, cells, cells, device=at)
+    weight = torch.ones(n, cells, cells, device=at)
+    where = torch.zeros(n, cells, cells, device=at)
+    truth = torch.zeros(n, 4, cells, cells, device=at)
     for k in range(objects.shape[1]):
         cx, cy, w, h = (objects[:, k, i].view(n, 1, 1) for i in range(4))
         is_there = (w > 0).float()

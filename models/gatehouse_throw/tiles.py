@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 from gatehouse_edge.drivers.camera_stream import luma_of
 from gatehouse_edge.vision.detector import Detector, Spot
-from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, FrameStack
+from gatehouse_edge.vision.stack import CORE_PX, LAYERS, TILE_PX, FrameStack
 from gatehouse_throw.scenes import Scene, spec_of
 from gatehouse_throw.scenes.codec import Shot, encode, shots
 from gatehouse_throw.scenes.distractors import Box
 from gatehouse_throw.visible import clarity
 
 MAX_OBJECTS: Final = 3
-LEAST_CLARITY: Final = 3.0
+LEAST_CLARITY: Final = 2.2
 """A fall that stands out less in a frame is not asked for there: nobody could see it in one."""
 FRAME_SHARE: Final = 0.6
 """Share of the frames that are used: neighbours are much alike."""
@@ -33,7 +33,7 @@ class Tiles:
     """Arrays side by side."""
 
     pictures: npt.NDArray[np.uint8]
-    """(n, 4, TILE_PX, TILE_PX)"""
+    """(n, LAYERS, TILE_PX, TILE_PX)"""
     objects: npt.NDArray[np.float32]
     """(n, MAX_OBJECTS, 4): centre x, y, width, height in tile pixels; width 0: none."""
     doubtful: npt.NDArray[np.float32]
@@ -90,7 +90,7 @@ def _collect(
                 doubtful.append(_targets(corner, flyers))
     if not pictures:
         return Tiles(
-            np.empty((0, 4, TILE_PX, TILE_PX), np.uint8),
+            np.empty((0, LAYERS, TILE_PX, TILE_PX), np.uint8),
             *(np.empty((0, MAX_OBJECTS, 4), np.float32) for _ in range(2)),
         )
     return Tiles(np.stack(pictures), np.stack(objects), np.stack(doubtful))

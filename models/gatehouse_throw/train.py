@@ -19,12 +19,14 @@ from gatehouse_throw.net import TileNet, loss, targets
 BATCH: Final = 64
 PEAK_RATE: Final = 2.5e-3
 _SAVE_EVERY_STEPS: Final = 500
+_MIRRORED_SHARE: Final = 0.5
+_INVERTED_SHARE: Final = 0.25
 
 
 class Shards:
-    """Tiles on disk, several thousand a file, mapped when needed."""
+    """Tiles on disk, several thousand a file: mapped when needed, or all of them in a GPU's memory."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, device: torch.device | None = None) -> None:
         self.paths: Final = sorted(p for p in folder.glob("*.npy") if p.suffixes == [".npy"])
         if not self.paths:
             raise FileNotFoundError(
@@ -35,46 +37,49 @@ class Shards:
         boxes = np.concatenate([np.load(path.with_suffix(".boxes.npy")) for path in self.paths])
         self.objects: Final[npt.NDArray[np.float32]] = boxes[:, 0]
         self.doubtful: Final[npt.NDArray[np.float32]] = boxes[:, 1]
+        self._device: Final = device or torch.device("cpu")
+        self._held: Final = (
+            None if self._device.type == "cpu" else torch.cat([torch.from_numpy(np.array(one)).to(self._device) for one in self._files])
+        )  # fmt: skip
 
-    def batches(self, seed: int, *, skip: int = 0) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield batches for ever, half of the tiles with a throw in them; `skip` of them are stepped over."""
+    def batches(
+        self, seed: int, *, size: int = BATCH, skip: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield batches for ever, two fifths of the tiles with a throw in them; `skip` of them are stepped over."""
         rng = np.random.default_rng(seed)
         has = self.objects[:, 0, 2] > 0
         with_throw, without = np.flatnonzero(has), np.flatnonzero(~has)
         number = 0
         while True:
             picked = np.concatenate(
-                [rng.choice(with_throw, BATCH * 2 // 5), rng.choice(without, BATCH - BATCH * 2 // 5)]
+                [rng.choice(with_throw, size * 2 // 5), rng.choice(without, size - size * 2 // 5)]
             )
-            flips = rng.random(4)
+            chances = rng.random((3, size), np.float32)
             number += 1
-            if number <= skip:
-                continue
-            yield self._batch(
-                picked, is_mirrored=flips[0] < 0.5, is_inverted=flips[1] < 0.25, gain=0.7 + 0.6 * flips[2]
-            )
+            if number > skip:
+                yield self._batch(picked, chances)
 
     def pictures(self, picked: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-        """Return tiles by number, shape (n, 4, TILE_PX, TILE_PX)."""
+        """Return tiles by number, shape (n, LAYERS, TILE_PX, TILE_PX)."""
         files = np.searchsorted(self._first, picked, side="right") - 1
         return np.stack([self._files[f][n - self._first[f]] for f, n in zip(files, picked, strict=True)])
 
     def _batch(
-        self, picked: npt.NDArray[np.int64], *, is_mirrored: bool, is_inverted: bool, gain: float
+        self, picked: npt.NDArray[np.int64], chances: npt.NDArray[np.float32]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        pictures = torch.from_numpy(self.pictures(picked)).float()
-        objects, doubtful = (
-            torch.from_numpy(self.objects[picked]).clone(),
-            torch.from_numpy(self.doubtful[picked]).clone(),
-        )
-        if is_mirrored:
-            pictures = pictures.flip(3)
-            for boxes in (objects, doubtful):
-                boxes[..., 0] = torch.where(boxes[..., 2] > 0, TILE_PX - boxes[..., 0], boxes[..., 0])
-        if is_inverted:
-            pictures = 255 - pictures
+        """Return tiles as they might also have been: half of them mirrored, a quarter in infrared, each with more or less contrast."""
+        at = self._device
+        pictures = (
+            torch.from_numpy(self.pictures(picked)) if self._held is None else self._held[torch.from_numpy(picked).to(at)]
+        ).float()  # fmt: skip
+        boxes = torch.from_numpy(np.stack([self.objects[picked], self.doubtful[picked]])).to(at)
+        is_mirrored, is_inverted, gain = torch.from_numpy(chances).to(at)[:, :, None, None, None]
+        pictures = torch.where(is_mirrored < _MIRRORED_SHARE, pictures.flip(3), pictures)
+        there = (boxes[..., 2] > 0) & (is_mirrored[None, :, :, 0, 0] < _MIRRORED_SHARE)
+        boxes[..., 0] = torch.where(there, TILE_PX - boxes[..., 0], boxes[..., 0])
+        pictures = torch.where(is_inverted < _INVERTED_SHARE, 255 - pictures, pictures)
         mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
-        return torch.clamp((pictures - mean) * gain + mean, 0, 255), objects, doubtful
+        return torch.clamp((pictures - mean) * (0.7 + 0.6 * gain) + mean, 0, 255), boxes[0], boxes[1]
 
 
 def train(
@@ -82,11 +87,12 @@ def train(
     out: Path,
     *,
     steps: int,
+    batch: int = BATCH,
     seed: int = 1,
     make: Callable[[], nn.Module] = TileNet,
     max_s: float | None = None,
 ) -> Path:
-    """Train for `steps` steps (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
+    """Train for `steps` steps of `batch` tiles (or `max_s` seconds) and return the checkpoint; an earlier one in `out` is gone on from."""
     torch.manual_seed(seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     net = make().to(device)
@@ -102,17 +108,18 @@ def train(
         optimiser.load_state_dict(kept["optimiser"])
         schedule.load_state_dict(kept["schedule"])
         first = int(kept["step"])
-    shards = Shards(folder)
-    began, running = time.monotonic(), 0.0
-    for step, (pictures, objects, doubtful) in enumerate(shards.batches(seed, skip=first), start=first + 1):
-        heat, weight, where, truth = (part.to(device) for part in targets(objects, doubtful, size=TILE_PX))
-        error = loss(net(pictures.to(device)), (heat, weight, where, truth))
+    shards = Shards(folder, device=device)
+    began, running = time.monotonic(), torch.zeros(())
+    for step, (pictures, objects, doubtful) in enumerate(
+        shards.batches(seed, size=batch, skip=first), start=first + 1
+    ):
+        error = loss(net(pictures), targets(objects, doubtful, size=TILE_PX))
         optimiser.zero_grad()
         error.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-        running = 0.98 * running + 0.02 * float(error.detach()) if step > first + 1 else float(error.detach())
+        running = 0.98 * running + 0.02 * error.detach() if step > first + 1 else error.detach()
         is_last = step >= steps or (max_s is not None and time.monotonic() - began > max_s)
         if step % _SAVE_EVERY_STEPS == 0 or is_last:
             state = {
@@ -122,7 +129,11 @@ def train(
                 "step": step,
             }
             torch.save(state, path)
-            line = {"step": step, "loss": round(running, 4), "elapsed_s": round(time.monotonic() - began, 1)}
+            line = {
+                "step": step,
+                "loss": round(float(running), 4),
+                "elapsed_s": round(time.monotonic() - began, 1),
+            }
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
         if is_last:

@@ -22,7 +22,8 @@ def clarity(stack: FrameStack, shift: tuple[float, float], truth: Truth) -> dict
 
 
 def _kept(stack: FrameStack, shift: tuple[float, float], change: Change) -> float:
-    now, *others = stack.pictures()
+    now, before, earlier, *_, still = stack.pictures()
+    others = (before, earlier, still)
     x, y = round(change.corner[0] - shift[0]), round(change.corner[1] - shift[1])
     height, width = change.luma.shape
     x0, y0, x1, y1 = max(0, x), max(0, y), min(now.shape[1], x + width), min(now.shape[0], y + height)

@@ -32,7 +32,7 @@ def judged(one: FoundEvent) -> tuple[float, list[Judged]]:
         Point(n / 25, n, Spot(x + w / 2, y + h / 2, w, h, 0.9), 0, 0.0)
         for n, (x, y, w, h) in one.boxes.items()
     )
-    return 1.0, [(points, np.array([one.probability, *[0.0] * (len(MOVERS) - 1)], np.float32))]
+    return 1.0, [Judged(points, np.array([one.probability, *[0.0] * (len(MOVERS) - 1)], np.float32))]
 
 
 def report(*told: FoundEvent, events: tuple[TrueEvent, ...] = (), **more: object) -> ClipReport:

@@ -15,7 +15,7 @@ from gatehouse_edge.vision.tracks import Point
 from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import is_clear, render
-from gatehouse_throw.labels import joined, label, lesson, load
+from gatehouse_throw.labels import joined, label, lesson, lessons_of, load
 from gatehouse_throw.losses import losses, table
 from gatehouse_throw.scenes import Setting, spec_of
 from gatehouse_throw.scenes.codec import Shot
@@ -112,3 +112,13 @@ def test_lessons_come_back_as_they_were_kept_and_join_in_order(tmp_path: Path) -
     assert [MOVERS[kind] for kind in back.kinds] == [Mover.THROW, Mover.BIRD]
     np.testing.assert_array_equal(back.steps[0], mine.steps)
     assert back.patches.shape[1:] == mine.patches.shape
+
+
+def test_hypotheses_of_one_falling_part_are_one_lesson() -> None:
+    stray = Point(31 / 25, 31, Spot(52.0, 280.0, 8, 8, 0.9), 0, 0.0)
+    paths = [
+        Track(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+        for points in (track(), (*track(), stray), track(x=200.0))
+    ]
+    taught = lessons_of(paths, clip(events=(fall(),)), height_px=720)
+    assert [MOVERS[kind] for kind in taught.kinds] == [Mover.THROW, Mover.CLUTTER]

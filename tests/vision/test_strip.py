@@ -16,7 +16,7 @@ from gatehouse_edge.vision.facade import Calibration, fitted, scaled
 from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.metres import METRE_NAMES, metres
 from gatehouse_edge.vision.release import ModelError, released
-from gatehouse_edge.vision.stack import TILE_PX, Look
+from gatehouse_edge.vision.stack import LAYERS, TILE_PX, Look
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point
 from gatehouse_edge.vision.watch import MOVERS, Classifier
@@ -119,7 +119,7 @@ def look(tile: np.ndarray, corner: tuple[int, int]) -> Look:  # type: ignore[typ
 @given(st.floats(8, 55), st.floats(8, 55), st.floats(2, 40))
 @settings(max_examples=60)
 def test_a_patch_shows_what_was_there_two_sizes_wide(x: float, y: float, size: float) -> None:
-    columns = np.tile(np.arange(TILE_PX), (4, TILE_PX, 1))
+    columns = np.tile(np.arange(TILE_PX), (LAYERS, TILE_PX, 1))
     spot = pictured([Spot(100 + x, 200 + y, size, size, 0.5)], look(columns, (100, 200)))[0]
     row = spot.patch[0, 8].astype(float)
     assert row.mean() == pytest.approx(np.clip(x - 0.5, row.min(), row.max()), abs=max(1.5, 0.8 * size))
@@ -132,7 +132,7 @@ def test_a_patch_shows_what_was_there_two_sizes_wide(x: float, y: float, size: f
 
 def test_spots_without_tiles_have_no_patch_and_nothing_breaks() -> None:
     empty = Look(
-        capture_s=0.0, number=3, tiles=np.empty((0, 4, TILE_PX, TILE_PX), np.uint8), corners=np.empty((0, 2), np.int32),
+        capture_s=0.0, number=3, tiles=np.empty((0, LAYERS, TILE_PX, TILE_PX), np.uint8), corners=np.empty((0, 2), np.int32),
         skipped=0, active_share=0.0,
     )  # fmt: skip
     assert pictured([], empty) == []
@@ -163,7 +163,7 @@ def strips() -> list[Strip]:
     return [strip for strip in found if strip is not None]
 
 
-def test_a_judge_that_looks_along_paths_is_given_its_strips(tmp_path: FilePath) -> None:
+def test_a_judge_is_given_its_strips(tmp_path: FilePath) -> None:
     (tmp_path / "judge.onnx").write_bytes(onnx_of(STEPS))
     likely = Classifier(tmp_path / "judge.onnx").judge(strips())
     expected = np.stack([strip.numbers[: len(MOVERS)] for strip in strips()])
@@ -173,7 +173,7 @@ def test_a_judge_that_looks_along_paths_is_given_its_strips(tmp_path: FilePath) 
         Classifier(tmp_path / "other.onnx")
 
 
-def test_the_released_judge_of_numbers_answers_and_a_detector_is_no_judge() -> None:
+def test_the_released_judge_answers_and_a_detector_is_no_judge() -> None:
     folder = released()
     assert folder is not None
     likely = Classifier(folder / "classifier.onnx").judge(strips())

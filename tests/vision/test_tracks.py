@@ -50,6 +50,37 @@ def test_three_tenths_of_a_second_behind_rails_do_not_break_a_fall(gap: range) -
     assert len(points) == 45 - len(gap)
 
 
+@pytest.mark.parametrize("off_px", [7.0, -7.0, 11.0])
+def test_one_spot_a_little_off_does_not_tear_a_slow_fall_in_two(off_px: float) -> None:
+    slow = [spot(300.0, 100 + 40 * n / 25 + 20 * (n / 25) ** 2, size=3.0) for n in range(60)]
+    frames = [
+        (n / 25, n, [spot(300.0, one.y + off_px, size=3.0) if n == 30 else one]) for n, one in enumerate(slow)
+    ]
+    points = longest(run(frames)).points
+    assert points[0].frame == 0
+    assert points[-1].frame == 59
+
+
+def test_a_swaying_tree_does_not_crowd_out_a_short_fall() -> None:
+    rng = np.random.default_rng(4)
+    frames = []
+    for n in range(100):
+        leaves = [spot(*place, score=0.3) for place in rng.uniform((0, 300), (200, 700), (23, 2))]
+        frames.append((n / 25, n, [*leaves, fall((n - 70) / 25, x=800.0)] if n >= 70 else leaves))
+    assert any([p.frame for p in path.points] == list(range(70, 100)) for path in run(frames))
+
+
+def test_paths_that_expect_their_things_side_by_side_want_one_tile() -> None:
+    tracker = Tracker(HEIGHT_PX)
+    for n in range(6):
+        tracker.add(
+            n / 25, n, [fall(n / 25), fall(n / 25, x=305.0), fall(n / 25, x=600.0)], active_share=0.001
+        )
+    wanted = tracker.wanted(6 / 25)
+    assert len(wanted) == 2
+    assert sorted(round(float(x), -2) for x in wanted[:, 0]) == [300.0, 600.0]
+
+
 def test_a_longer_gap_ends_a_path() -> None:
     paths = run([(n / 25, n, [] if 15 <= n < 30 else [fall(n / 25)]) for n in range(45)])
     assert longest(paths).points[-1].frame - longest(paths).points[0].frame <= 15

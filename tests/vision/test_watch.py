@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
+from gatehouse_edge.vision.features import rise_and_fall
 from gatehouse_edge.vision.release import released
-from gatehouse_edge.vision.tracks import Point
+from gatehouse_edge.vision.tracks import Path, Point
 from gatehouse_edge.vision.watch import MOVERS, Classifier, Judged, Throw, Verdicts, Watch, unique
 
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
@@ -61,7 +62,7 @@ def test_one_after_the_other_at_the_same_place_is_two_unless_the_second_goes_on_
 
 
 def judged(one: Throw) -> list[Judged]:
-    return [(one.points, np.array([one.probability, *one.likely[1:]], np.float32))]
+    return [Judged(one.points, np.array([one.probability, *one.likely[1:]], np.float32), one.rise)]
 
 
 def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
@@ -104,6 +105,24 @@ def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
     assert boxes[3] == (11.0, 23.0, 4.0, 6.0)
 
 
+def test_boxes_begin_where_a_thing_was_thrown_upwards_and_one_wrong_size_is_outvoted() -> None:
+    points = tuple(
+        Point(n / 25, n, Spot(100.0 + n, 90.0 + (n - 8) ** 2, 5.0, 5.0 if n != 12 else 30.0, 0.9), 0, 0.0)
+        for n in range(24)
+    )
+    rise, fall = rise_and_fall(Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0))
+    assert [p.frame for p in (*rise, *fall)] == list(range(24))
+    assert fall[0].spot.y == 90.0
+    throw = Throw(probability=0.9, likely=LIKELY, points=fall, rise=rise)
+    assert throw.first.frame == 0
+    boxes = throw.boxes()
+    assert list(boxes) == list(range(24))
+    assert {box[3] for box in boxes.values()} == {5.0}
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw), 1.0)
+    assert verdicts.settled(2.0)[0].boxes() == boxes
+
+
 def test_a_falling_dot_is_a_path_before_a_change_of_size_and_a_new_one_after_it() -> None:
     rng = np.random.default_rng(3)
     watch = Watch(ClassicalDetector(), None, height_px=240)
@@ -121,22 +140,35 @@ def test_a_falling_dot_is_a_path_before_a_change_of_size_and_a_new_one_after_it(
     assert not any(first < 25 <= last for first, last in spans)
 
 
-def test_pictures_of_spots_are_kept_only_for_whoever_looks_at_them() -> None:
+def test_spots_of_paths_come_with_their_pictures() -> None:
+    rng = np.random.default_rng(4)
+    watch = Watch(ClassicalDetector(), None, height_px=240)
+    watch.keep_paths = []
+    for n in range(25):
+        frame = rng.integers(98, 102, (240, 320)).astype(np.uint8)
+        frame[(y := int(10 + 0.35 * n * n)) : y + 5, 150:155] = 230
+        watch.see(frame, n / 25)
+    watch.end()
+    longest = max(watch.keep_paths, key=lambda path: len(path.points))
+    assert len(longest.points) > 15
+    assert min(int(point.spot.patch.max()) for point in longest.points) >= 200  # the dot is in each
+
+
+def test_what_has_landed_in_clutter_is_judged_once_and_not_for_each_hypothesis_of_what_follows() -> None:
     folder = released()
     assert folder is not None
-    rng = np.random.default_rng(4)
-    frames = [rng.integers(98, 102, (240, 320)).astype(np.uint8) for _ in range(25)]
-    for n, frame in enumerate(frames):
-        frame[(y := int(10 + 0.35 * n * n)) : y + 5, 150:155] = 230
-    shown = {}
-    for name, judge in (("lessons", None), ("numbers only", Classifier(folder / "fallback.onnx"))):
-        watch = Watch(ClassicalDetector(), judge, height_px=240)
-        watch.keep_paths = []
-        for n, frame in enumerate(frames):
-            watch.see(frame, n / 25)
-        watch.end()
-        longest = max(watch.keep_paths, key=lambda path: len(path.points))
-        shown[name] = [int(point.spot.patch.max()) for point in longest.points]
-    assert len(shown["lessons"]) > 15
-    assert min(shown["lessons"]) >= 200  # the dot is in each
-    assert set(shown["numbers only"]) == {0}
+    rng = np.random.default_rng(5)
+    watch = Watch(ClassicalDetector(), Classifier(folder / "fallback.onnx"), height_px=240)
+    watch.keep_judged = []
+    for n in range(90):
+        frame = rng.integers(98, 102, (240, 320)).astype(np.uint8)
+        places = [(150, int(10 + 0.35 * n * n))] if n < 24 else rng.integers((80, 150), (220, 230), (12, 2))
+        for x, y in places:
+            frame[y : y + 5, x : x + 5] = 230
+        watch.see(frame, n / 25)
+    watch.end()
+    parts = [
+        tuple((p.frame, p.spot.x) for p in one.points) for _, judged in watch.keep_judged for one in judged
+    ]
+    assert any(part[0][0] < 6 and part[-1][0] > 18 for part in parts)
+    assert len(parts) == len(set(parts))

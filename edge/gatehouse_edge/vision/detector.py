@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from gatehouse_edge.vision.release import ModelError
-from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, Look
+from gatehouse_edge.vision.stack import CORE_PX, LAYERS, TILE_PX, Look
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,6 +36,7 @@ _PATCH_SIZES: Final = 2.0
 _COARSEST: Final = 3.0
 """not more than three for one: beyond lies another tile."""
 _PATCH_STEPS: Final = np.arange(PATCH_PX) - (PATCH_PX - 1) / 2
+_PATCH_LAYERS: Final = (0, 1, 2, LAYERS - 1)
 _NO_PATCH: Final = np.zeros((4, PATCH_PX, PATCH_PX), np.uint8)
 _LEAST_AREA_PX: Final = 2
 _WIDEST_PX: Final = 60
@@ -87,12 +88,12 @@ class OnnxDetector:
         is_ours = (
             len(inputs) == 1
             and inputs[0].type == "tensor(uint8)"
-            and list(inputs[0].shape[1:]) == [4, TILE_PX, TILE_PX]
+            and list(inputs[0].shape[1:]) == [LAYERS, TILE_PX, TILE_PX]
             and [one.name for one in outputs] == ["heat", "boxes"]
         )
         if not is_ours:
             raise ModelError(
-                f"{path.name} is not a throw detector: wants uint8 (n, 4, {TILE_PX}, {TILE_PX}) in, heat and boxes out"
+                f"{path.name} is not a throw detector: wants uint8 (n, {LAYERS}, {TILE_PX}, {TILE_PX}) in, heat and boxes out"
             )
         self._name: Final = inputs[0].name
 
@@ -150,7 +151,7 @@ def pictured(spots: list[Spot], look: Look) -> list[Spot]:
         np.clip(np.round(inside[:, axis, None] - 0.5 + scale * _PATCH_STEPS), 0, TILE_PX - 1).astype(int)
         for axis in (0, 1)
     )
-    layers = np.arange(4)[None, :, None, None]
+    layers = np.array(_PATCH_LAYERS)[None, :, None, None]
     patches = look.tiles[
         which[:, None, None, None], layers, rows[:, None, :, None], columns[:, None, None, :]
     ]
@@ -212,7 +213,9 @@ def _contrasts(
     """Return how much lighter than the background 3x3 pixels around places in tiles are."""
     columns = np.clip(x.astype(int), 1, TILE_PX - 2)[:, None] + _AROUND_X
     rows = np.clip(y.astype(int), 1, TILE_PX - 2)[:, None] + _AROUND_Y
-    now, still = (tiles[which[:, None], layer, rows, columns].astype(np.float64).mean(1) for layer in (0, 3))
+    now, still = (
+        tiles[which[:, None], layer, rows, columns].astype(np.float64).mean(1) for layer in (0, LAYERS - 1)
+    )
     contrasts: Floats = now - still
     return contrasts
 

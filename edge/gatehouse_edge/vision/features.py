@@ -67,13 +67,18 @@ _QUARTERS: Final = np.arange(4) / 3
 
 def falling_part(path: Path) -> tuple[Point, ...]:
     """Return the smooth part of a path that goes down: from its highest point to the lowest one after it."""
+    return rise_and_fall(path)[1]
+
+
+def rise_and_fall(path: Path) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    """Return the falling part of a path, and before it what led smoothly up to it: a thing thrown out of a window rises first."""
     points = _smooth(path.points)
     y = np.array([p.spot.y for p in points])
     # Best pair start < end of y[end] - y[start]: a curtain's flutter before the fall is not part of the fall.
     lowest_so_far = np.minimum.accumulate(y)
     end = int(np.argmax(y - lowest_so_far))
     start = int(np.argmin(y[: end + 1]))
-    return points[start : end + 1]
+    return points[:start], points[start : end + 1]
 
 
 def _smooth(points: tuple[Point, ...]) -> tuple[Point, ...]:

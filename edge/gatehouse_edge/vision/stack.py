@@ -39,8 +39,12 @@ _REPEAT_SHARE: Final = 0.15
 _REPEAT_MOST: Final = 4.5
 """A codec leaves up to 4 in a block of a repeat (measured on a 20 fps camera that sends 30), where new frames have 30 and more: in a
 lively picture the limit rises with what its frames usually change, up to this."""
-_DEPTH: Final = 3
-"""Frames a tile shows."""
+FRAMES: Final = 5
+"""Frames a tile shows: a faint thing that falls steps through five of them in a line, where three are but three dots among many."""
+LAYERS: Final = FRAMES + 1
+"""Pictures a tile shows: the frames, newest first, and the background."""
+_FEWEST_FRAMES: Final = 3
+"""From so many on there is something to compare; the oldest stands in for those before it."""
 _PULSE_FRAMES: Final = 15
 _LEAST_PEAK: Final = 2.5
 _NOISE_FACTOR: Final = 1.0
@@ -62,7 +66,7 @@ class Look:
     number: int
     """Of the frame in its stream, repeats counted, from 0."""
     tiles: npt.NDArray[np.uint8]
-    """Shape (n, 4, TILE_PX, TILE_PX): this frame, the one before, the one before that, the background."""
+    """Shape (n, LAYERS, TILE_PX, TILE_PX): this frame, the four before it, newest first, the background."""
     corners: npt.NDArray[np.int32]
     """Shape (n, 2): x, y of each tile's upper left corner; may be negative at the rim."""
     skipped: int
@@ -118,7 +122,7 @@ class FrameStack:
             self.moves += 1
             self._raw = luma
         self._remember(Steady.steadied(luma, self._shift), capture_s)
-        if len(self._frames) < _DEPTH:
+        if len(self._frames) < _FEWEST_FRAMES:
             return None
         merit, active = self._unusual()
         corners, skipped = self._choose(merit, active, wanted)
@@ -155,8 +159,8 @@ class FrameStack:
         return False
 
     def _remember(self, luma: Luma, capture_s: float) -> None:
-        self._frames = [*self._frames[-2:], luma]
-        self._times = [*self._times[-2:], capture_s]
+        self._frames = [*self._frames[1 - FRAMES :], luma]
+        self._times = [*self._times[1 - FRAMES :], capture_s]
         if self._background is None:
             self._background, self._still = luma.astype(np.float32), luma
             self._background_at_s = self._aimed_at_s = capture_s
@@ -175,7 +179,8 @@ class FrameStack:
         What counts is what was in neither of the two frames before nor in the background, averaged over 2x2 pixels
         against noise and compared with what is usual there. A flake among flakes and a leaf in a swaying tree are usual; a dot on a quiet wall is not.
         """
-        peaks = _fresh(*self.pictures())
+        now, before, earlier, *_, still = self.pictures()
+        peaks = _fresh(now, before, earlier, still)
         around = np.asarray(cv2.blur(peaks, (7, 7)), np.float32)
         if self._habit is None:
             self._habit = np.asarray(cv2.blur(peaks, (9, 9)), np.float32)
@@ -214,14 +219,15 @@ class FrameStack:
         if 0 <= y // CELL_PX < open_cells.shape[0] and 0 <= x // CELL_PX < open_cells.shape[1]:
             open_cells[y // CELL_PX, x // CELL_PX] = False
 
-    def pictures(self) -> tuple[Luma, Luma, Luma, Luma]:
-        """Return this frame, the one before, the one before that and the background, all in the background's place; needs three frames."""
+    def pictures(self) -> list[Luma]:
+        """Return the layers of a tile as whole pictures, all in the background's place; needs three frames."""
         assert self._still is not None  # noqa: S101  # set with the first frame
-        return self._frames[-1], self._frames[-2], self._frames[-3], self._still
+        oldest = [self._frames[0]] * (FRAMES - len(self._frames))
+        return [*reversed(self._frames), *oldest, self._still]
 
     def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
-        tiles = np.empty((len(corners), 4, TILE_PX, TILE_PX), np.uint8)
+        tiles = np.empty((len(corners), LAYERS, TILE_PX, TILE_PX), np.uint8)
         pictures = self.pictures()
         for tile, (x, y) in zip(tiles, corners, strict=True):
             for layer, picture in enumerate(pictures):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX
 from gatehouse_edge.vision.facade import Calibration
-from gatehouse_edge.vision.features import LEAST_POINTS, NAMES, falling_part, features
+from gatehouse_edge.vision.features import LEAST_POINTS, NAMES, features, rise_and_fall
 from gatehouse_edge.vision.metres import METRE_NAMES, metres
 from gatehouse_edge.vision.tracks import Path, Point
 
@@ -46,47 +46,43 @@ STEP_NAMES: Final = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
-    """What a judge may be shown of one path; each judge asks for what it reads, and only that is worked out."""
+    """What a judge is shown of one path."""
 
     points: tuple[Point, ...]
     """The falling part."""
-    features: npt.NDArray[np.float32]
-    """Shape (len(NAMES),)."""
-    height_px: int
-    """Of the picture."""
-    calibration: Calibration | None
-    """What an operator has drawn on this view."""
+    rise: tuple[Point, ...]
+    """What led smoothly up to it; no judge reads it."""
+    numbers: npt.NDArray[np.float32]
+    """Numbers of the whole, shape (len(NUMBER_NAMES),)."""
+    steps: npt.NDArray[np.float32]
+    """Shape (STEPS, len(STEP_NAMES))."""
+    patches: npt.NDArray[np.uint8]
+    """Shape (STEPS, 4, PATCH_PX, PATCH_PX); black where the spots were not `pictured`."""
 
     @property
-    def numbers(self) -> npt.NDArray[np.float32]:
-        """Numbers of the whole, shape (len(NUMBER_NAMES),)."""
-        return np.concatenate([self.features, metres(self.points, self.calibration)])
-
-    @property
-    def steps(self) -> npt.NDArray[np.float32]:
-        """Shape (STEPS, len(STEP_NAMES))."""
-        return _steps(self.points, self._kept(), self.height_px)
-
-    @property
-    def patches(self) -> npt.NDArray[np.uint8]:
-        """Shape (STEPS, 4, PATCH_PX, PATCH_PX); black where the spots were not `pictured`."""
-        patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
-        for place, k in enumerate(self._kept()):
-            patches[place] = self.points[k].spot.patch
-        return patches
-
-    def _kept(self) -> npt.NDArray[np.int_]:
-        """Return which points are steps."""
-        count = len(self.points)
-        return np.unique(np.linspace(0, count - 1, min(count, STEPS)).round().astype(int))
+    def part(self) -> tuple[float, ...]:
+        """Which falling part this is: hypotheses of what lies still after a fall differ in what follows it only."""
+        first, last = self.points[0], self.points[-1]
+        return first.frame, first.spot.x, last.frame, last.spot.x, len(self.points)
 
 
 def strip_of(path: Path, *, height_px: int, calibration: Calibration | None = None) -> Strip | None:
     """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS` or hardly falls."""
-    points = falling_part(path)
-    if len(points) < LEAST_POINTS or points[-1].spot.y - points[0].spot.y < _LEAST_HEIGHTS * height_px:
+    rise, points = rise_and_fall(path)
+    count = len(points)
+    if count < LEAST_POINTS or points[-1].spot.y - points[0].spot.y < _LEAST_HEIGHTS * height_px:
         return None
-    return Strip(points, features(path, points, height_px=height_px), height_px, calibration)
+    kept = np.unique(np.linspace(0, count - 1, min(count, STEPS)).round().astype(int))
+    patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
+    for place, k in enumerate(kept):
+        patches[place] = points[k].spot.patch
+    return Strip(
+        points=points,
+        rise=rise,
+        numbers=np.concatenate([features(path, points, height_px=height_px), metres(points, calibration)]),
+        steps=_steps(points, kept, height_px),
+        patches=patches,
+    )
 
 
 def _steps(points: Sequence[Point], kept: npt.NDArray[np.int_], height_px: int) -> npt.NDArray[np.float32]:

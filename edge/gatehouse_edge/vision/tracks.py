@@ -21,16 +21,29 @@ GAP_S: Final = 0.36
 """From the last spot to the next: rails, foliage or the codec hide a thing for 0.3 s, and then a frame has to come."""
 GAP_FRAMES: Final = 2.5
 """At low frame rates a gap is at least so many frames."""
-MAX_PATHS: Final = 48
+MAX_PATHS: Final = 64
 """Hypotheses alive; beyond, the worst go."""
 MIN_POINTS: Final = 4
 _MAX_POINTS: Final = 400
-_FIT_POINTS: Final = 5
+_LINE_POINTS: Final = 5
+_CURVE_POINTS: Final = 11
+_FEWEST_TO_BEND: Final = 5
+_ENOUGH_TO_BEND: Final = 7
+_BENDS_S: Final = 0.4
+_LINE_S: Final = 0.25
+_CURVE_S: Final = 0.7
+"""Longer ago the velocity, and the acceleration, were others."""
 _POINTS_OF_A_DIRECTION: Final = 2
 _WORTH_A_TILE_POINTS: Final = 3
 """A path of so many points may ask for tiles where it expects its thing."""
+_MOST_WANTED: Final = 8
+_ONE_PLACE_PX: Final = 12.0
+"""Half of what a tile's middle leaves around a thing of 24 px."""
 _ESTABLISHED_POINTS: Final = 4
 """A spot taken by a path of so many points begins no path of its own."""
+_DOUBTFUL_COST: Final = 0.5
+_MISS: Final = 0.4
+"""What a frame without a fitting spot takes from a path's merit."""
 _LONGEST_GAP_S: Final = 0.8
 _FASTEST_HEIGHTS_S: Final = 2.2
 """Picture heights a second of the fastest fall measured (1.8) and some more."""
@@ -84,6 +97,12 @@ class _Growing:
     merit: float
     misses: int = 0
     frames_s: list[float] = field(default_factory=list)
+    is_echo: bool = False
+    """It has left out a spot which another path took, and has found none since: it ends without a word."""
+
+    def worth(self) -> float:
+        """Return its merit over the root of its length: what has wandered through a tree for long takes no place from a short and sure one."""
+        return self.merit / math.sqrt(len(self.points) + 1)
 
     def rests(self, at_s: float, height_px: int) -> bool:
         """Return whether it has fallen and now lies: what has landed may stay in sight for hours, and is told at once."""
@@ -101,23 +120,49 @@ class _Growing:
         )
 
     def foretell(self, at_s: float) -> tuple[float, float, float]:
-        """Return (x, y, speed in pixels a second) at `at_s`: a straight line aside, a parabola downwards."""
+        """Return (x, y, speed in pixels a second) at `at_s`: a straight line aside, a parabola downwards, through the last points, of which each may be off."""
         points = self.points
-        last = points[-1]
         if len(points) == 1:
-            return last.spot.x, last.spot.y, 0.0
-        ahead = at_s - last.at_s
-        before = points[-min(len(points), 3)]
-        span = last.at_s - before.at_s
-        vx, vy = (last.spot.x - before.spot.x) / span, (last.spot.y - before.spot.y) / span
-        if len(points) >= _FIT_POINTS:
-            older = points[-_FIT_POINTS]
-            older_span = before.at_s - older.at_s
-            # Mean speeds hold for the middle of their spans.
-            ay = (vy - (before.spot.y - older.spot.y) / older_span) / ((span + older_span) / 2)
-            vy += ay * span / 2
-            return last.spot.x + vx * ahead, last.spot.y + (vy + 0.5 * ay * ahead) * ahead, math.hypot(vx, vy)
-        return last.spot.x + vx * ahead, last.spot.y + vy * ahead, math.hypot(vx, vy)
+            return points[0].spot.x, points[0].spot.y, 0.0
+        near = _last(points, _LINE_POINTS, _LINE_S, 3)
+        middle_s, x, aside, _ = _curve([(p.at_s, p.spot.x) for p in near], bends=False)
+        x += aside * (at_s - middle_s)
+        bent = _last(points, _CURVE_POINTS, _CURVE_S, _FEWEST_TO_BEND)
+        bends = len(bent) >= _ENOUGH_TO_BEND or (
+            len(bent) >= _FEWEST_TO_BEND and bent[-1].at_s - bent[0].at_s > _BENDS_S
+        )
+        middle_s, y, down, gain = _curve([(p.at_s, p.spot.y) for p in (bent if bends else near)], bends=bends)
+        ahead = at_s - middle_s
+        return x, y + (down + gain * ahead) * ahead, math.hypot(aside, down + 2 * gain * ahead)
+
+
+def _last(points: list[Point], most: int, span_s: float, fewest: int) -> list[Point]:
+    """Return the last points: at most so many, of so long, but not fewer than that if there are."""
+    count = min(len(points), most)
+    while count > fewest and points[-1].at_s - points[-count].at_s > span_s:
+        count -= 1
+    return points[-count:]
+
+
+def _curve(places: list[tuple[float, float]], *, bends: bool) -> tuple[float, float, float, float]:
+    """Return (middle of the times, value there, slope, half the curvature) of the least-squares parabola, or line, through at least two places in time.
+
+    Plain sums about the middle: a dozen numbers are no work for an array.
+    """
+    n = len(places)
+    middle_s = sum(t for t, _ in places) / n
+    s2 = s3 = s4 = v0 = v1 = v2 = 0.0
+    for t, value in places:
+        off = t - middle_s
+        square = off * off
+        s2 += square
+        s3 += square * off
+        s4 += square * square
+        v0 += value
+        v1 += off * value
+        v2 += square * value
+    half = (v2 - s2 * v0 / n - s3 * v1 / s2) / (s4 - s2 * s2 / n - s3 * s3 / s2) if bends else 0.0
+    return middle_s, (v0 - half * s2) / n, (v1 - half * s3) / s2, half
 
 
 def _costs(paths: list[_Growing], points: list[Point], at_s: float, height_px: int) -> Floats:
@@ -178,11 +223,11 @@ class Tracker:
             if index not in used or used[index] < _ESTABLISHED_POINTS:
                 forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
         self._paths = _thinned([*self._paths, *forks])
-        return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+        return _told(finished)
 
     def wait(self, at_s: float) -> list[Path]:
         """Let time pass without a frame to look at (a repeat, a scene that stands still) and return the paths that have ended."""
-        return [_closed(path) for path in self._left_behind(at_s) if len(path.points) >= MIN_POINTS]
+        return _told(self._left_behind(at_s))
 
     def _left_behind(self, at_s: float) -> list[_Growing]:
         left = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
@@ -190,16 +235,25 @@ class Tracker:
         return left
 
     def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
-        """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2)."""
-        best = sorted(
-            (p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS), key=lambda p: -p.merit
-        )[:6]
-        return np.array([p.foretell(at_s)[:2] for p in best], float).reshape(-1, 2)
+        """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2); one place for those that expect it side by side."""
+        worth = sorted(
+            (p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS),
+            key=_Growing.worth,
+            reverse=True,
+        )
+        places: list[tuple[float, float]] = []
+        for path in worth:
+            x, y, _ = path.foretell(at_s)
+            if all(abs(x - u) > _ONE_PLACE_PX or abs(y - v) > _ONE_PLACE_PX for u, v in places):
+                places.append((x, y))
+            if len(places) >= _MOST_WANTED:
+                break
+        return np.array(places, float).reshape(-1, 2)
 
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""
         finished, self._paths = self._paths, []
-        return [_closed(path) for path in finished if len(path.points) >= MIN_POINTS]
+        return _told(finished)
 
     def _extend(self, points: list[Point], at_s: float) -> tuple[list[_Growing], dict[int, int]]:
         forks: list[_Growing] = []
@@ -224,13 +278,25 @@ class Tracker:
                 forks.append(fork)
             if fits and len(path.points) < _MAX_POINTS:
                 cost, index = fits[0]
+                if cost > _DOUBTFUL_COST and len(path.points) >= _ESTABLISHED_POINTS:
+                    # What fits badly may be something else: the path goes on without it as well.
+                    forks.append(
+                        _Growing(
+                            list(path.points),
+                            path.merit - _MISS,
+                            path.misses + 1,
+                            list(path.frames_s),
+                            is_echo=True,
+                        )
+                    )
                 path.points.append(points[index])
+                path.is_echo = False
                 path.merit += _merit(points[index].spot, cost)
                 path.misses = 0
                 used[index] = max(used.get(index, 0), len(path.points))
             else:
                 path.misses += 1
-                path.merit -= 0.4
+                path.merit -= _MISS
         return forks, used
 
 
@@ -240,18 +306,24 @@ def _merit(spot: Spot, cost: float) -> float:
 
 
 def _thinned(paths: list[_Growing]) -> list[_Growing]:
-    """Return the best paths, one of those that share their last two points."""
-    best: dict[tuple[tuple[float, float, float], ...], _Growing] = {}
-    for path in paths:
-        tail = tuple((p.at_s, p.spot.x, p.spot.y) for p in path.points[-2:])
-        if tail not in best or best[tail].merit < path.merit:
-            best[tail] = path
-    ranked = sorted(best.values(), key=lambda p: -(p.merit + 0.5 * len(p.points)))
-    return ranked[:MAX_PATHS]
+    """Return the best paths: one of those that share their last point."""
+    best: dict[tuple[float, float, float], _Growing] = {}
+    for path in sorted(paths, key=_Growing.worth, reverse=True):
+        last = path.points[-1]
+        best.setdefault((last.at_s, last.spot.x, last.spot.y), path)
+        if len(best) >= MAX_PATHS:
+            break
+    return list(best.values())
 
 
-def _closed(path: _Growing) -> Path:
-    last_s = path.points[-1].at_s
-    return Path(
-        points=tuple(path.points), frames_s=tuple(t for t in path.frames_s if t <= last_s), merit=path.merit
-    )
+def _told(paths: list[_Growing]) -> list[Path]:
+    """Return the finished paths that are long enough and no echo of another."""
+    return [
+        Path(
+            points=tuple(path.points),
+            frames_s=tuple(t for t in path.frames_s if t <= path.points[-1].at_s),
+            merit=path.merit,
+        )
+        for path in paths
+        if len(path.points) >= MIN_POINTS and not path.is_echo
+    ]

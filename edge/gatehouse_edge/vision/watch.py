@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path as FilePath
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model, pictured
 from gatehouse_edge.vision.facade import Calibration, fitted
-from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
@@ -44,11 +44,15 @@ _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
 """So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
+_REMEMBERED_PARTS: Final = 256
+"""Falling parts that are not judged a second time."""
 _SAME_SHARE: Final = 0.4
 """Two hypotheses that share so much of the shorter one's points are one fall."""
 _GOES_ON_S: Final = 0.8
 _GOES_ON_PX: Final = 40.0
 """A path that begins so soon and so near below where another ended is the rest of it."""
+_AGREEING: Final = 2
+"""Points on either side whose sizes are asked."""
 _MIRROR_ASIDE_PX: Final = 60.0
 _MIRROR_DRIFT_PX: Final = 12.0
 """A mirror image keeps its distance and its height to within so much."""
@@ -64,11 +68,13 @@ class Throw:
     """Probability of each of `MOVERS`, as the classifier says."""
     points: tuple[Point, ...]
     """The falling part of the path."""
+    rise: tuple[Point, ...] = ()
+    """What led smoothly up to it: a thing thrown upwards rises first."""
 
     @property
     def first(self) -> Point:
         """Where it was first seen."""
-        return self.points[0]
+        return self.rise[0] if self.rise else self.points[0]
 
     @property
     def last(self) -> Point:
@@ -76,19 +82,34 @@ class Throw:
         return self.points[-1]
 
     def boxes(self) -> dict[int, tuple[float, float, float, float]]:
-        """Return x, y, width, height for every frame from first to last; between points along the path."""
-        frames = [p.frame for p in self.points]
+        """Return x, y, width, height for every frame from first to last; between points along the path, of the size that its neighbours agree on."""
+        points = (*self.rise, *self.points)
+        frames = [p.frame for p in points]
         every = np.arange(frames[0], frames[-1] + 1)
-        rows = [(p.x, p.y, p.spot.width_px, p.spot.height_px) for p in self.points]
-        columns = [np.interp(every, frames, column) for column in np.array(rows).T]
+        x, y, wide, high = np.array([(p.x, p.y, p.spot.width_px, p.spot.height_px) for p in points]).T
+        columns = [np.interp(every, frames, column) for column in (x, y, _agreed(wide), _agreed(high))]
         return {
             int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h))
             for n, x, y, w, h in zip(every, *columns, strict=True)
         }
 
 
-Judged = tuple[tuple[Point, ...], npt.NDArray[np.float32]]
-"""The falling part of a path, and the probability of each of `MOVERS`."""
+def _agreed(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the median of each size and its two neighbours on either side."""
+    padded = np.pad(sizes, _AGREEING, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AGREEING + 1)
+    return np.asarray(np.median(windows, axis=1))
+
+
+class Judged(NamedTuple):
+    """A path that a classifier has looked at."""
+
+    points: tuple[Point, ...]
+    """Its falling part."""
+    likely: npt.NDArray[np.float32]
+    """Probability of each of `MOVERS`."""
+    rise: tuple[Point, ...] = ()
+    """What led up to it."""
 
 
 _WANTED: Final = {
@@ -96,9 +117,7 @@ _WANTED: Final = {
     "steps": [STEPS, len(STEP_NAMES)],
     "patches": [STEPS, 4, PATCH_PX, PATCH_PX],
 }
-"""Inputs of a classifier that looks along a path, and their shapes for one path."""
-_NUMBERS_ONLY: Final = {"features": [len(NAMES)]}
-"""Those of one that knows the numbers of the whole and no metres, as up to release 0.4."""
+"""Inputs of a classifier, and their shapes for one path."""
 
 
 class Classifier:
@@ -113,17 +132,14 @@ class Classifier:
         self._session: Final = open_model(path, sha256=sha256)
         inputs = {one.name: list(one.shape[1:]) for one in self._session.get_inputs()}
         outputs = [list(one.shape[1:]) for one in self._session.get_outputs()]
-        self.looks_along: Final = inputs != _NUMBERS_ONLY
-        """Whether it reads the steps of a path and their pictures; else only `Strip.features`."""
-        if (self.looks_along and inputs != _WANTED) or outputs != [[len(MOVERS)]]:
+        if inputs != _WANTED or outputs != [[len(MOVERS)]]:
             raise ModelError(
                 f"{path.name} is not a path classifier: wants {_WANTED} in, {len(MOVERS)} probabilities out"
             )
 
     def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, len(MOVERS)), of strips, at least one."""
-        wanted = _WANTED if self.looks_along else _NUMBERS_ONLY
-        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in wanted}
+        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
         result: npt.NDArray[np.float32] = self._session.run(None, shown)[0]
         return result
 
@@ -150,6 +166,7 @@ class Watch:
         self._drawn_for: tuple[int, ...] = ()
         self._tracker = Tracker(height_px)
         self._verdicts: Final = Verdicts(threshold)
+        self._judged_parts: Final[deque[tuple[float, ...]]] = deque(maxlen=_REMEMBERED_PARTS)
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
         self.keep_spots: list[tuple[int, list[Spot]]] | None = None
@@ -182,9 +199,7 @@ class Watch:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
             self._judge(self._tracker.wait(capture_s), capture_s)
             return self._verdicts.settled(capture_s)
-        spots = self._detector.find(look)
-        if self._classifier is None or self._classifier.looks_along:
-            spots = pictured(spots, look)
+        spots = pictured(self._detector.find(look), look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
         ended = self._tracker.add(
@@ -204,19 +219,24 @@ class Watch:
             self.keep_paths += paths
         if self._classifier is None:
             return
-        strips = [
-            strip
-            for path in paths
-            if (strip := strip_of(path, height_px=self._height_px, calibration=self._drawn)) is not None
-        ]
+        strips = [strip for path in paths if (strip := self._strip(path)) is not None]
         if not strips:
             return
         judged = [
-            (strip.points, one) for strip, one in zip(strips, self._classifier.judge(strips), strict=True)
+            Judged(strip.points, one, strip.rise)
+            for strip, one in zip(strips, self._classifier.judge(strips), strict=True)
         ]
         if self.keep_judged is not None:
             self.keep_judged.append((now_s, judged))
         self._verdicts.hear(judged, now_s)
+
+    def _strip(self, path: Path) -> Strip | None:
+        """Return the strip of a path; None when it hardly falls, or when another hypothesis with the very same falling part was judged before."""
+        strip = strip_of(path, height_px=self._height_px, calibration=self._drawn)
+        if strip is None or strip.part in self._judged_parts:
+            return None
+        self._judged_parts.append(strip.part)
+        return strip
 
 
 class Verdicts:
@@ -234,11 +254,13 @@ class Verdicts:
 
     def hear(self, judged: list[Judged], now_s: float) -> None:
         """Take paths with the probabilities of `MOVERS` that the classifier gives them."""
-        for points, likely in judged:
+        for points, likely, rise in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
             if probability >= self._threshold:
-                throw = Throw(probability=probability, likely=tuple(map(float, likely)), points=points)
+                throw = Throw(
+                    probability=probability, likely=tuple(map(float, likely)), points=points, rise=rise
+                )
                 self._waiting.append((now_s, throw))
             elif likely[0] < _REJECTED:
                 self._shield.reject(x, y, at_s)

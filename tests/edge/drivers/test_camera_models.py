@@ -18,7 +18,7 @@ from onnx_octets import FLOAT, UINT8, field, tensor
 
 from gatehouse_edge.reading import CameraReading, Flaw, PictureState
 from gatehouse_edge.vision.release import MANIFEST, Manifest, ModelFile, load_manifest, released
-from gatehouse_edge.vision.stack import TILE_PX
+from gatehouse_edge.vision.stack import LAYERS, TILE_PX
 from gatehouse_hil.camera_player import CameraPlayer
 from gatehouse_hil.facade import Facade
 
@@ -30,7 +30,7 @@ def _node(kind: str, taken: str, made: str, attribute: str, value: int) -> bytes
 
 def passes_for_a_detector() -> bytes:
     """A valid network whose input and outputs are called as ours are and that answers a picture with one number (onnx.proto3)."""
-    sides = ("n", 4, TILE_PX, TILE_PX)
+    sides = ("n", LAYERS, TILE_PX, TILE_PX)
     graph = (
         field(1, _node("Cast", "tiles", "heat", "to", FLOAT))
         + field(1, _node("ReduceSum", "heat", "boxes", "keepdims", 0))
