@@ -224,16 +224,10 @@ def run(clips: Iterable[Annotated], make: MakeWatch, *, threshold: float, is_dra
 
 
 def chosen(report: Report, *, wanted: float = PRECISION_WANTED) -> float:
-    """Return the lowest threshold of `CURVE` with at least this precision; the one of the best balance if there is none."""
-    scores = report.curve()
+    """Return the lowest threshold of `CURVE` with at least this precision, or the most precise if there is none: who is called for nothing stops coming."""
+    scores = {p: one for p, one in report.curve().items() if one.hits}
     good = [p for p, one in scores.items() if one.precision >= wanted]
-    return min(good) if good else max(CURVE, key=lambda p: _balance(scores[p]))
-
-
-def _balance(one: Score) -> float:
-    if not one.hits:
-        return 0.0
-    return 2 * one.precision * one.recall / (one.precision + one.recall)
+    return min(good) if good else max(scores, key=lambda p: scores[p].precision, default=max(CURVE))
 
 
 def size_class(event: TrueEvent) -> str:
