@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX
-from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
+from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Part, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point
 from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated
@@ -138,19 +138,22 @@ def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Le
     Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
     is taught of fragments is that any four points may be a throw. A falling part that several hypotheses share is one lesson.
     """
-    found = [strip_of(path, height_px=height_px, calibration=truth.calibration) for path in paths]
-    strips = list({strip.part: strip for strip in found if strip is not None}.values())
+    known: list[Part] = []
+    found = [
+        strip_of(path, height_px=height_px, calibration=truth.calibration, known=known) for path in paths
+    ]
+    strips = [strip for strip in found if strip is not None]
     longest: Counter[int] = Counter()
     on = [_followed(strip.points, truth) for strip in strips]
     for number, count in on:
         longest[number] = max(longest[number], count)
-    known: list[tuple[Strip, Mover]] = []
+    taught: list[tuple[Strip, Mover]] = []
     for strip, (number, count) in zip(strips, on, strict=True):
         mover = label(strip.points, truth)
         is_fragment = mover is Mover.THROW and count < _FRAGMENT_SHARE * longest[number]
         if mover is not None and not is_fragment:
-            known.append((strip, mover))
-    return lesson(known)
+            taught.append((strip, mover))
+    return lesson(taught)
 
 
 def _followed(points: Sequence[Point], truth: Annotated) -> tuple[int, int]:

@@ -199,7 +199,7 @@ class FrameStack:
             if len(corners) >= self._budget // 2:
                 break
             self._take(corners, open_cells, int(x), int(y))
-        for cell in _best(np.where(open_cells, merit, -np.inf).ravel(), self._budget * _CELLS_A_TILE):
+        for cell in _best(merit.ravel(), np.flatnonzero(open_cells), self._budget * _CELLS_A_TILE):
             if len(corners) >= self._budget:
                 break
             row, column = divmod(cell, open_cells.shape[1])
@@ -235,12 +235,11 @@ class FrameStack:
         return tiles
 
 
-def _best(values: Cells, count: int) -> list[int]:
-    """Return the indices of the `count` largest values, best first: sorting them all would cost more than what follows."""
-    if len(values) > count:
-        some = np.argpartition(values, -count)[-count:]
-        return [int(n) for n in some[np.argsort(-values[some], kind="stable")]]
-    return [int(n) for n in np.argsort(-values, kind="stable")]
+def _best(values: Cells, among: npt.NDArray[np.intp], count: int) -> list[int]:
+    """Return which of some indices have the `count` largest values, best first: sorting them all would cost more than what follows."""
+    if len(among) > count:
+        among = among[np.argpartition(values[among], -count)[-count:]]
+    return [int(n) for n in among[np.argsort(-values[among], kind="stable")]]
 
 
 def _strips(height: int) -> list[slice]:

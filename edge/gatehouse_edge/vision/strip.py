@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,19 +59,28 @@ class Strip:
     patches: npt.NDArray[np.uint8]
     """Shape (STEPS, 4, PATCH_PX, PATCH_PX); black where the spots were not `pictured`."""
 
-    @property
-    def part(self) -> tuple[float, ...]:
-        """Which falling part this is: hypotheses of what lies still after a fall differ in what follows it only."""
-        first, last = self.points[0], self.points[-1]
-        return first.frame, first.spot.x, last.frame, last.spot.x, len(self.points)
+
+Part = tuple[float, ...]
+"""Which falling part a strip shows: hypotheses of what lies still after a fall differ in what follows it only."""
 
 
-def strip_of(path: Path, *, height_px: int, calibration: Calibration | None = None) -> Strip | None:
-    """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS` or hardly falls."""
+def strip_of(
+    path: Path,
+    *,
+    height_px: int,
+    calibration: Calibration | None = None,
+    known: MutableSequence[Part] | None = None,
+) -> Strip | None:
+    """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS`, hardly falls, or is among the `known`, to which it is added."""
     rise, points = rise_and_fall(path)
     count = len(points)
     if count < LEAST_POINTS or points[-1].spot.y - points[0].spot.y < _LEAST_HEIGHTS * height_px:
         return None
+    part = (points[0].frame, points[0].spot.x, points[-1].frame, points[-1].spot.x, count)
+    if known is not None:
+        if part in known:
+            return None
+        known.append(part)
     kept = np.unique(np.linspace(0, count - 1, min(count, STEPS)).round().astype(int))
     patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
     for place, k in enumerate(kept):

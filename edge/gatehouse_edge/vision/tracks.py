@@ -97,6 +97,8 @@ class _Growing:
     merit: float
     misses: int = 0
     frames_s: list[float] = field(default_factory=list)
+    foretold: tuple[float, int, tuple[float, float, float]] | None = None
+    """What was asked last: when, from how many points, and the answer; tiles and spots of a frame ask the same."""
     is_echo: bool = False
     """It has left out a spot which another path took, and has found none since: it ends without a word."""
 
@@ -120,6 +122,12 @@ class _Growing:
         )
 
     def foretell(self, at_s: float) -> tuple[float, float, float]:
+        """Return (x, y, speed in pixels a second) at `at_s`."""
+        if self.foretold is None or self.foretold[:2] != (at_s, len(self.points)):
+            self.foretold = at_s, len(self.points), self._foretell(at_s)
+        return self.foretold[2]
+
+    def _foretell(self, at_s: float) -> tuple[float, float, float]:
         """Return (x, y, speed in pixels a second) at `at_s`: a straight line aside, a parabola downwards, through the last points, of which each may be off."""
         points = self.points
         if len(points) == 1:

@@ -17,7 +17,7 @@ from gatehouse_edge.vision.facade import Calibration, fitted
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
-from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
+from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Part, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point, Tracker
 
 
@@ -166,7 +166,7 @@ class Watch:
         self._drawn_for: tuple[int, ...] = ()
         self._tracker = Tracker(height_px)
         self._verdicts: Final = Verdicts(threshold)
-        self._judged_parts: Final[deque[tuple[float, ...]]] = deque(maxlen=_REMEMBERED_PARTS)
+        self._judged_parts: Final[deque[Part]] = deque(maxlen=_REMEMBERED_PARTS)
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
         self.keep_spots: list[tuple[int, list[Spot]]] | None = None
@@ -219,7 +219,16 @@ class Watch:
             self.keep_paths += paths
         if self._classifier is None:
             return
-        strips = [strip for path in paths if (strip := self._strip(path)) is not None]
+        strips = [
+            strip
+            for path in paths
+            if (
+                strip := strip_of(
+                    path, height_px=self._height_px, calibration=self._drawn, known=self._judged_parts
+                )
+            )
+            is not None
+        ]
         if not strips:
             return
         judged = [
@@ -229,14 +238,6 @@ class Watch:
         if self.keep_judged is not None:
             self.keep_judged.append((now_s, judged))
         self._verdicts.hear(judged, now_s)
-
-    def _strip(self, path: Path) -> Strip | None:
-        """Return the strip of a path; None when it hardly falls, or when another hypothesis with the very same falling part was judged before."""
-        strip = strip_of(path, height_px=self._height_px, calibration=self._drawn)
-        if strip is None or strip.part in self._judged_parts:
-            return None
-        self._judged_parts.append(strip.part)
-        return strip
 
 
 class Verdicts:
