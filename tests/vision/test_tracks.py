@@ -70,6 +70,33 @@ def test_a_swaying_tree_does_not_crowd_out_a_short_fall() -> None:
     assert any([p.frame for p in path.points] == list(range(70, 100)) for path in run(frames))
 
 
+@pytest.mark.parametrize("merged", [1, 2, 3])
+def test_a_fall_that_crosses_a_bird_keeps_what_was_before(merged: int) -> None:
+    middle = fall(20 / 25)
+    frames = []
+    for n in range(130):
+        falling = [fall((n - 60) / 25)] if 60 <= n < 100 else []
+        bird = spot(middle.x + 8 * (n - 80), middle.y, score=0.9)
+        frames.append((n / 25, n, falling if 80 <= n < 80 + merged else [*falling, bird]))
+    assert any(path.points[0].frame == 60 and path.points[-1].frame >= 98 for path in run(frames))
+
+
+@pytest.mark.parametrize("aside", [6, 12, 20, 30])
+def test_a_fall_that_lands_beside_what_moves_all_the_time_is_told(aside: int) -> None:
+    landing = fall(30 / 25)
+    frames = []
+    for n in range(140):
+        falling = [fall((n - 60) / 25)] if 60 <= n <= 90 else []
+        twig = spot(
+            landing.x + aside + 3 * (n % 4 - 1.5), landing.y + 0.6 * aside + 2 * (n % 3 - 1), score=0.9
+        )
+        frames.append((n / 25, n, [*falling, twig]))
+    assert any(
+        path.points[0].frame == 60 and {p.frame for p in falling_part(path)} >= set(range(61, 90))
+        for path in run(frames)
+    )
+
+
 def test_paths_that_expect_their_things_side_by_side_want_one_tile() -> None:
     tracker = Tracker(HEIGHT_PX)
     for n in range(6):

@@ -95,12 +95,21 @@ class Path:
 class _Growing:
     points: list[Point]
     merit: float
-    misses: int = 0
     frames_s: list[float] = field(default_factory=list)
     foretold: tuple[float, int, tuple[float, float, float]] | None = None
     """What was asked last: when, from how many points, and the answer; tiles and spots of a frame ask the same."""
     is_echo: bool = False
-    """It has left out a spot which another path took, and has found none since: it ends without a word."""
+    """It has left out a spot which another hypothesis took, and has found none since: unless it has fallen it ends without a word."""
+
+    def end(self) -> tuple[float, float, float]:
+        """Return when and where it was seen last."""
+        last = self.points[-1]
+        return last.at_s, last.spot.x, last.spot.y
+
+    def has_fallen(self, height_px: int) -> bool:
+        """Return whether it has come down through enough of the picture to be told of, whatever follows."""
+        y = [p.spot.y for p in self.points]
+        return len(y) >= _FALLEN_POINTS and y[-1] - min(y) > _FALLEN_HEIGHTS * height_px
 
     def worth(self) -> float:
         """Return its merit over the root of its length: what has wandered through a tree for long takes no place from a short and sure one."""
@@ -229,13 +238,13 @@ class Tracker:
         self._paths = [p for p in self._paths if p not in landed]
         for index, point in enumerate(points):
             if index not in used or used[index] < _ESTABLISHED_POINTS:
-                forks.append(_Growing([point], _merit(point.spot, 0.0), 0, [at_s]))
+                forks.append(_Growing([point], _merit(point.spot, 0.0), [at_s]))
         self._paths = _thinned([*self._paths, *forks])
-        return _told(finished)
+        return _told(finished, self._height_px)
 
     def wait(self, at_s: float) -> list[Path]:
         """Let time pass without a frame to look at (a repeat, a scene that stands still) and return the paths that have ended."""
-        return _told(self._left_behind(at_s))
+        return _told(self._left_behind(at_s), self._height_px)
 
     def _left_behind(self, at_s: float) -> list[_Growing]:
         left = [p for p in self._paths if at_s - p.points[-1].at_s > self._gap_s]
@@ -261,7 +270,7 @@ class Tracker:
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""
         finished, self._paths = self._paths, []
-        return _told(finished)
+        return _told(finished, self._height_px)
 
     def _extend(self, points: list[Point], at_s: float) -> tuple[list[_Growing], dict[int, int]]:
         forks: list[_Growing] = []
@@ -280,7 +289,6 @@ class Tracker:
                 fork = _Growing(
                     [*path.points, points[index]],
                     path.merit + _merit(points[index].spot, cost),
-                    0,
                     list(path.frames_s),
                 )
                 forks.append(fork)
@@ -292,7 +300,6 @@ class Tracker:
                         _Growing(
                             list(path.points),
                             path.merit - _MISS,
-                            path.misses + 1,
                             list(path.frames_s),
                             is_echo=True,
                         )
@@ -300,10 +307,8 @@ class Tracker:
                 path.points.append(points[index])
                 path.is_echo = False
                 path.merit += _merit(points[index].spot, cost)
-                path.misses = 0
                 used[index] = max(used.get(index, 0), len(path.points))
             else:
-                path.misses += 1
                 path.merit -= _MISS
         return forks, used
 
@@ -314,18 +319,29 @@ def _merit(spot: Spot, cost: float) -> float:
 
 
 def _thinned(paths: list[_Growing]) -> list[_Growing]:
-    """Return the best paths: one of those that share their last point."""
+    """Return the best paths, one for each last spot.
+
+    Of hypotheses with the same beginning the best one takes the spot and the others go. A path of another beginning leaves the spot to the better one and
+    goes on without it: a fall that crosses a bird, or lands beside a twig, is not forgotten for it.
+    """
     best: dict[tuple[float, float, float], _Growing] = {}
     for path in sorted(paths, key=_Growing.worth, reverse=True):
-        last = path.points[-1]
-        best.setdefault((last.at_s, last.spot.x, last.spot.y), path)
         if len(best) >= MAX_PATHS:
             break
+        holder = best.setdefault(path.end(), path)
+        if holder is path:
+            continue
+        if holder.points[0] is not path.points[0] and len(path.points) > _ESTABLISHED_POINTS:
+            path.merit *= (len(path.points) - 1) / len(path.points)
+            path.points.pop()
+            holder = best.setdefault(path.end(), path)
+        # What an echo stands in for is not told by anybody else once the path itself is gone.
+        holder.is_echo = holder.is_echo and path.is_echo
     return list(best.values())
 
 
-def _told(paths: list[_Growing]) -> list[Path]:
-    """Return the finished paths that are long enough and no echo of another."""
+def _told(paths: list[_Growing], height_px: int) -> list[Path]:
+    """Return the finished paths that are long enough, and no echo of another, unless it has fallen: what the other went on with may be a bird."""
     return [
         Path(
             points=tuple(path.points),
@@ -333,5 +349,5 @@ def _told(paths: list[_Growing]) -> list[Path]:
             merit=path.merit,
         )
         for path in paths
-        if len(path.points) >= MIN_POINTS and not path.is_echo
+        if len(path.points) >= MIN_POINTS and (not path.is_echo or path.has_fallen(height_px))
     ]
