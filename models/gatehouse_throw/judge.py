@@ -163,10 +163,10 @@ class Desk:
         return numbers, steps, pictures.reshape(-1, 4, PATCH_PX, PATCH_PX)
 
 
-def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, voices: int = VOICES, seed: int = 1) -> Judge:
+def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, seed: int = 1) -> Judge:
     """Train on `train` (on a GPU when one is there), set the temperature on `check`."""
     torch.manual_seed(seed)
-    judge = Judge(voices)
+    judge = Judge()
     known = train.numbers[train.numbers[:, _METRES.start] > 0]
     judge.mean.copy_(torch.from_numpy(train.numbers.mean(0)))
     judge.scale.copy_(torch.from_numpy(train.numbers.std(0) + 1e-3))
@@ -176,13 +176,13 @@ def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, voices: int = VOI
     desk = Desk(train, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     judge.to(desk.device)
     for number, voice in enumerate(judge.voices):
-        teach(judge, voice, desk, epochs=epochs, seed=seed + number)
+        _teach(judge, voice, desk, epochs=epochs, seed=seed + number)
     judge.cpu().eval()
-    calibrate(judge, check)
+    _calibrate(judge, check)
     return judge
 
 
-def teach(judge: Judge, voice: nn.Module, desk: Desk, *, epochs: int, seed: int) -> None:
+def _teach(judge: Judge, voice: nn.Module, desk: Desk, *, epochs: int, seed: int) -> None:
     """Let one voice learn all lessons `epochs` times."""
     optimiser = torch.optim.AdamW(voice.parameters(), lr=2e-3, weight_decay=1e-2)
     rounds = -(-len(desk) // BATCH)
@@ -221,7 +221,7 @@ def export(judge: Judge, path: Path) -> None:
     )  # fmt: skip
 
 
-def calibrate(judge: Judge, check: Lesson) -> None:
+def _calibrate(judge: Judge, check: Lesson) -> None:
     """Set the temperature at which "a throw" or "none" is told best: which kind of none does not matter to an alarm."""
     with torch.no_grad():
         every = [

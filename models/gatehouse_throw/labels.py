@@ -138,11 +138,12 @@ def lessons_of(paths: Sequence[Path], truth: Annotated, *, height_px: int) -> Le
     Of a fall only those paths are taught that follow it about as long as the best one does: an event needs one good path, and what
     is taught of fragments is that any four points may be a throw. A falling part that several hypotheses share is one lesson.
     """
-    known: list[Part] = []
-    found = [
-        strip_of(path, height_px=height_px, calibration=truth.calibration, known=known) for path in paths
-    ]
-    strips = [strip for strip in found if strip is not None]
+    parts: dict[Part, Strip] = {}
+    for path in paths:
+        strip = strip_of(path, height_px=height_px, calibration=truth.calibration, known=parts)
+        if strip is not None:
+            parts[strip.part] = strip
+    strips = list(parts.values())
     longest: Counter[int] = Counter()
     on = [_followed(strip.points, truth) for strip in strips]
     for number, count in on:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -44,10 +44,15 @@ STEP_NAMES: Final = (
 """One number each for every step; all 0 where there is none."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Part = tuple[float, float, float, float, float]
+"""Which falling part a strip shows: hypotheses of what lies still after a fall differ in what follows it only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Strip:
     """What a judge is shown of one path."""
 
+    part: Part
     points: tuple[Point, ...]
     """The falling part."""
     rise: tuple[Point, ...]
@@ -60,32 +65,27 @@ class Strip:
     """Shape (STEPS, 4, PATCH_PX, PATCH_PX); black where the spots were not `pictured`."""
 
 
-Part = tuple[float, ...]
-"""Which falling part a strip shows: hypotheses of what lies still after a fall differ in what follows it only."""
-
-
 def strip_of(
     path: Path,
     *,
     height_px: int,
     calibration: Calibration | None = None,
-    known: MutableSequence[Part] | None = None,
+    known: Container[Part] = (),
 ) -> Strip | None:
-    """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS`, hardly falls, or is among the `known`, to which it is added."""
+    """Return the strip of a path; None when its falling part has fewer than `LEAST_POINTS`, hardly falls, or is among the `known`."""
     rise, points = rise_and_fall(path)
     count = len(points)
     if count < LEAST_POINTS or points[-1].spot.y - points[0].spot.y < _LEAST_HEIGHTS * height_px:
         return None
-    part = (points[0].frame, points[0].spot.x, points[-1].frame, points[-1].spot.x, count)
-    if known is not None:
-        if part in known:
-            return None
-        known.append(part)
+    part = (points[0].frame, points[0].spot.x, points[-1].frame, points[-1].spot.x, float(count))
+    if part in known:
+        return None
     kept = np.unique(np.linspace(0, count - 1, min(count, STEPS)).round().astype(int))
     patches = np.zeros((STEPS, 4, PATCH_PX, PATCH_PX), np.uint8)
     for place, k in enumerate(kept):
         patches[place] = points[k].spot.patch
     return Strip(
+        part=part,
         points=points,
         rise=rise,
         numbers=np.concatenate([features(path, points, height_px=height_px), metres(points, calibration)]),

@@ -219,16 +219,14 @@ class Watch:
             self.keep_paths += paths
         if self._classifier is None:
             return
-        strips = [
-            strip
-            for path in paths
-            if (
-                strip := strip_of(
-                    path, height_px=self._height_px, calibration=self._drawn, known=self._judged_parts
-                )
+        strips: list[Strip] = []
+        for path in paths:
+            strip = strip_of(
+                path, height_px=self._height_px, calibration=self._drawn, known=self._judged_parts
             )
-            is not None
-        ]
+            if strip is not None:
+                self._judged_parts.append(strip.part)
+                strips.append(strip)
         if not strips:
             return
         judged = [
