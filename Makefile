@@ -1,5 +1,7 @@
 # Gatehouse 守望. Two commands matter: `make run` and `make test`. Both do all their own set-up.
 PY := .venv/bin/python
+# A worker that crashed is not replaced: with files kept together the run would wait for ever (pytest-xdist issue 1378).
+PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 .DEFAULT_GOAL := help
 
 .PHONY: help setup run test nightly bench hil train check fix docs shots vendor lock clean
@@ -14,10 +16,10 @@ run: setup       ## a district: gateway on simulated wires, fleet server, twenty
 	@$(PY) -m gatehouse_hil estate
 
 test: setup check  ## formats, types, import contracts, then every test (a fifth of the fault rounds)
-	$(PY) -m pytest -q -n 2 --dist loadfile
+	$(PYTEST)
 
 nightly: setup check  ## every fault round, long property tests
-	GATEHOUSE_ROUNDS=full $(PY) -m pytest -q -n 2 --dist loadfile --timeout 1800
+	GATEHOUSE_ROUNDS=full $(PYTEST) --timeout 1800
 
 bench: setup     ## measured figures beside a named peer's, ratios in one run
 	@$(PY) tests/bench

@@ -28,6 +28,7 @@ from gatehouse_edge.console.throttle import Throttle
 from gatehouse_edge.evidence_desk import EvidenceDesk
 from gatehouse_edge.history import History
 from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.threads import in_thread
 from gatehouse_edge.uplink.link import LinkView
 from gatehouse_edge.uplink.replicator import CURSOR_NAME
 from gatehouse_events.chain import EntryKind, Lane
@@ -66,7 +67,7 @@ class SharedReader:
     async def call(self, work: Callable[[Reader], _Found]) -> _Found:
         """Return what `work` finds in the journal."""
         async with self._lock:
-            return await asyncio.to_thread(work, self._reader)
+            return await in_thread(work, self._reader)
 
     async def confirmed(self) -> int:
         """Return the last alarm entry that the fleet has confirmed."""

@@ -20,6 +20,7 @@ from gatehouse_edge.clock import Clock
 from gatehouse_edge.notifier.channel import QUEUE_LIMIT, Channel, Counter, Delivery, Patience
 from gatehouse_edge.notifier.contact import Directory, Via
 from gatehouse_edge.notifier.message import Notification, compose
+from gatehouse_edge.threads import in_thread
 from gatehouse_events.chain import Entry, EntryKind, Lane
 from gatehouse_events.escalation import Escalation
 from gatehouse_journal import JournalError, Reader
@@ -132,16 +133,16 @@ class Notifier:
     async def _read(self, tasks: asyncio.TaskGroup) -> bool:
         """Take what is new; return whether there may be more."""
         if self._cursor is None:
-            self._cursor = self._read_to = await asyncio.to_thread(self._reader.cursor, CURSOR)
+            self._cursor = self._read_to = await in_thread(self._reader.cursor, CURSOR)
         room = _WINDOW - len(self._done_steps)
         if room <= 0:
             return False
-        entries = await asyncio.to_thread(self._reader.read, Lane.ALARM, self._read_to, _BATCH)
+        entries = await in_thread(self._reader.read, Lane.ALARM, self._read_to, _BATCH)
         due = [entry for entry in entries if entry.kind == EntryKind.ESCALATION and entry.body is not None][
             :room
         ]
         if due:
-            moments = await asyncio.to_thread(self._reader.corrected, due)
+            moments = await in_thread(self._reader.corrected, due)
             for entry, at in zip(due, moments, strict=True):
                 self._take(entry, at, tasks)
         if entries:
@@ -186,7 +187,7 @@ class Notifier:
         )
         if target <= self._cursor or is_quiet:
             return
-        await asyncio.to_thread(self._reader.set_cursor, CURSOR, target)
+        await in_thread(self._reader.set_cursor, CURSOR, target)
         self._cursor = target
 
     def _age_s(self, entry: Entry, at: datetime) -> float:

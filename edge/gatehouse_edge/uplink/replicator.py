@@ -19,6 +19,7 @@ from msgspec import structs
 
 from gatehouse_edge.clock import Clock
 from gatehouse_edge.ledger import LedgerError
+from gatehouse_edge.threads import in_thread
 from gatehouse_edge.uplink.backoff import Backoff
 from gatehouse_edge.uplink.errors import AnswerError, RefusedError, UplinkError
 from gatehouse_edge.uplink.link import Link
@@ -189,14 +190,14 @@ class Replicator:
         self._link.answered()
         before = work.position
         await self._take(lane, batch, answer)
-        await asyncio.to_thread(work.reader.set_cursor, CURSOR_NAME, work.position, lane)
+        await in_thread(work.reader.set_cursor, CURSOR_NAME, work.position, lane)
         work.limit, work.refusals = min(BATCH_ENTRIES, work.limit * 2), 0
         self._judge_progress(work, before, answer)
 
     async def _next(self, lane: Lane) -> ReplicationBatch | None:
         work = self._works[lane]
         size = {"max_bytes": TELEMETRY_BYTES} if lane is Lane.TELEMETRY else {}
-        batch = await asyncio.to_thread(
+        batch = await in_thread(
             lambda: work.outgoing.batch(lane, work.position, max_entries=work.limit, **size)
         )
         if batch is None or not work.cannot_fill:
@@ -260,12 +261,12 @@ class Replicator:
             self._is_agreed = True
 
     async def _own(self, lane: Lane) -> int:
-        return await asyncio.to_thread(self._works[lane].reader.cursor, CURSOR_NAME, lane)
+        return await in_thread(self._works[lane].reader.cursor, CURSOR_NAME, lane)
 
     async def _knows(self, epoch: str) -> bool:
         if not epoch:
             return True
-        return await asyncio.to_thread(self._works[Lane.ALARM].outgoing.knows, epoch)
+        return await in_thread(self._works[Lane.ALARM].outgoing.knows, epoch)
 
     # --- answers
 
