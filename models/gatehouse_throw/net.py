@@ -24,7 +24,7 @@ SIZE_UNIT_PX: Final = 8.0
 """Sizes are told as log(size / SIZE_UNIT_PX)."""
 
 
-def _mix(layers: Sequence[int]) -> Tensor:
+def mix_of(layers: Sequence[int]) -> Tensor:
     """Return what the first convolution is taught on, as rows over the layers it sees: differences from frame to frame, from the background, and where it is light.
 
     Differencing is linear, so it is part of that convolution's weights and costs nothing.
@@ -54,7 +54,7 @@ class TileNet(nn.Module):
         self.far = nn.ModuleList([block(width, width) for _ in range(2)])
         self.last = block(width, width)
         self.head = nn.Conv2d(width, 5, 1)
-        self.register_buffer("mix", _mix(layers), persistent=False)
+        self.register_buffer("mix", mix_of(layers), persistent=False)
         self.is_folded = False
         with torch.no_grad():
             self.head.bias[0] = -4.6  # a hundredth: nearly everywhere is nothing
@@ -102,7 +102,7 @@ class HalfNet(nn.Module):
         self.down = nn.Conv2d(width, width, 3, stride=2, padding=1)
         self.body = nn.ModuleList([_depthwise(width, width) for _ in range(4)])
         self.head = nn.Conv2d(width, 5, 1)
-        self.register_buffer("mix", _mix(EVERY_LAYER), persistent=False)
+        self.register_buffer("mix", mix_of(EVERY_LAYER), persistent=False)
         with torch.no_grad():
             self.head.bias[0] = -4.6
 

@@ -103,7 +103,7 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     path, first = out / "detector.pt", 0
     if path.exists():
-        kept = torch.load(path, weights_only=True)
+        kept = torch.load(path, map_location=device, weights_only=True)
         net.load_state_dict(kept["net"])
         optimiser.load_state_dict(kept["optimiser"])
         schedule.load_state_dict(kept["schedule"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatehouse_edge.vision.stack import BUDGET, TILE_PX, FrameStack, cut
+from gatehouse_edge.vision.stack import BUDGET, FRAMES, TILE_PX, FrameStack
 
 
 def wall(rng: np.random.Generator, height: int = 180, width: int = 320) -> np.ndarray:
@@ -93,9 +94,29 @@ def test_another_picture_size_starts_afresh() -> None:
 
 @given(st.integers(-100, 400), st.integers(-100, 300))
 @settings(max_examples=80)
-def test_a_tile_at_the_rim_repeats_the_nearest_pixel(x: int, y: int) -> None:
-    frame = np.arange(200 * 300, dtype=np.uint32).reshape(200, 300).astype(np.uint8)
-    tile = cut(frame, x, y)
-    assert tile.shape == (TILE_PX, TILE_PX)
-    for row, column in ((0, 0), (17, 40), (TILE_PX - 1, TILE_PX - 1)):
-        assert tile[row, column] == frame[min(199, max(0, y + row)), min(299, max(0, x + column))]
+def test_a_tile_at_the_rim_repeats_the_nearest_pixel_in_every_layer(x: int, y: int) -> None:
+    rng = np.random.default_rng(7)
+    frames = [rng.integers(0, 255, (200, 300)).astype(np.uint8) for _ in range(FRAMES)]
+    stack = FrameStack()
+    for n, frame in enumerate(frames):
+        stack.add(frame, n * 0.04)
+    (tile,) = stack.tiles_at(np.array([[x, y]], np.int32))
+    rows = np.clip(np.arange(y, y + TILE_PX), 0, 199)
+    columns = np.clip(np.arange(x, x + TILE_PX), 0, 299)
+    for layer, frame in zip(tile, reversed(frames), strict=False):
+        assert (layer == frame[rows[:, None], columns]).all()
+
+
+@pytest.mark.parametrize("change", [0, 1, 3, 20, 29, 31, 200])
+def test_a_repeat_is_told_by_its_strongest_block_whatever_the_others_do(change: int) -> None:
+    """However lively the picture was before: what a codec leaves in a repeat is a few luma."""
+    rng = np.random.default_rng(8)
+    stack = FrameStack()
+    for n in range(8):
+        stack.add(rng.integers(0, 255, (400, 320)).astype(np.uint8), n * 0.04)
+    before = rng.integers(0, 50, (400, 320)).astype(np.uint8)
+    stack.add(before, 0.4)
+    after = before.copy()
+    after[384:392, 160:168] += np.uint8(change)
+    stack.add(after, 0.44)
+    assert stack.repeats == (change < 4.5)

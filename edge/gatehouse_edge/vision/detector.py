@@ -6,7 +6,7 @@ Both answer with the same `Spot`s, so the tracker does not know who found them; 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -59,6 +59,10 @@ class Spot:
     patch: npt.NDArray[np.uint8] = field(default_factory=lambda: _NO_PATCH, compare=False, repr=False)
     """What was to be seen there, shape (4, PATCH_PX, PATCH_PX): this frame, the two before, the background; two spots wide. Black until `pictured`."""
 
+    def showing(self, patch: npt.NDArray[np.uint8]) -> Spot:
+        """Return this spot with its patch."""
+        return Spot(self.x, self.y, self.width_px, self.height_px, self.score, self.contrast, patch)
+
 
 class Detector(Protocol):
     """Finds spots in the tiles of one frame."""
@@ -109,20 +113,15 @@ def spots_of(
     heat: npt.NDArray[np.float32], boxes: npt.NDArray[np.float32], look: Look, *, floor: float
 ) -> list[Spot]:
     """Return the peaks of heat maps (n, h, w) in the tiles' cores as spots of the picture."""
-    padded = np.pad(heat, ((0, 0), (1, 1), (1, 1)), constant_values=-1.0)
-    around = np.max(
-        [padded[:, dy : dy + heat.shape[1], dx : dx + heat.shape[2]] for dy in range(3) for dx in range(3)],
-        axis=0,
-    )
     rim = (TILE_PX - CORE_PX) // 2 // STRIDE
-    low, high = (
-        rim - 1,
-        heat.shape[1] - rim,
-    )  # one cell of overlap: a spot on the seam belongs to both and is merged
-    is_core = np.zeros(heat.shape[1:], bool)
-    is_core[low : high + 1, low : high + 1] = True
-    tiles, rows, columns = np.nonzero((heat >= floor) & (heat >= around) & is_core)
+    # One cell of overlap: a spot on the seam belongs to both and is merged.
+    core = heat[:, rim - 1 : heat.shape[1] - rim + 1, rim - 1 : heat.shape[2] - rim + 1]
+    tiles, rows, columns = np.nonzero(core >= floor)
+    rows, columns = rows + rim - 1, columns + rim - 1
     scores = heat[tiles, rows, columns]
+    around = heat[tiles[:, None], rows[:, None] + _AROUND_Y, columns[:, None] + _AROUND_X]
+    is_peak = scores >= around.max(axis=1, initial=-1.0)
+    tiles, rows, columns, scores = tiles[is_peak], rows[is_peak], columns[is_peak], scores[is_peak]
     best = np.argsort(-scores, kind="stable")[:_MOST_PEAKS]
     tiles, rows, columns, scores = tiles[best], rows[best], columns[best], scores[best]
     found = np.asarray(boxes[tiles, :, rows, columns], float)
@@ -155,7 +154,7 @@ def pictured(spots: list[Spot], look: Look) -> list[Spot]:
     patches = look.tiles[
         which[:, None, None, None], layers, rows[:, None, :, None], columns[:, None, None, :]
     ]
-    return [replace(spot, patch=patch) for spot, patch in zip(spots, patches, strict=True)]
+    return [spot.showing(patch) for spot, patch in zip(spots, patches, strict=True)]
 
 
 def merged(spots: list[Spot]) -> list[Spot]:

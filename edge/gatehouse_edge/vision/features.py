@@ -94,7 +94,7 @@ def _smooth(points: tuple[Point, ...]) -> tuple[Point, ...]:
     t = np.array([p.at_s for p in points])
     at = np.array([(p.spot.x, p.spot.y) for p in points])
     size = np.sqrt(np.maximum([p.spot.width_px * p.spot.height_px for p in points], 1.0))
-    fits: dict[tuple[int, int], npt.NDArray[np.bool_]] = {}
+    fits: dict[tuple[int, int], list[bool]] = {}
     for back in _LAGS:
         for ahead in _LAGS:
             middle = np.arange(back, n - ahead)
@@ -109,10 +109,10 @@ def _smooth(points: tuple[Point, ...]) -> tuple[Point, ...]:
             )
             ok: npt.NDArray[np.bool_] = np.zeros(n, bool)
             ok[middle] = off <= may
-            fits[back, ahead] = ok
+            fits[back, ahead] = ok.tolist()
     # Longest chain that ends with the step from i - lag to i; where it came from.
-    length = {lag: np.full(n, 2) for lag in _LAGS}
-    came = {lag: np.zeros(n, int) for lag in _LAGS}
+    length = {lag: [2] * n for lag in _LAGS}
+    came = {lag: [0] * n for lag in _LAGS}
     for i in range(1, n):
         for ahead in _LAGS:
             before = i - ahead
@@ -125,10 +125,10 @@ def _smooth(points: tuple[Point, ...]) -> tuple[Point, ...]:
                     length[ahead][i] = length[back][before] + 1
                     came[ahead][i] = back
     ends = [(lag, at_end) for lag in _LAGS for at_end in range(lag, n)]
-    lag, last = max(ends, key=lambda end: (int(length[end[0]][end[1]]), -end[0]))
+    lag, last = max(ends, key=lambda end: (length[end[0]][end[1]], -end[0]))
     kept = [last]
     while lag:
-        last, lag = last - lag, int(came[lag][last])
+        last, lag = last - lag, came[lag][last]
         kept.append(last)
     return tuple(points[k] for k in reversed(kept))
 

@@ -39,6 +39,8 @@ _REPEAT_SHARE: Final = 0.15
 _REPEAT_MOST: Final = 4.5
 """A codec leaves up to 4 in a block of a repeat (measured on a 20 fps camera that sends 30), where new frames have 30 and more: in a
 lively picture the limit rises with what its frames usually change, up to this."""
+_LIVELY: Final = _REPEAT_MOST / _REPEAT_SHARE
+"""More than this in one block need not be told apart: no limit rises any further."""
 FRAMES: Final = 5
 """Frames a tile shows: a faint thing that falls steps through five of them in a line, where three are but three dots among many."""
 LAYERS: Final = FRAMES + 1
@@ -146,12 +148,12 @@ class FrameStack:
         self._pulse.clear()
 
     def _is_repeat(self, luma: Luma, before: Luma) -> bool:
-        most = max(
-            float(
-                shrunk(np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8), _BLOCK_PX).max(initial=0)
-            )
-            for part in _strips(len(luma))
-        )
+        most = 0.0
+        for part in _strips(len(luma)):
+            change = np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8)
+            most = min(_LIVELY, max(most, float(shrunk(change, _BLOCK_PX).max(initial=0))))
+            if most >= _LIVELY:
+                break
         usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
         if most < max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual)):
             return True
@@ -229,10 +231,20 @@ class FrameStack:
         """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
         tiles = np.empty((len(corners), LAYERS, TILE_PX, TILE_PX), np.uint8)
         pictures = self.pictures()
-        for tile, (x, y) in zip(tiles, corners, strict=True):
-            for layer, picture in enumerate(pictures):
-                tile[layer] = cut(picture, int(x), int(y))
+        for tile, (x, y) in zip(tiles, corners.tolist(), strict=True):
+            for layer, part in zip(tile, _cut(pictures, x, y), strict=True):
+                layer[:] = part
         return tiles
+
+
+def _cut(pictures: list[Luma], x: int, y: int) -> list[Luma]:
+    """Return the tile at (x, y) of pictures of one size; beyond the rim the nearest pixel is repeated."""
+    height, width = pictures[0].shape
+    if 0 <= x <= width - TILE_PX and 0 <= y <= height - TILE_PX:
+        return [picture[y : y + TILE_PX, x : x + TILE_PX] for picture in pictures]
+    rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)[:, None]
+    columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
+    return [picture[rows, columns] for picture in pictures]
 
 
 def _best(values: Cells, among: npt.NDArray[np.intp], count: int) -> list[int]:
@@ -267,18 +279,9 @@ def _peaks(change: Luma) -> Cells:
     below, right = -height % size, -width % size
     if below or right:
         change = np.asarray(cv2.copyMakeBorder(change, 0, below, 0, right, cv2.BORDER_CONSTANT), np.uint8)
-    while size > 1:  # halving by neighbours is many times quicker than a maximum over blocks
-        change = np.maximum(change[:, 0::2], change[:, 1::2])
+    # Halving by neighbours is many times quicker than a maximum over blocks; rows first, they lie in one piece.
+    for _ in range(size.bit_length() - 1):
         change = np.maximum(change[0::2], change[1::2])
-        size //= 2
+    for _ in range(size.bit_length() - 1):
+        change = np.maximum(change[:, 0::2], change[:, 1::2])
     return change.astype(np.float32)
-
-
-def cut(frame: Luma, x: int, y: int) -> npt.NDArray[np.uint8]:
-    """Return the tile at (x, y); beyond the rim the nearest pixel is repeated."""
-    height, width = frame.shape
-    if 0 <= x <= width - TILE_PX and 0 <= y <= height - TILE_PX:
-        return frame[y : y + TILE_PX, x : x + TILE_PX]
-    rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)
-    columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
-    return frame[rows[:, None], columns[None, :]]
