@@ -1,15 +1,26 @@
-"""`gatehouse-edge vision bench`: what a camera's clip costs on this very machine, beside OpenCV's MOG2 on the same frames."""
+"""`gatehouse-edge vision bench`: what a camera's clip costs on this very machine, beside OpenCV's MOG2 on the same frames.
+
+Measured in a process of its own that has loaded no more than a camera's has, or its memory would be that of the whole command line.
+"""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from gatehouse_edge.vision.release import ModelError, released, watch_maker
 from gatehouse_edge.vision.watch import Watch
+
+
+class CostError(Exception):
+    """It could not be measured; the text says why."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -39,8 +50,21 @@ class Cost(Struct, frozen=True, kw_only=True):
         return self.seconds * 1000 / (self.chain_ms * self.frames)
 
 
+def cost_of(clip: Path, models: Path | None) -> Cost:
+    """Measure `clip` with the release in the folder `models` (None: the own one) in a process of its own.
+
+    Raises:
+        CostError: the clip cannot be played or the models cannot be used.
+    """
+    command = [sys.executable, "-m", __spec__.name, str(clip.absolute()), *([str(models)] if models else [])]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise CostError(done.stderr.strip() or f"the measuring process ended with {done.returncode}")
+    return msgspec.json.decode(done.stdout, type=Cost)
+
+
 def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
-    """Play `clip` three times: decoding alone, the chain, MOG2.
+    """Play `clip` three times: the chain (first: a camera's process has decoded nothing else), decoding alone, MOG2.
 
     Raises:
         ClipError: it cannot be played.
@@ -50,10 +74,7 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
     from gatehouse_edge.drivers.clip import Clip, ClipError
 
     cv2.setNumThreads(1)
-    times = [frame.at_s for frame in Clip(clip).frames()]
-    if len(times) < 2:  # noqa: PLR2004  # one picture has no rate
-        raise ClipError(f"{clip.name} has no two frames")
-    decode_ms = _spent(lambda: [frame.number for frame in Clip(clip).frames()])
+    times: list[float] = []
     watch: Watch | None = None
 
     def chain() -> None:
@@ -61,11 +82,15 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
         for frame in Clip(clip).frames():
             watch = watch or make(frame.luma.shape[0])
             watch.see(frame.luma, frame.at_s)
+            times.append(frame.at_s)
         if watch is not None:
             watch.end()
 
     chain_ms = _spent(chain)
     peak_mib = _peak_mib()
+    if len(times) < 2:  # noqa: PLR2004  # one picture has no rate
+        raise ClipError(f"{clip.name} has no two frames")
+    decode_ms = _spent(lambda: [frame.number for frame in Clip(clip).frames()])
     model, mog2_ms = cv2.createBackgroundSubtractorMOG2(), 0.0
     for frame in Clip(clip).frames():
         picture = cv2.cvtColor(frame.luma, cv2.COLOR_GRAY2BGR)
@@ -93,3 +118,20 @@ def _spent(work: Callable[[], object]) -> float:
     began_s = time.thread_time()
     work()
     return (time.thread_time() - began_s) * 1000
+
+
+def _main(arguments: list[str]) -> int:
+    from gatehouse_edge.drivers.clip import ClipError
+
+    clip, *models = map(Path, arguments)
+    try:
+        cost = measure(clip, watch_maker(models[0] if models else released(), is_classical=False))
+    except (ModelError, ClipError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write(msgspec.json.encode(cost).decode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -68,12 +68,11 @@ def run(args: Namespace) -> int:
 
 
 def _bench(args: Namespace) -> int:
-    from gatehouse_edge.drivers.clip import ClipError
-    from gatehouse_edge.vision_cost import measure
+    from gatehouse_edge.vision_cost import CostError, cost_of
 
     try:
-        cost = measure(args.clip, watch_maker(args.models or released(), is_classical=False))
-    except (ModelError, ClipError) as error:
+        cost = cost_of(args.clip, args.models)
+    except CostError as error:
         print(f"gatehouse-edge: {error}", file=sys.stderr)
         return 1
     if args.json:

@@ -23,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 STRIDE: Final = 4
 """Pixels of the picture per cell of the heat map."""
 SIZE_UNIT_PX: Final = 8.0
+_AT_ONCE: Final = 8
+"""Tiles in one run of the network: as quick as all of them together, and it needs a third of the memory in between."""
 MAX_SPOTS: Final = 24
 """Most spots a frame; more are foliage, and the best ones are kept."""
 _MOST_PEAKS: Final = 64
@@ -105,7 +107,11 @@ class OnnxDetector:
         """Return the spots of one frame, best first."""
         if not len(look.tiles):
             return []
-        heat, boxes = self._session.run(None, {self._name: look.tiles})
+        told = [
+            self._session.run(None, {self._name: look.tiles[first : first + _AT_ONCE]})
+            for first in range(0, len(look.tiles), _AT_ONCE)
+        ]
+        heat, boxes = (np.concatenate(parts) for parts in zip(*told, strict=True))
         return spots_of(heat[:, 0], boxes, look, floor=self._floor)
 
 
