@@ -11,7 +11,7 @@ from gatehouse_edge.vision.shield import HALF_LIFE_S, Shield
 def busy(count: int, *, at_s: float = 0.0) -> Shield:
     shield = Shield()
     for n in range(count):
-        shield.reject(100, 100, at_s + n * 0.1)
+        shield.reject(100, 100, at_s + n * 0.1, began_s=at_s + n * 0.1)
     return shield
 
 
@@ -33,3 +33,10 @@ def test_it_forgets() -> None:
     fresh, later = (shield.lowered(0.9, 100, 100, at_s) for at_s in (30.0, 30.0 + 12 * HALF_LIFE_S))
     assert fresh < later < 0.9 + 1e-9
     assert later > 0.89
+
+
+def test_all_hypotheses_that_began_with_one_spot_are_one_thing() -> None:
+    once, often = busy(1), Shield()
+    for n in range(200):
+        often.reject(100, 100, n * 0.1, began_s=0.0)
+    assert often.lowered(0.9, 100, 100, 30.0) == once.lowered(0.9, 100, 100, 30.0)

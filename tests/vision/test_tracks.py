@@ -108,6 +108,16 @@ def test_paths_that_expect_their_things_side_by_side_want_one_tile() -> None:
     assert sorted(round(float(x), -2) for x in wanted[:, 0]) == [300.0, 600.0]
 
 
+def test_what_has_come_down_far_enough_is_falling_until_it_ends() -> None:
+    tracker, known = Tracker(HEIGHT_PX), []
+    for n in range(60):
+        tracker.add(n / 25, n, [fall(n / 25)] if n < 40 else [], active_share=0.001)
+        known.append([len(path.points) for path in tracker.falling()])
+    assert known[5] == [], "a few frames are no fall yet"
+    assert 31 in known[30]
+    assert known[59] == []
+
+
 def test_a_longer_gap_ends_a_path() -> None:
     paths = run([(n / 25, n, [] if 15 <= n < 30 else [fall(n / 25)]) for n in range(45)])
     assert longest(paths).points[-1].frame - longest(paths).points[0].frame <= 15

@@ -76,6 +76,42 @@ def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
     assert len(verdicts.settled(float("inf"))) == 1
 
 
+def test_a_scrap_that_was_told_does_not_silence_the_fall_whose_mirror_image_it_was() -> None:
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw(range(20, 26), x=330.0)), 1.2)
+    assert len(verdicts.settled(1.5)) == 1
+    verdicts.hear(judged(throw(range(40))), 1.6)
+    assert [told.first.frame for told in verdicts.settled(2.0)] == [0]
+    verdicts.hear(judged(throw(range(20, 26), x=331.0)), 2.0)
+    verdicts.hear(judged(throw(range(2, 40), x=331.0)), 2.0)
+    assert verdicts.settled(2.5) == [], "of a fall that was told, scraps and images say nothing new"
+
+
+def falling(one: Throw) -> list[Path]:
+    return [Path(points=one.points, frames_s=tuple(p.at_s for p in one.points), merit=1.0)]
+
+
+def test_a_scrap_waits_for_the_fall_that_is_still_falling() -> None:
+    verdicts = Verdicts(0.5)
+    assert not verdicts.is_waiting
+    verdicts.hear(judged(throw(range(4, 16))), 1.0)
+    assert verdicts.is_waiting
+    assert verdicts.settled(1.4, falling(throw(range(30)))) == []
+    verdicts.hear(judged(throw(range(40))), 1.7)
+    assert [told.last.frame for told in verdicts.settled(1.96)] == [39]
+
+
+def test_nothing_waits_for_long_nor_for_what_is_shorter_or_elsewhere() -> None:
+    for other, at_s in (
+        (throw(range(30)), 2.01),  # a second is all: a fall is told within two of its end
+        (throw(range(6, 16)), 1.3),
+        (throw(range(30), x=500.0), 1.3),
+    ):
+        verdicts = Verdicts(0.5)
+        verdicts.hear(judged(throw(range(4, 16))), 1.0)
+        assert len(verdicts.settled(at_s, falling(other))) == 1
+
+
 def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_told() -> None:
     verdicts = Verdicts(0.5)
     verdicts.hear(judged(throw(range(12, 40), probability=0.6)), 1.6)

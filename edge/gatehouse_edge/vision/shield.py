@@ -25,12 +25,16 @@ class Shield:
     def __init__(self) -> None:
         self._counts: dict[tuple[int, int], tuple[float, float]] = {}
         """Cell -> (decayed count, when it was right)."""
+        self._last_beginnings: dict[tuple[int, int], float] = {}
         self._began_s: float | None = None
 
-    def reject(self, x: float, y: float, at_s: float) -> None:
-        """Remember that a path which is no throw began here."""
+    def reject(self, x: float, y: float, at_s: float, *, began_s: float) -> None:
+        """Remember that a path which is no throw began here at `began_s`; all hypotheses that have the same beginning are one thing."""
         self._began_s = at_s if self._began_s is None else self._began_s
         cell = (int(x) // CELL_PX, int(y) // CELL_PX)
+        if self._last_beginnings.get(cell) == began_s:
+            return
+        self._last_beginnings[cell] = began_s
         self._counts[cell] = (self._count(cell, at_s) + 1.0, at_s)
 
     def lowered(self, probability: float, x: float, y: float, at_s: float) -> float:

@@ -111,6 +111,10 @@ class _Growing:
         y = [p.spot.y for p in self.points]
         return len(y) >= _FALLEN_POINTS and y[-1] - min(y) > _FALLEN_HEIGHTS * height_px
 
+    def so_far(self) -> Path:
+        """Return it as if it ended here."""
+        return Path(points=tuple(self.points), frames_s=tuple(self.frames_s), merit=self.merit)
+
     def worth(self) -> float:
         """Return its merit over the root of its length: what has wandered through a tree for long takes no place from a short and sure one."""
         return self.merit / math.sqrt(len(self.points) + 1)
@@ -266,6 +270,10 @@ class Tracker:
             if len(places) >= _MOST_WANTED:
                 break
         return np.array(places, float).reshape(-1, 2)
+
+    def falling(self) -> list[Path]:
+        """Return the paths that have come down far enough to be told of and have not ended."""
+        return [p.so_far() for p in self._paths if p.has_fallen(self._height_px)]
 
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""

@@ -41,7 +41,9 @@ THRESHOLD: Final = 0.5
 _REJECTED: Final = 0.2
 """A path with a lower probability makes the place where it began less trusted."""
 _SETTLE_S: Final = 0.25
-"""An event waits this long for a better hypothesis of the same fall."""
+"""An event waits this long for a better hypothesis of the same fall,"""
+_OUTLIVED_S: Final = 1.0
+"""and so long for one that is still falling."""
 _REMEMBERED_S: Final = 5.0
 """So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
 _REMEMBERED_PARTS: Final = 256
@@ -56,6 +58,8 @@ _AGREEING: Final = 2
 _MIRROR_ASIDE_PX: Final = 60.0
 _MIRROR_DRIFT_PX: Final = 12.0
 """A mirror image keeps its distance and its height to within so much."""
+_SCRAP_SHARE: Final = 0.5
+"""Less of a fall than that does not stand for all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,7 +202,7 @@ class Watch:
         if look is None:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
             self._judge(self._tracker.wait(capture_s), capture_s)
-            return self._verdicts.settled(capture_s)
+            return self._settled(capture_s)
         spots = pictured(self._detector.find(look), look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
@@ -206,12 +210,15 @@ class Watch:
             capture_s, look.number, spots, active_share=look.active_share, shift=look.shift
         )
         self._judge(ended, capture_s)
-        return self._verdicts.settled(capture_s)
+        return self._settled(capture_s)
 
     def end(self) -> list[Throw]:
         """Return what remains; the stream has ended."""
         self._judge(self._tracker.end(), float("inf"))
         return self._verdicts.settled(float("inf"))
+
+    def _settled(self, now_s: float) -> list[Throw]:
+        return self._verdicts.settled(now_s, self._tracker.falling() if self._verdicts.is_waiting else ())
 
     def _judge(self, paths: list[Path], now_s: float) -> None:
         self.paths_seen += len(paths)
@@ -262,20 +269,33 @@ class Verdicts:
                 )
                 self._waiting.append((now_s, throw))
             elif likely[0] < _REJECTED:
-                self._shield.reject(x, y, at_s)
+                self._shield.reject(x, y, at_s, began_s=points[0].at_s)
 
-    def settled(self, now_s: float) -> list[Throw]:
-        """Return what has waited long enough; a later hypothesis of what was told is not told again."""
+    @property
+    def is_waiting(self) -> bool:
+        """Whether anything may settle soon."""
+        return bool(self._waiting)
+
+    def settled(self, now_s: float, falling: Sequence[Path] = ()) -> list[Throw]:
+        """Return what has waited long enough; a later hypothesis of what was told is not told again.
+
+        Args:
+            now_s: capture time; infinite at the end of a stream.
+            falling: paths that go on. A longer one that would be the same fall is waited for: a scrap of a fall, or its mirror
+                image in a window, ends before the fall does, and whichever is told first silences the other.
+        """
         if now_s != float("inf"):
             self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]
         self._waiting = [
             (since_s, throw)
             for since_s, throw in self._waiting
-            if not any(_is_same(throw, told) for told in self._told)
+            if not any(_has_been_told(throw, told) for told in self._told)
         ]
         due = [
-            throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")
-        ]
+            throw for since_s, throw in self._waiting
+            if now_s == float("inf")
+            or (now_s - since_s >= _SETTLE_S and not (now_s - since_s < _OUTLIVED_S and _is_outlived(throw, falling)))
+        ]  # fmt: skip
         if not due:
             return []
         everybody = [throw for _, throw in self._waiting]
@@ -296,7 +316,21 @@ def unique(throws: list[Throw]) -> list[Throw]:
     return kept
 
 
-def _is_same(a: Throw, b: Throw) -> bool:
+def _is_outlived(throw: Throw, falling: Sequence[Path]) -> bool:
+    return any(
+        len(path.points) > len(throw.points)
+        and _is_same(throw, Throw(probability=0.0, likely=(), points=path.points))
+        for path in falling
+    )
+
+
+def _has_been_told(throw: Throw, told: Throw) -> bool:
+    """Return whether `throw` says nothing new beside `told`. A scrap that keeps its distance for a moment may be the mirror image of a fall: then the fall itself is still to be told."""
+    is_scrap = told.last.frame - told.first.frame < _SCRAP_SHARE * (throw.last.frame - throw.first.frame)
+    return _is_same(throw, told, with_mirrored=not is_scrap)
+
+
+def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
     shared = {(p.frame, p.spot.x, p.spot.y) for p in a.points} & {
         (p.frame, p.spot.x, p.spot.y) for p in b.points
     }
@@ -306,6 +340,8 @@ def _is_same(a: Throw, b: Throw) -> bool:
     shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
     if end - start < 0.5 * shorter or shorter == 0:
         return _goes_on(a, b) if a.last.at_s <= b.first.at_s else _goes_on(b, a)
+    if not with_mirrored:
+        return False
     ours, theirs = a.boxes(), b.boxes()
     aside = np.array([ours[n][0] - theirs[n][0] for n in range(start, end + 1)])
     above = np.array([ours[n][1] - theirs[n][1] for n in range(start, end + 1)])
