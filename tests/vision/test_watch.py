@@ -208,3 +208,20 @@ def test_what_has_landed_in_clutter_is_judged_once_and_not_for_each_hypothesis_o
     ]
     assert any(part[0][0] < 6 and part[-1][0] > 18 for part in parts)
     assert len(parts) == len(set(parts))
+
+
+def test_of_a_fall_and_its_image_in_a_window_that_is_passed_halfway_the_fall_is_told() -> None:
+    folder = released()
+    assert folder is not None
+    rng = np.random.default_rng(6)
+    watch = Watch(ClassicalDetector(), Classifier(folder / "fallback.onnx"), height_px=480, threshold=0.5)
+    told = []
+    for n in range(70):
+        frame = rng.integers(98, 102, (480, 320)).astype(np.uint8)
+        y = int(10 + 0.13 * n * n)
+        frame[y : y + 5, 150:155] = 230
+        if 28 <= n < 44:  # the window
+            frame[y : y + 5, 190:195] = 180
+        told += watch.see(frame, n / 25)
+    told += watch.end()
+    assert [(abs(one.first.x - 152) < 5, one.last.frame > 50) for one in told] == [(True, True)]
