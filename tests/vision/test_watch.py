@@ -53,6 +53,7 @@ def test_one_after_the_other_at_the_same_place_is_two_unless_the_second_goes_on_
 ):
     first, rest, again = throw(range(18)), throw(range(22, 40)), throw(range(18))
     assert len(unique([first, rest])) == 1
+    assert len(unique([first, throw(range(16, 40))])) == 1, "both saw two of its frames"
     later = Throw(
         probability=0.9,
         likely=LIKELY,

@@ -339,7 +339,7 @@ def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
     start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
     shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
     if end - start < 0.5 * shorter or shorter == 0:
-        return _goes_on(a, b) if a.last.at_s <= b.first.at_s else _goes_on(b, a)
+        return _goes_on(*sorted((a, b), key=lambda one: one.first.at_s))
     if not with_mirrored:
         return False
     ours, theirs = a.boxes(), b.boxes()
@@ -355,8 +355,10 @@ def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
 
 
 def _goes_on(first: Throw, second: Throw) -> bool:
-    """Return whether the second begins where the first would have gone on: one fall seen in two parts."""
-    start, end = second.first, first.last
-    if not 0 <= start.at_s - end.at_s < _GOES_ON_S:
+    """Return whether the second begins where the first would have gone on, or was just then: one fall seen in two parts."""
+    start = second.first
+    before = [point for point in first.points if point.at_s <= start.at_s]
+    if not before or start.at_s - first.last.at_s >= _GOES_ON_S or second.last.at_s <= first.last.at_s:
         return False
+    end = before[-1]
     return abs(start.spot.x - end.spot.x) < _GOES_ON_PX and start.spot.y > end.spot.y - 4.0
