@@ -40,6 +40,12 @@ def test_a_mirror_image_at_the_same_height_is_no_second_fall() -> None:
     assert unique([mirrored, true]) == [true]
 
 
+def test_a_mirror_image_whose_path_begins_on_the_fall_itself_is_none_either() -> None:
+    true, image = throw(range(40)), throw(range(40), x=330.0)
+    mixed = Throw(probability=0.8, likely=LIKELY, points=(*true.points[:6], *image.points[6:34]))
+    assert unique([mixed, true]) == [true]
+
+
 def test_two_things_thrown_together_that_drift_apart_are_two() -> None:
     assert len(unique([throw(range(40)), throw(range(40), x=312.0, drift=1.2)])) == 2
 

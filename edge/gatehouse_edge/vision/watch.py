@@ -57,7 +57,9 @@ _AGREEING: Final = 2
 """Points on either side whose sizes are asked."""
 _MIRROR_ASIDE_PX: Final = 60.0
 _MIRROR_DRIFT_PX: Final = 12.0
-"""A mirror image keeps its distance and its height to within so much."""
+"""A mirror image keeps its distance and its height to within so much, for so large a share"""
+_MIRROR_SHARE: Final = 0.6
+"""of their common frames: the path of an image may begin or end on the fall itself."""
 _SCRAP_SHARE: Final = 0.5
 """Less of a fall than that does not stand for all of it."""
 
@@ -345,13 +347,13 @@ def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
     ours, theirs = a.boxes(), b.boxes()
     aside = np.array([ours[n][0] - theirs[n][0] for n in range(start, end + 1)])
     above = np.array([ours[n][1] - theirs[n][1] for n in range(start, end + 1)])
-    # A mirror image keeps its distance and its height; two things thrown together drift apart.
-    keeps_height = float(np.abs(above).max()) < _MIRROR_DRIFT_PX
-    return (
-        keeps_height
-        and float(np.abs(aside).max()) < _MIRROR_ASIDE_PX
-        and float(np.ptp(aside)) < _MIRROR_DRIFT_PX
+    # A mirror image keeps its distance and its height; two things thrown together drift apart. In most frames: paths have strays.
+    is_beside = (
+        (np.abs(above) < _MIRROR_DRIFT_PX)
+        & (np.abs(aside) < _MIRROR_ASIDE_PX)
+        & (np.abs(aside - np.median(aside)) < _MIRROR_DRIFT_PX / 2)
     )
+    return float(is_beside.mean()) > _MIRROR_SHARE
 
 
 def _goes_on(first: Throw, second: Throw) -> bool:
