@@ -108,31 +108,6 @@ def test_paths_that_expect_their_things_side_by_side_want_one_tile() -> None:
     assert sorted(round(float(x), -2) for x in wanted[:, 0]) == [300.0, 600.0]
 
 
-def test_the_surest_new_spots_are_looked_at_once_more_and_no_others() -> None:
-    tracker = Tracker(HEIGHT_PX)
-    sure, surer, unsure, third = (
-        spot(100, 50, score=0.5),
-        spot(500, 50, score=0.9),
-        spot(300, 50, score=0.2),
-        spot(700, 50, score=0.4),
-    )
-    tracker.add(0.0, 0, [third, sure, unsure, surer], active_share=0.001)
-    assert sorted(map(tuple, tracker.wanted(0.04).tolist())) == [(100.0, 50.0), (500.0, 50.0)]
-    for n in range(1, 6):  # what is followed comes first, and new spots after it
-        tracker.add(n / 25, n, [fall(n / 25), spot(100 + 90 * n, 600, score=0.9)], active_share=0.001)
-    assert [round(float(x), -2) for x in tracker.wanted(6 / 25)[:, 0]][:2] == [300.0, 600.0]
-
-
-def test_what_has_come_down_far_enough_is_falling_until_it_ends() -> None:
-    tracker, known = Tracker(HEIGHT_PX), []
-    for n in range(60):
-        tracker.add(n / 25, n, [fall(n / 25)] if n < 40 else [], active_share=0.001)
-        known.append([len(path.points) for path in tracker.falling()])
-    assert known[5] == [], "a few frames are no fall yet"
-    assert 31 in known[30]
-    assert known[59] == []
-
-
 def test_a_longer_gap_ends_a_path() -> None:
     paths = run([(n / 25, n, [] if 15 <= n < 30 else [fall(n / 25)]) for n in range(45)])
     assert longest(paths).points[-1].frame - longest(paths).points[0].frame <= 15

@@ -94,31 +94,6 @@ def test_a_scrap_that_was_told_does_not_silence_the_fall_whose_mirror_image_it_w
     assert verdicts.settled(2.5) == [], "of a fall that was told, scraps and images say nothing new"
 
 
-def falling(one: Throw) -> list[Path]:
-    return [Path(points=one.points, frames_s=tuple(p.at_s for p in one.points), merit=1.0)]
-
-
-def test_a_scrap_waits_for_the_fall_that_is_still_falling() -> None:
-    verdicts = Verdicts(0.5)
-    assert not verdicts.is_waiting
-    verdicts.hear(judged(throw(range(4, 16))), 1.0)
-    assert verdicts.is_waiting
-    assert verdicts.settled(1.4, falling(throw(range(30)))) == []
-    verdicts.hear(judged(throw(range(40))), 1.7)
-    assert [told.last.frame for told in verdicts.settled(1.96)] == [39]
-
-
-def test_nothing_waits_for_long_nor_for_what_is_shorter_or_elsewhere() -> None:
-    for other, at_s in (
-        (throw(range(30)), 2.01),  # a second is all: a fall is told within two of its end
-        (throw(range(6, 16)), 1.3),
-        (throw(range(30), x=500.0), 1.3),
-    ):
-        verdicts = Verdicts(0.5)
-        verdicts.hear(judged(throw(range(4, 16))), 1.0)
-        assert len(verdicts.settled(at_s, falling(other))) == 1
-
-
 def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_told() -> None:
     verdicts = Verdicts(0.5)
     verdicts.hear(judged(throw(range(12, 40), probability=0.6)), 1.6)
@@ -215,20 +190,3 @@ def test_what_has_landed_in_clutter_is_judged_once_and_not_for_each_hypothesis_o
     ]
     assert any(part[0][0] < 6 and part[-1][0] > 18 for part in parts)
     assert len(parts) == len(set(parts))
-
-
-def test_of_a_fall_and_its_image_in_a_window_that_is_passed_halfway_the_fall_is_told() -> None:
-    folder = released()
-    assert folder is not None
-    rng = np.random.default_rng(6)
-    watch = Watch(ClassicalDetector(), Classifier(folder / "fallback.onnx"), height_px=480, threshold=0.5)
-    told = []
-    for n in range(70):
-        frame = rng.integers(98, 102, (480, 320)).astype(np.uint8)
-        y = int(10 + 0.13 * n * n)
-        frame[y : y + 5, 150:155] = 230
-        if 28 <= n < 44:  # the window
-            frame[y : y + 5, 190:195] = 180
-        told += watch.see(frame, n / 25)
-    told += watch.end()
-    assert [(abs(one.first.x - 152) < 5, one.last.frame > 50) for one in told] == [(True, True)]

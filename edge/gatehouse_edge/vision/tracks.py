@@ -37,10 +37,6 @@ _POINTS_OF_A_DIRECTION: Final = 2
 _WORTH_A_TILE_POINTS: Final = 3
 """A path of so many points may ask for tiles where it expects its thing."""
 _MOST_WANTED: Final = 8
-_GLIMPSE_SCORE: Final = 0.25
-"""A spot so sure asks for a second look at its place, though nobody knows yet where it goes:"""
-_MOST_GLIMPSES: Final = 2
-"""but for so many tiles only, the surest spots first. A tile finds what it shows; what few tiles can show at once must not be lost again."""
 _ONE_PLACE_PX: Final = 12.0
 """Half of what a tile's middle leaves around a thing of 24 px."""
 _ESTABLISHED_POINTS: Final = 4
@@ -114,10 +110,6 @@ class _Growing:
         """Return whether it has come down through enough of the picture to be told of, whatever follows."""
         y = [p.spot.y for p in self.points]
         return len(y) >= _FALLEN_POINTS and y[-1] - min(y) > _FALLEN_HEIGHTS * height_px
-
-    def so_far(self) -> Path:
-        """Return it as if it ended here."""
-        return Path(points=tuple(self.points), frames_s=tuple(self.frames_s), merit=self.merit)
 
     def worth(self) -> float:
         """Return its merit over the root of its length: what has wandered through a tree for long takes no place from a short and sure one."""
@@ -260,28 +252,20 @@ class Tracker:
         return left
 
     def wanted(self, at_s: float) -> npt.NDArray[np.float64]:
-        """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2), and where the surest new spots were; one place for those that lie side by side."""
-        known = [p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS]
-        glimpsed = [
-            p for p in self._paths
-            if len(p.points) < _WORTH_A_TILE_POINTS and p.points[-1].spot.score >= _GLIMPSE_SCORE
-        ]  # fmt: skip
-        known.sort(key=_Growing.worth, reverse=True)
-        glimpsed.sort(key=lambda p: p.points[-1].spot.score, reverse=True)
+        """Return where the paths that are worth it expect their things at `at_s`, shape (n, 2); one place for those that expect it side by side."""
+        worth = sorted(
+            (p for p in self._paths if len(p.points) >= _WORTH_A_TILE_POINTS),
+            key=_Growing.worth,
+            reverse=True,
+        )
         places: list[tuple[float, float]] = []
-        for paths, most in ((known, _MOST_WANTED), (glimpsed, _MOST_GLIMPSES)):
-            room = len(places) + most
-            for path in paths:
-                if len(places) >= room:
-                    break
-                x, y, _ = path.foretell(at_s)
-                if all(abs(x - u) > _ONE_PLACE_PX or abs(y - v) > _ONE_PLACE_PX for u, v in places):
-                    places.append((x, y))
+        for path in worth:
+            x, y, _ = path.foretell(at_s)
+            if all(abs(x - u) > _ONE_PLACE_PX or abs(y - v) > _ONE_PLACE_PX for u, v in places):
+                places.append((x, y))
+            if len(places) >= _MOST_WANTED:
+                break
         return np.array(places, float).reshape(-1, 2)
-
-    def falling(self) -> list[Path]:
-        """Return the paths that have come down far enough to be told of and have not ended."""
-        return [p.so_far() for p in self._paths if p.has_fallen(self._height_px)]
 
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""

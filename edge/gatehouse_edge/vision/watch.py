@@ -41,9 +41,7 @@ THRESHOLD: Final = 0.5
 _REJECTED: Final = 0.2
 """A path with a lower probability makes the place where it began less trusted."""
 _SETTLE_S: Final = 0.25
-"""An event waits this long for a better hypothesis of the same fall,"""
-_OUTLIVED_S: Final = 1.0
-"""and so long for one that is still falling."""
+"""An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
 """So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
 _REMEMBERED_PARTS: Final = 256
@@ -204,7 +202,7 @@ class Watch:
         if look is None:
             # After a landing a scene may stand still for minutes: the fall is over all the same, and is told now.
             self._judge(self._tracker.wait(capture_s), capture_s)
-            return self._settled(capture_s)
+            return self._verdicts.settled(capture_s)
         spots = pictured(self._detector.find(look), look)
         if self.keep_spots is not None:
             self.keep_spots.append((look.number, spots))
@@ -212,15 +210,12 @@ class Watch:
             capture_s, look.number, spots, active_share=look.active_share, shift=look.shift
         )
         self._judge(ended, capture_s)
-        return self._settled(capture_s)
+        return self._verdicts.settled(capture_s)
 
     def end(self) -> list[Throw]:
         """Return what remains; the stream has ended."""
         self._judge(self._tracker.end(), float("inf"))
         return self._verdicts.settled(float("inf"))
-
-    def _settled(self, now_s: float) -> list[Throw]:
-        return self._verdicts.settled(now_s, self._tracker.falling() if self._verdicts.is_waiting else ())
 
     def _judge(self, paths: list[Path], now_s: float) -> None:
         self.paths_seen += len(paths)
@@ -273,19 +268,8 @@ class Verdicts:
             elif likely[0] < _REJECTED:
                 self._shield.reject(x, y, at_s, began_s=points[0].at_s)
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether anything may settle soon."""
-        return bool(self._waiting)
-
-    def settled(self, now_s: float, falling: Sequence[Path] = ()) -> list[Throw]:
-        """Return what has waited long enough; a later hypothesis of what was told is not told again.
-
-        Args:
-            now_s: capture time; infinite at the end of a stream.
-            falling: paths that go on. A longer one that would be the same fall is waited for: a scrap of a fall, or its mirror
-                image in a window, ends before the fall does, and whichever is told first silences the other.
-        """
+    def settled(self, now_s: float) -> list[Throw]:
+        """Return what has waited long enough; a later hypothesis of what was told is not told again."""
         if now_s != float("inf"):
             self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]
         self._waiting = [
@@ -294,10 +278,8 @@ class Verdicts:
             if not any(_has_been_told(throw, told) for told in self._told)
         ]
         due = [
-            throw for since_s, throw in self._waiting
-            if now_s == float("inf")
-            or (now_s - since_s >= _SETTLE_S and not (now_s - since_s < _OUTLIVED_S and _is_outlived(throw, falling)))
-        ]  # fmt: skip
+            throw for since_s, throw in self._waiting if now_s - since_s >= _SETTLE_S or now_s == float("inf")
+        ]
         if not due:
             return []
         everybody = [throw for _, throw in self._waiting]
@@ -316,14 +298,6 @@ def unique(throws: list[Throw]) -> list[Throw]:
         if not any(_is_same(throw, other) for other in kept):
             kept.append(throw)
     return kept
-
-
-def _is_outlived(throw: Throw, falling: Sequence[Path]) -> bool:
-    return any(
-        len(path.points) > len(throw.points)
-        and _is_same(throw, Throw(probability=0.0, likely=(), points=path.points))
-        for path in falling
-    )
 
 
 def _has_been_told(throw: Throw, told: Throw) -> bool:
