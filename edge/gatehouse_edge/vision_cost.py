@@ -74,17 +74,17 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
     from gatehouse_edge.drivers.clip import Clip, ClipError
 
     cv2.setNumThreads(1)
+    first = next(Clip(clip).frames(), None)
+    if first is None:
+        raise ClipError(f"{clip.name} has no frame")
+    watch = make(first.luma.shape[0])  # reading the models is no part of what a frame costs
     times: list[float] = []
-    watch: Watch | None = None
 
     def chain() -> None:
-        nonlocal watch
         for frame in Clip(clip).frames():
-            watch = watch or make(frame.luma.shape[0])
             watch.see(frame.luma, frame.at_s)
             times.append(frame.at_s)
-        if watch is not None:
-            watch.end()
+        watch.end()
 
     chain_ms = _spent(chain)
     peak_mib = _peak_mib()
@@ -102,7 +102,7 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
         decode_ms=decode_ms / count,
         chain_ms=chain_ms / count,
         mog2_ms=mog2_ms / count,
-        skipped_tiles=watch.stack.skipped_tiles if watch else 0,
+        skipped_tiles=watch.stack.skipped_tiles,
         peak_mib=peak_mib,
     )
 
