@@ -20,13 +20,15 @@ async def in_thread(work: Callable[..., _Result], *args: object) -> _Result:
         asyncio.CancelledError: cancelled meanwhile; what `work` returned or raised is lost.
     """
     thread = asyncio.get_running_loop().run_in_executor(None, work, *args)
-    cancelled: asyncio.CancelledError | None = None
-    while not thread.done():
-        try:
-            await asyncio.wait([thread])  # does not cancel what it waits for
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        thread.exception()  # looked at, so that nobody reports it as forgotten
-        raise cancelled
+    await _ended(thread)
     return thread.result()
+
+
+async def _ended(thread: asyncio.Future[_Result]) -> None:
+    try:
+        await asyncio.wait([thread])  # does not cancel what it waits for
+    except asyncio.CancelledError:
+        if not thread.done():
+            await _ended(thread)
+        thread.exception()  # looked at, so that nobody reports it as forgotten
+        raise
