@@ -120,7 +120,7 @@ def _first_on_bytes(graph: onnx.GraphProto) -> None:
     cast, conv = (next(node for node in graph.node if node.op_type == kind) for kind in ("Cast", "Conv"))
     held = {one.name: one for one in graph.initializer}
     weights, bias = (numpy_helper.to_array(held[name]).astype(np.float64) for name in conv.input[1:])
-    whole, scales = whole_weights(weights)
+    whole, scales = _whole_weights(weights)
     count, layers, height, width = whole.shape
     folded = whole.reshape(count, layers, height // 2, 2, width // 2, 2).transpose(0, 3, 5, 1, 2, 4)
 
@@ -161,12 +161,12 @@ def _first_on_bytes(graph: onnx.GraphProto) -> None:
         graph.initializer.remove(held[name])
 
 
-def whole_weights(
+def _whole_weights(
     weights: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Return weights (outputs, LAYERS, h, w) as whole numbers within -127 to 127 and the scale of each output.
 
-    They are sums of whole weights of the rows of `net.mix`, so that all but the background's own row cancel where the layers are alike.
+    They are sums of whole weights of the rows of `net.mix_of`, so that all but the background's own row cancel where the layers are alike.
     """
     mix = mix_of(range(weights.shape[1])).numpy().astype(np.float64)
     of_rows = np.einsum("ojkl,ji->oikl", weights, np.linalg.inv(mix))

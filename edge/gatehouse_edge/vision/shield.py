@@ -26,6 +26,7 @@ class Shield:
         self._counts: dict[tuple[int, int], tuple[float, float]] = {}
         """Cell -> (decayed count, when it was right)."""
         self._last_beginnings: dict[tuple[int, int], float] = {}
+        """Cell -> when the path rejected there last had begun."""
         self._began_s: float | None = None
 
     def reject(self, x: float, y: float, at_s: float, *, began_s: float) -> None:
