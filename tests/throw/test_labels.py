@@ -102,7 +102,9 @@ def test_losses_only_grow_along_the_chain(tmp_path: Path) -> None:
 
 
 def test_lessons_come_back_as_they_were_kept_and_join_in_order(tmp_path: Path) -> None:
-    mine = strip_of(Track(points=track(), frames_s=tuple(p.at_s for p in track()), merit=1.0), height_px=720)
+    mine = strip_of(
+        Track(points=track(), looked=tuple((p.frame, p.at_s) for p in track()), merit=1.0), height_px=720
+    )
     assert mine is not None
     one, two, none = lesson([(mine, Mover.THROW)]), lesson([(mine, Mover.BIRD)]), lesson([])
     for name, kept in (("a", one), ("b", two), ("c", none)):
@@ -117,7 +119,7 @@ def test_lessons_come_back_as_they_were_kept_and_join_in_order(tmp_path: Path) -
 def test_hypotheses_of_one_falling_part_are_one_lesson() -> None:
     stray = Point(31 / 25, 31, Spot(52.0, 280.0, 8, 8, 0.9), 0, 0.0)
     paths = [
-        Track(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+        Track(points=points, looked=tuple((p.frame, p.at_s) for p in points), merit=1.0)
         for points in (track(), (*track(), stray), track(x=200.0))
     ]
     taught = lessons_of(paths, clip(events=(fall(),)), height_px=720)

@@ -13,7 +13,7 @@ from gatehouse_edge.vision.tracks import Path, Point
 
 def path(places: list[tuple[float, float]], *, size: float = 7.0) -> Path:
     points = tuple(Point(n / 25, n, Spot(x, y, size, size, 0.6), 0, 0.0) for n, (x, y) in enumerate(places))
-    return Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+    return Path(points=points, looked=tuple((p.frame, p.at_s) for p in points), merit=1.0)
 
 
 FALL = [(300.0 + n, 60.0 + 0.5 * n * n) for n in range(22)]

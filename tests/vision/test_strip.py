@@ -23,7 +23,7 @@ from gatehouse_edge.vision.watch import MOVERS, Classifier
 
 
 def path(points: list[Point]) -> Path:
-    return Path(points=tuple(points), frames_s=tuple(p.at_s for p in points), merit=1.0)
+    return Path(points=tuple(points), looked=tuple((p.frame, p.at_s) for p in points), merit=1.0)
 
 
 def moved(places: list[tuple[float, float]], *, fps: float = 25.0, size: float = 6.0) -> list[Point]:

@@ -145,6 +145,22 @@ def test_where_two_spots_fit_both_are_followed_and_the_true_one_wins() -> None:
     assert all(on_fall[-20:])
 
 
+def test_of_a_branch_that_has_ended_the_other_can_be_asked_for() -> None:
+    tracker, ended = Tracker(HEIGHT_PX), []
+    for n in range(34):
+        spots = [fall(n / 25)]
+        if 16 <= n < 22:  # a leaf goes its own way and is gone
+            spots.append(spot(spots[0].x + 6 * (n - 15), spots[0].y - 3 * (n - 15), score=0.7))
+        ended += tracker.add(n / 25, n, spots, active_share=0.001)
+    (branch,) = [path for path in ended if path.points[-1].spot.x > 335 and path.points[0].frame == 0]
+    other = tracker.branch_of(branch, branch.points[4])
+    assert other is not None
+    assert [p.frame for p in other.points] == list(range(34))
+    assert tracker.branch_of(branch, branch.points[-1]) is None, "there they have parted"
+    for path in tracker.end():
+        assert tracker.branch_of(path, path.points[2]) is None, "nothing grows any more"
+
+
 def test_two_falls_side_by_side_are_two_paths() -> None:
     frames = [(n / 25, n, [fall(n / 25), fall(n / 25, x=420.0)]) for n in range(40)]
     whole = [path for path in run(frames) if len(path.points) >= 38]
@@ -187,13 +203,13 @@ def test_whatever_spots_come_the_paths_are_bounded_and_their_features_finite(
 def test_the_falling_part_leaves_out_the_curtain_before_it() -> None:
     ys = [200, 198, 203, 199, 201, 196, 199, 204, 211, 220, 231, 244, 259, 276, 275]
     points = tuple(Point(n / 25, n, spot(100, float(y)), 0, 0.0) for n, y in enumerate(ys))
-    part = falling_part(Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0))
+    part = falling_part(Path(points=points, looked=tuple((p.frame, p.at_s) for p in points), merit=1.0))
     assert [p.spot.y for p in part] == [196, 199, 204, 211, 220, 231, 244, 259, 276]
 
 
 def test_a_path_that_only_rises_is_shown_to_no_judge() -> None:
     points = tuple(Point(n / 25, n, spot(100, 300.0 - 9 * n), 0, 0.0) for n in range(12))
-    path = Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0)
+    path = Path(points=points, looked=tuple((p.frame, p.at_s) for p in points), merit=1.0)
     assert strip_of(path, height_px=HEIGHT_PX) is None
 
 

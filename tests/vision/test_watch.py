@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.features import rise_and_fall
 from gatehouse_edge.vision.release import released
-from gatehouse_edge.vision.tracks import Path, Point
+from gatehouse_edge.vision.stack import Look
+from gatehouse_edge.vision.tracks import GAP_S, Path, Point
 from gatehouse_edge.vision.watch import MOVERS, Classifier, Judged, Throw, Verdicts, Watch, unique
 
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
@@ -118,9 +120,12 @@ def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
     points = tuple(
         Point(n / 25, n, Spot(10.0 + n, 20.0 + 2 * n, 4.0, 6.0, 0.9), 0, 0.0) for n in (0, 1, 4, 6)
     )
-    boxes = Throw(probability=0.9, likely=LIKELY, points=points).boxes()
+    looked = tuple((n, n / 25) for n in (0, 1, 3, 4, 6))
+    boxes = Throw(probability=0.9, likely=LIKELY, points=points, looked=looked).boxes()
     assert list(boxes) == list(range(7))
-    assert boxes[3] == (11.0, 23.0, 4.0, 6.0)
+    assert boxes[3] == pytest.approx((11.0, 23.0, 4.0, 6.0))
+    assert boxes[2] == boxes[1], "a repeat shows what was shown before it"
+    assert boxes[5] == boxes[4]
 
 
 def test_boxes_begin_where_a_thing_was_thrown_upwards_and_one_wrong_size_is_outvoted() -> None:
@@ -128,7 +133,9 @@ def test_boxes_begin_where_a_thing_was_thrown_upwards_and_one_wrong_size_is_outv
         Point(n / 25, n, Spot(100.0 + n, 90.0 + (n - 8) ** 2, 5.0, 5.0 if n != 12 else 30.0, 0.9), 0, 0.0)
         for n in range(24)
     )
-    rise, fall = rise_and_fall(Path(points=points, frames_s=tuple(p.at_s for p in points), merit=1.0))
+    rise, fall = rise_and_fall(
+        Path(points=points, looked=tuple((p.frame, p.at_s) for p in points), merit=1.0)
+    )
     assert [p.frame for p in (*rise, *fall)] == list(range(24))
     assert fall[0].spot.y == 90.0
     throw = Throw(probability=0.9, likely=LIKELY, points=fall, rise=rise)
@@ -190,3 +197,44 @@ def test_what_has_landed_in_clutter_is_judged_once_and_not_for_each_hypothesis_o
     ]
     assert any(part[0][0] < 6 and part[-1][0] > 18 for part in parts)
     assert len(parts) == len(set(parts))
+
+
+class Dictated:
+    """Spots as a test says: a thing that falls for some frames, and from the 22nd to the 31st a leaf that leaves it sideways."""
+
+    def __init__(self, *, frames: int, speed: float, gain: float) -> None:
+        self._frames, self._speed, self._gain = frames, speed, gain
+
+    def find(self, look: Look) -> list[Spot]:
+        n, aside = look.number, look.number - 21
+        y = 10 + self._speed * n + self._gain * n * n
+        spots = [Spot(150.0, y, 6.0, 6.0, 0.9, 60.0)] if n < self._frames else []
+        if 0 < aside <= 10:
+            spots.append(Spot(150.0 + 4 * aside, y - 0.5 * aside, 6.0, 6.0, 0.8, 60.0))
+        return spots
+
+
+@pytest.mark.parametrize(
+    ("frames", "speed", "gain", "judged_s"),
+    [(45, 0.5, 0.15, 44 / 25), (180, 2.4, 0.0, 21 / 25 + GAP_S + 3.0)],
+    ids=["to the ground", "as long as patience lasts"],
+)
+def test_a_branch_that_has_ended_waits_for_the_one_that_goes_on_falling(
+    frames: int, speed: float, gain: float, judged_s: float
+) -> None:
+    folder = released()
+    assert folder is not None
+    detector = Dictated(frames=frames, speed=speed, gain=gain)
+    watch = Watch(detector, Classifier(folder / "fallback.onnx"), height_px=480)
+    watch.keep_judged = []
+    rng = np.random.default_rng(6)
+    for n in range(frames + 20):
+        watch.see(rng.integers(90, 110, (480, 320)).astype(np.uint8), n / 25)
+    watch.end()
+    now_s, judged = watch.keep_judged[0]
+    assert judged_s < now_s < judged_s + 0.6
+    parts = [(one.points[0].frame, one.points[-1].frame) for one in judged]
+    assert any(last < 32 for _, last in parts), "a branch that ended early"
+    assert any(last >= min(frames - 1, 25 * now_s - 2) for _, last in parts), (
+        "and with it the whole fall so far"
+    )

@@ -143,7 +143,7 @@ def features(path: Path, points: tuple[Point, ...], *, height_px: int) -> npt.ND
     size = np.sqrt(np.maximum(w * h, 1.0))
     typical = float(np.median(size))
     span = max(float(t[-1]), 1e-3)
-    looked = sum(points[0].at_s <= at_s <= points[-1].at_s for at_s in path.frames_s)
+    looked = sum(points[0].at_s <= at_s <= points[-1].at_s for _, at_s in path.looked)
     step_t, step_y, step_x = np.diff(t), np.diff(y), np.diff(x)
     speed = step_y / np.maximum(step_t, 1e-3)
     third = max(1, len(speed) // 3)

@@ -13,7 +13,7 @@ from gatehouse_edge.vision.detector import PATCH_PX
 from gatehouse_edge.vision.facade import Calibration
 from gatehouse_edge.vision.features import LEAST_POINTS, NAMES, features, rise_and_fall
 from gatehouse_edge.vision.metres import METRE_NAMES, metres
-from gatehouse_edge.vision.tracks import Path, Point
+from gatehouse_edge.vision.tracks import Looked, Path, Point
 
 STEPS: Final = 16
 """Steps of a strip; a longer path is thinned evenly, a shorter one leaves the rest empty."""
@@ -57,6 +57,8 @@ class Strip:
     """The falling part."""
     rise: tuple[Point, ...]
     """What led smoothly up to it; no judge reads it."""
+    looked: tuple[Looked, ...]
+    """Every frame looked at from the first point of the rise to the last of the fall."""
     numbers: npt.NDArray[np.float32]
     """Numbers of the whole, shape (len(NUMBER_NAMES),)."""
     steps: npt.NDArray[np.float32]
@@ -88,6 +90,7 @@ def strip_of(
         part=part,
         points=points,
         rise=rise,
+        looked=tuple(one for one in path.looked if (*rise, *points)[0].frame <= one[0] <= points[-1].frame),
         numbers=np.concatenate([features(path, points, height_px=height_px), metres(points, calibration)]),
         steps=_steps(points, kept, height_px),
         patches=patches,

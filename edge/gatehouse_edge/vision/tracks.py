@@ -49,6 +49,10 @@ _FASTEST_HEIGHTS_S: Final = 2.2
 """Picture heights a second of the fastest fall measured (1.8) and some more."""
 
 
+Looked = tuple[int, float]
+"""Number and capture time of a frame that was looked at; repeats are not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One spot of a path, when it was seen, and how busy the picture was."""
@@ -86,8 +90,8 @@ class Path:
     """A finished path."""
 
     points: tuple[Point, ...]
-    frames_s: tuple[float, ...]
-    """Capture times of every frame looked at from its first to its last point."""
+    looked: tuple[Looked, ...]
+    """Every frame looked at from its first to its last point."""
     merit: float
 
 
@@ -95,11 +99,20 @@ class Path:
 class _Growing:
     points: list[Point]
     merit: float
-    frames_s: list[float] = field(default_factory=list)
+    looked: list[Looked] = field(default_factory=list)
     foretold: tuple[float, int, tuple[float, float, float]] | None = None
     """What was asked last: when, from how many points, and the answer; tiles and spots of a frame ask the same."""
     is_echo: bool = False
     """It has left out a spot which another hypothesis took, and has found none since: unless it has fallen it ends without a word."""
+
+    def so_far(self) -> Path:
+        """Return it as if it had ended."""
+        last_s = self.points[-1].at_s
+        return Path(
+            points=tuple(self.points),
+            looked=tuple(one for one in self.looked if one[1] <= last_s),
+            merit=self.merit,
+        )
 
     def end(self) -> tuple[float, float, float]:
         """Return when and where it was seen last."""
@@ -232,13 +245,13 @@ class Tracker:
         self._last_s = at_s
         finished = self._left_behind(at_s)
         points = [Point(at_s, frame, spot, len(spots) - 1, active_share, shift) for spot in spots]
-        forks, used = self._extend(points, at_s)
+        forks, used = self._extend(points, (frame, at_s))
         landed = [p for p in self._paths if p.rests(at_s, self._height_px)]
         finished += landed
         self._paths = [p for p in self._paths if p not in landed]
         for index, point in enumerate(points):
             if index not in used or used[index] < _ESTABLISHED_POINTS:
-                forks.append(_Growing([point], _merit(point.spot, 0.0), [at_s]))
+                forks.append(_Growing([point], _merit(point.spot, 0.0), [(frame, at_s)]))
         self._paths = _thinned([*self._paths, *forks])
         return _told(finished, self._height_px)
 
@@ -267,29 +280,49 @@ class Tracker:
                 break
         return np.array(places, float).reshape(-1, 2)
 
+    def branch_of(self, path: Path, parting: Point) -> Path | None:
+        """Return the longest growing path that was one with an ended one up to `parting` and has been seen later; None if there is none.
+
+        Branches part once and for all: what they share is how they begin.
+        """
+        place = next((n for n, point in enumerate(path.points) if point is parting), None)
+        if place is None:
+            return None
+        others = (
+            one
+            for one in self._paths
+            if len(one.points) > place
+            and one.points[place] is parting
+            and one.points[-1].at_s > path.points[-1].at_s
+        )
+        longest = max(others, key=lambda one: len(one.points), default=None)
+        return None if longest is None else longest.so_far()
+
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""
         finished, self._paths = self._paths, []
         return _told(finished, self._height_px)
 
-    def _extend(self, points: list[Point], at_s: float) -> tuple[list[_Growing], dict[int, int]]:
+    def _extend(self, points: list[Point], now: Looked) -> tuple[list[_Growing], dict[int, int]]:
         forks: list[_Growing] = []
         used: dict[int, int] = {}
         if not self._paths:
             return forks, used
         costs = (
-            _costs(self._paths, points, at_s, self._height_px) if points else np.empty((len(self._paths), 0))
+            _costs(self._paths, points, now[1], self._height_px)
+            if points
+            else np.empty((len(self._paths), 0))
         )
         for path, row in zip(self._paths, costs, strict=True):
             order = np.argsort(row)[:2]
             fits = [(float(row[i]), int(i)) for i in order if row[i] < 1.0]
-            path.frames_s.append(at_s)
+            path.looked.append(now)
             if len(fits) == 2 and len(path.points) >= 2:  # noqa: PLR2004  # a second best, and a direction to judge it by
                 cost, index = fits[1]
                 fork = _Growing(
                     [*path.points, points[index]],
                     path.merit + _merit(points[index].spot, cost),
-                    list(path.frames_s),
+                    list(path.looked),
                 )
                 forks.append(fork)
             if fits and len(path.points) < _MAX_POINTS:
@@ -300,7 +333,7 @@ class Tracker:
                         _Growing(
                             list(path.points),
                             path.merit - _MISS,
-                            list(path.frames_s),
+                            list(path.looked),
                             is_echo=True,
                         )
                     )
@@ -343,11 +376,7 @@ def _thinned(paths: list[_Growing]) -> list[_Growing]:
 def _told(paths: list[_Growing], height_px: int) -> list[Path]:
     """Return the finished paths that are long enough, and no echo of another, unless it has fallen: what the other went on with may be a bird."""
     return [
-        Path(
-            points=tuple(path.points),
-            frames_s=tuple(t for t in path.frames_s if t <= path.points[-1].at_s),
-            merit=path.merit,
-        )
+        path.so_far()
         for path in paths
         if len(path.points) >= MIN_POINTS and (not path.is_echo or path.has_fallen(height_px))
     ]

@@ -14,11 +14,12 @@ import numpy.typing as npt
 
 from gatehouse_edge.vision.detector import PATCH_PX, Detector, Spot, open_model, pictured
 from gatehouse_edge.vision.facade import Calibration, fitted
+from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.release import ModelError
 from gatehouse_edge.vision.shield import Shield
 from gatehouse_edge.vision.stack import FrameStack, Luma
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Part, Strip, strip_of
-from gatehouse_edge.vision.tracks import Path, Point, Tracker
+from gatehouse_edge.vision.tracks import Looked, Path, Point, Tracker
 
 
 class Mover(StrEnum):
@@ -36,6 +37,8 @@ class Mover(StrEnum):
 
 
 MOVERS: Final = tuple(Mover)
+_AT_ONCE: Final = 16
+"""Strips in one run of the classifier: what lies between its layers is kept for each."""
 THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
 _REJECTED: Final = 0.2
@@ -44,6 +47,10 @@ _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
 """So long after its end a told throw keeps its other hypotheses silent: they may end later than it did."""
+_PATIENCE_S: Final = 3.0
+"""An ended branch waits at most so long for one that goes on falling."""
+_LATELY_S: Final = 0.2
+"""What has come down to a new depth within this time goes on falling."""
 _REMEMBERED_PARTS: Final = 256
 """Falling parts that are not judged a second time."""
 _SAME_SHARE: Final = 0.4
@@ -74,6 +81,8 @@ class Throw:
     """The falling part of the path."""
     rise: tuple[Point, ...] = ()
     """What led smoothly up to it: a thing thrown upwards rises first."""
+    looked: tuple[Looked, ...] = ()
+    """Every frame looked at between its first and last point; the others are repeats of the one before."""
 
     @property
     def first(self) -> Point:
@@ -86,16 +95,22 @@ class Throw:
         return self.points[-1]
 
     def boxes(self) -> dict[int, tuple[float, float, float, float]]:
-        """Return x, y, width, height for every frame from first to last; between points along the path, of the size that its neighbours agree on."""
+        """Return x, y, width, height for every frame from first to last; between points along the path, of the size that its neighbours agree on.
+
+        A repeat shows what the frame before it has shown.
+        """
         points = (*self.rise, *self.points)
-        frames = [p.frame for p in points]
-        every = np.arange(frames[0], frames[-1] + 1)
+        times_s = {**dict(self.looked), **{p.frame: p.at_s for p in points}}
+        frames = sorted(n for n in times_s if self.first.frame <= n <= self.last.frame)
         x, y, wide, high = np.array([(p.x, p.y, p.spot.width_px, p.spot.height_px) for p in points]).T
-        columns = [np.interp(every, frames, column) for column in (x, y, _agreed(wide), _agreed(high))]
-        return {
-            int(n): (float(x - w / 2), float(y - h / 2), float(w), float(h))
-            for n, x, y, w, h in zip(every, *columns, strict=True)
+        at_s, seen_s = [times_s[n] for n in frames], [p.at_s for p in points]
+        columns = [np.interp(at_s, seen_s, column) for column in (x, y, _agreed(wide), _agreed(high))]
+        boxes = {
+            n: (float(x - w / 2), float(y - h / 2), float(w), float(h))
+            for n, x, y, w, h in zip(frames, *columns, strict=True)
         }
+        shown = boxes[frames[0]]
+        return {n: (shown := boxes.get(n, shown)) for n in range(frames[0], frames[-1] + 1)}
 
 
 def _agreed(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -114,6 +129,8 @@ class Judged(NamedTuple):
     """Probability of each of `MOVERS`."""
     rise: tuple[Point, ...] = ()
     """What led up to it."""
+    looked: tuple[Looked, ...] = ()
+    """Frames looked at meanwhile."""
 
 
 _WANTED: Final = {
@@ -143,9 +160,22 @@ class Classifier:
 
     def judge(self, strips: Sequence[Strip]) -> npt.NDArray[np.float32]:
         """Return probabilities, shape (n, len(MOVERS)), of strips, at least one."""
-        shown = {name: np.stack([getattr(strip, name) for strip in strips]) for name in _WANTED}
-        result: npt.NDArray[np.float32] = self._session.run(None, shown)[0]
-        return result
+        told = []
+        for first in range(0, len(strips), _AT_ONCE):
+            some = strips[first : first + _AT_ONCE]
+            shown = {name: np.stack([getattr(strip, name) for strip in some]) for name in _WANTED}
+            told.append(self._session.run(None, shown)[0])
+        return np.concatenate(told)
+
+
+class _Branch(NamedTuple):
+    """A path that has ended and has not been judged yet."""
+
+    since_s: float
+    path: Path
+    strip: Strip
+    other: Path | None = None
+    """What it waits for, as it was when it last fell."""
 
 
 class Watch:
@@ -170,6 +200,7 @@ class Watch:
         self._drawn_for: tuple[int, ...] = ()
         self._tracker = Tracker(height_px)
         self._verdicts: Final = Verdicts(threshold)
+        self._branches: list[_Branch] = []
         self._judged_parts: Final[deque[Part]] = deque(maxlen=_REMEMBERED_PARTS)
         self.keep_paths: list[Path] | None = None
         """Set to a list to collect every finished path (training, diagnosis)."""
@@ -223,23 +254,62 @@ class Watch:
             self.keep_paths += paths
         if self._classifier is None:
             return
-        strips: list[Strip] = []
-        for path in paths:
-            strip = strip_of(
-                path, height_px=self._height_px, calibration=self._drawn, known=self._judged_parts
-            )
-            if strip is not None:
-                self._judged_parts.append(strip.part)
-                strips.append(strip)
+        self._branches += [
+            _Branch(now_s, path, strip) for path in paths if (strip := self._fresh_strip(path)) is not None
+        ]
+        strips = self._ripe(now_s)
         if not strips:
             return
         judged = [
-            Judged(strip.points, one, strip.rise)
+            Judged(strip.points, one, strip.rise, strip.looked)
             for strip, one in zip(strips, self._classifier.judge(strips), strict=True)
         ]
         if self.keep_judged is not None:
             self.keep_judged.append((now_s, judged))
         self._verdicts.hear(judged, now_s)
+
+    def _fresh_strip(self, path: Path) -> Strip | None:
+        """Return the strip of a path; None when there is nothing to judge, or it has been judged."""
+        strip = strip_of(path, height_px=self._height_px, calibration=self._drawn, known=self._judged_parts)
+        if strip is not None:
+            self._judged_parts.append(strip.part)
+        return strip
+
+    def _ripe(self, now_s: float) -> list[Strip]:
+        """Return strips of the branches that need wait no longer.
+
+        Where paths part, one may end on a stray while the other follows the fall to the ground: the whole of it is to be told, once. So an ended branch
+        waits as long as another goes on falling, which is then looked at as far as it has come.
+        """
+        is_falling: dict[int, bool] = {}
+        ripe: list[_Branch] = []
+        waiting: list[_Branch] = []
+        for branch in self._branches:
+            points = branch.strip.points
+            other = self._tracker.branch_of(branch.path, points[int(_SAME_SHARE * len(points))])
+            if other is None:
+                ripe.append(branch)
+                continue
+            end = _end(other)
+            if end not in is_falling:
+                is_falling[end] = falling_part(other)[-1].at_s >= now_s - _LATELY_S
+            if is_falling[end]:
+                waiting.append(branch._replace(other=other))
+            else:
+                ripe.append(branch)
+        lost = {_end(one.other) for one in waiting if now_s - one.since_s >= _PATIENCE_S}
+        self._branches = [one for one in waiting if _end(one.other) not in lost]
+        strips: list[Strip] = []
+        for branch in (*ripe, *(one for one in waiting if _end(one.other) in lost)):
+            strips.append(branch.strip)
+            if branch.other is not None and (strip := self._fresh_strip(branch.other)) is not None:
+                strips.append(strip)
+        return strips
+
+
+def _end(path: Path | None) -> int:
+    """Return what tells growing paths apart: no two of them end alike."""
+    return 0 if path is None else id(path.points[-1])
 
 
 class Verdicts:
@@ -257,12 +327,16 @@ class Verdicts:
 
     def hear(self, judged: list[Judged], now_s: float) -> None:
         """Take paths with the probabilities of `MOVERS` that the classifier gives them."""
-        for points, likely, rise in judged:
+        for points, likely, rise, looked in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
             if probability >= self._threshold:
                 throw = Throw(
-                    probability=probability, likely=tuple(map(float, likely)), points=points, rise=rise
+                    probability=probability,
+                    likely=tuple(map(float, likely)),
+                    points=points,
+                    rise=rise,
+                    looked=looked,
                 )
                 self._waiting.append((now_s, throw))
             elif likely[0] < _REJECTED:
