@@ -120,3 +120,20 @@ def test_a_repeat_is_told_by_its_strongest_block_whatever_the_others_do(change: 
     after[384:392, 160:168] += np.uint8(change)
     stack.add(after, 0.44)
     assert stack.repeats == (change < 4.5)
+
+
+def test_the_background_forgets_what_passes_and_takes_up_even_a_small_lasting_change() -> None:
+    rng = np.random.default_rng(8)
+    stack, wide = FrameStack(), wall(rng, 270, 480)
+    for n in range(200):
+        frame = wall(rng, 270, 480)
+        if n == 30:
+            frame[100:110, 100:110] = 255
+        if n >= 50:
+            frame[200:210, 200:210] += 3
+        stack.add(frame, n * 0.2)
+    still = stack.pictures()[-1].astype(float)
+    around = float(still.mean())
+    assert abs(around - float(wide.mean())) < 1.0
+    assert abs(float(still[100:110, 100:110].mean()) - around) < 1.0
+    assert 2.0 < float(still[200:210, 200:210].mean()) - around < 4.0

@@ -25,9 +25,9 @@ STRIDE: Final = 4
 SIZE_UNIT_PX: Final = 8.0
 _AT_ONCE: Final = 8
 """Tiles in one run of the network: as quick as all of them together, and it needs a third of the memory in between."""
-MAX_SPOTS: Final = 24
-"""Most spots a frame; more are foliage, and the best ones are kept."""
-_MOST_PEAKS: Final = 64
+MAX_SPOTS: Final = 12
+"""Most spots a frame, the best ones: with 24 foliage crowded the falls out of the tracker, with 8 the faint ones were missing."""
+_MOST_PEAKS: Final = 32
 """So many peaks are looked at for doubles."""
 _MERGE_PX: Final = 4.0
 _AROUND_Y, _AROUND_X = (part.ravel() for part in np.mgrid[-1:2, -1:2])

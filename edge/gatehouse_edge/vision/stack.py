@@ -54,6 +54,8 @@ _NOISE_FACTOR: Final = 1.0
 _BACKGROUND_EVERY_S: Final = 0.2
 _AIM_EVERY_S: Final = 1.0
 _BACKGROUND_RATE: Final = 0.08
+_FINE: Final = 256
+"""Steps of the background in one of luma: half the memory of a float, and what a fortieth of luma adds still counts."""
 _HABIT_RATE: Final = 0.04
 """Share of each frame in what is usual at a place."""
 _STILL_TIME_S: Final = 0.004
@@ -89,7 +91,7 @@ class FrameStack:
         self._steady = Steady()
         self._shift = (0.0, 0.0)
         self._times: list[float] = []
-        self._background: npt.NDArray[np.float32] | None = None
+        self._background: npt.NDArray[np.uint16] | None = None
         self._still: Luma | None = None
         self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
@@ -163,13 +165,12 @@ class FrameStack:
     def _remember(self, luma: Luma, capture_s: float) -> None:
         self._frames = [*self._frames[1 - FRAMES :], luma]
         self._times = [*self._times[1 - FRAMES :], capture_s]
-        if self._background is None:
-            self._background, self._still = luma.astype(np.float32), luma
+        if self._background is None or self._still is None:
+            self._background, self._still = luma.astype(np.uint16) * _FINE, luma.copy()
             self._background_at_s = self._aimed_at_s = capture_s
             self._steady.aim(luma)
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
-            cv2.accumulateWeighted(luma, self._background, _BACKGROUND_RATE)
-            self._still = self._background.astype(np.uint8)
+            _blend(luma, self._background, self._still)
             self._background_at_s = capture_s
             if capture_s - self._aimed_at_s >= _AIM_EVERY_S:
                 self._steady.aim(self._still)
@@ -257,6 +258,14 @@ def _best(values: Cells, among: npt.NDArray[np.intp], count: int) -> list[int]:
 def _strips(height: int) -> list[slice]:
     """Return the rows of a picture in parts that stay in a core's cache from one operation to the next."""
     return [slice(y, min(height, y + _STRIP_PX)) for y in range(0, height, _STRIP_PX)]
+
+
+def _blend(luma: Luma, background: npt.NDArray[np.uint16], still: Luma) -> None:
+    """Let a picture into the background, and write into `still` what it looks like then."""
+    for part in _strips(len(luma)):
+        fine = luma[part].astype(np.uint16) * _FINE
+        cv2.addWeighted(fine, _BACKGROUND_RATE, background[part], 1 - _BACKGROUND_RATE, 0.0, background[part])
+        np.right_shift(background[part], 8, out=still[part], casting="unsafe")
 
 
 def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
