@@ -5,6 +5,7 @@ Measured in a process of its own that has loaded no more than a camera's has, or
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -36,8 +37,10 @@ class Cost(Struct, frozen=True, kw_only=True):
     mog2_ms: float
     """A frame: MOG2 alone on three channels; decoding and conversion not counted."""
     skipped_tiles: int
-    peak_mib: float
+    resident_mib: float
     """Memory of this process after the chain, before MOG2."""
+    peak_mib: float
+    """The most it was until then."""
 
     @property
     def ratio(self) -> float:
@@ -56,8 +59,10 @@ def cost_of(clip: Path, models: Path | None) -> Cost:
     Raises:
         CostError: the clip cannot be played or the models cannot be used.
     """
+    from gatehouse_edge.drivers.camera import MALLOC
+
     command = [sys.executable, "-m", __spec__.name, str(clip.absolute()), *([str(models)] if models else [])]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **MALLOC})
     if done.returncode:
         raise CostError(done.stderr.strip() or f"the measuring process ended with {done.returncode}")
     return msgspec.json.decode(done.stdout, type=Cost)
@@ -87,7 +92,7 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
         watch.end()
 
     chain_ms = _spent(chain)
-    peak_mib = _peak_mib()
+    resident_mib, peak_mib = _mib("VmRSS"), _mib("VmHWM")
     if len(times) < 2:  # noqa: PLR2004  # one picture has no rate
         raise ClipError(f"{clip.name} has no two frames")
     decode_ms = _spent(lambda: [frame.number for frame in Clip(clip).frames()])
@@ -103,14 +108,15 @@ def measure(clip: Path, make: Callable[[int], Watch]) -> Cost:
         chain_ms=chain_ms / count,
         mog2_ms=mog2_ms / count,
         skipped_tiles=watch.stack.skipped_tiles,
+        resident_mib=resident_mib,
         peak_mib=peak_mib,
     )
 
 
-def _peak_mib() -> float:
-    """Return the largest memory of this program: `getrusage` would tell that of the program which started it, if that was larger."""
+def _mib(name: str) -> float:
+    """Return a figure of this program's memory: `getrusage` would tell that of the program which started it, if that was larger."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:")) / 1024
 
 
 def _spent(work: Callable[[], object]) -> float:

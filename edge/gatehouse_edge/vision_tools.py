@@ -82,7 +82,7 @@ def _bench(args: Namespace) -> int:
         print(
             f"{args.clip.name}: {cost.frames} frames; decoding {cost.decode_ms:.1f} ms, whole chain {cost.chain_ms:.1f} ms, "
             f"MOG2 alone {cost.mog2_ms:.1f} ms a frame: {cost.ratio:.2f} of it, {cost.streams:.1f} cameras a core; "
-            f"{cost.skipped_tiles} tiles skipped, {cost.peak_mib:.0f} MiB"
+            f"{cost.skipped_tiles} tiles skipped, {cost.resident_mib:.0f} MiB (at most {cost.peak_mib:.0f})"
         )
     return 0
 

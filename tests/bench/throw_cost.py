@@ -63,7 +63,9 @@ def main() -> None:
         (f"decode + whole chain ({told['skipped_tiles']} tiles skipped)", told["chain_ms"]),
     ):
         print(f"  {name:58} {ms:6.1f} ms  {ms / peer:5.2f} of MOG2  {40 / ms:4.1f} streams a core")
-    print(f"  peak memory of the process that decodes and detects: {told['peak_mib']:.0f} MiB")
+    print(
+        f"  memory of the process that decodes and detects: {told['resident_mib']:.0f} MiB, at most {told['peak_mib']:.0f}"
+    )
     minutes = float(os.environ.get("THROW_NEGATIVES_MINUTES", "0"))
     if minutes:
         subprocess.run(

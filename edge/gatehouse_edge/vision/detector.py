@@ -26,7 +26,7 @@ SIZE_UNIT_PX: Final = 8.0
 _AT_ONCE: Final = 8
 """Tiles in one run of the network: as quick as all of them together, and it needs a third of the memory in between."""
 MAX_SPOTS: Final = 12
-"""Most spots a frame, the best ones: with 24 foliage crowded the falls out of the tracker, with 8 the faint ones were missing."""
+"""Most spots a frame, the best ones: with 24 foliage crowds falls out of the tracker, with 10 faint ones are missing (decision 51)."""
 _MOST_PEAKS: Final = 32
 """So many peaks are looked at for doubles."""
 _MERGE_PX: Final = 4.0
