@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
     from gatehouse_edge.vision.facade import Calibration, Origin
-    from gatehouse_edge.vision.watch import Throw, Watch
+    from gatehouse_edge.vision.verdicts import Throw
+    from gatehouse_edge.vision.watch import Watch
 
 
 def add_parser(subparsers: _SubParsersAction[ArgumentParser]) -> None:

@@ -349,8 +349,8 @@ def _negatives(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
+    from gatehouse_edge.vision.classifier import Classifier
     from gatehouse_edge.vision.release import load_manifest, watch_maker
-    from gatehouse_edge.vision.watch import Classifier
     from gatehouse_throw.annotations import read
     from gatehouse_throw.baselines import Mog2Watch
     from gatehouse_throw.evaluate import clips_in, rows, run

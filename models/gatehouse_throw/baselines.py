@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 from typing_extensions import override
 
+from gatehouse_edge.vision.classifier import Classifier
 from gatehouse_edge.vision.detector import Spot, merged
 from gatehouse_edge.vision.stack import Look, Luma
-from gatehouse_edge.vision.watch import Classifier, Throw, Watch
+from gatehouse_edge.vision.verdicts import Throw
+from gatehouse_edge.vision.watch import Watch
 
 _LEAST_AREA_PX: Final = 2
 _WIDEST_PX: Final = 60

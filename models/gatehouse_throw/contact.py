@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.drivers.clip import Clip
-from gatehouse_edge.vision.watch import Throw, Watch
+from gatehouse_edge.vision.verdicts import Throw
+from gatehouse_edge.vision.watch import Watch
 from gatehouse_throw.annotations import Annotated
 from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.scenes import Scene, spec_of

@@ -14,7 +14,8 @@ import numpy as np
 
 from gatehouse_edge.drivers.clip import Clip
 from gatehouse_edge.vision.origin import origin
-from gatehouse_edge.vision.watch import Judged, Throw, Verdicts, Watch
+from gatehouse_edge.vision.verdicts import Throw
+from gatehouse_edge.vision.watch import Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import MakeWatch
 from gatehouse_throw.metrics import SIZE_CLASSES, FoundEvent, Score, follows, score, upper_bound
@@ -74,21 +75,16 @@ class ClipReport:
     delays_s: list[float] = field(default_factory=list)
     """Of each found fall: from its last box to the moment it was told."""
     floors: Floors = field(default_factory=Floors)
-    judged: list[tuple[float, list[Judged]]] = field(default_factory=list)
-    """What the classifier said, and when: other thresholds are tried on it."""
+    trials: dict[float, list[FoundEvent]] = field(default_factory=dict)
+    """What would have been told at each threshold of `CURVE`."""
 
     def sums(self) -> Score:
         """Return the sums of what was told."""
         return self._sums(self.found)
 
     def sums_at(self, threshold: float) -> Score:
-        """Return the sums of what would have been told at another threshold."""
-        verdicts, throws = Verdicts(threshold), []
-        for now_s, judged in self.judged:
-            throws += verdicts.settled(now_s)
-            verdicts.hear(judged, now_s)
-        throws += verdicts.settled(math.inf)
-        return self._sums([_found(throw) for throw in throws])
+        """Return the sums of what would have been told at a threshold of `CURVE`."""
+        return self._sums(self.trials[threshold])
 
     def _sums(self, found: list[FoundEvent]) -> Score:
         clip = self.clip
@@ -162,12 +158,13 @@ def run_clip(annotated: Annotated, make: MakeWatch, *, is_drawn: bool = True) ->
     watch: Watch | None = None
     throws: list[tuple[float, Throw]] = []
     times: list[float] = []
+    tried: dict[float, list[Throw]] = {}
     began_s = time.thread_time()
     for frame in Clip(annotated.path).frames():
         if watch is None:
             watch = make(frame.luma.shape[0])
             watch.draw(annotated.calibration if is_drawn else None)
-            watch.keep_judged = []
+            tried = watch.try_also(CURVE)
         throws += [(frame.at_s, throw) for throw in watch.see(frame.luma, frame.at_s)]
         times.append(frame.at_s)
     if watch is None:
@@ -181,7 +178,7 @@ def run_clip(annotated: Annotated, make: MakeWatch, *, is_drawn: bool = True) ->
         ms_per_frame=spent_s / len(times) * 1000,
         repeats=watch.stack.repeats,
         skipped_tiles=watch.stack.skipped_tiles,
-        judged=watch.keep_judged or [],
+        trials={p: [_found(throw) for throw in told] for p, told in tried.items()},
     )
     for (at_s, throw), found in zip(throws, report.found, strict=True):
         event = next((one for one in annotated.events if follows(found, one)), None)

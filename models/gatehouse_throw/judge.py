@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gatehouse_edge.vision.classifier import MOVERS
 from gatehouse_edge.vision.detector import PATCH_PX
 from gatehouse_edge.vision.features import NAMES
 from gatehouse_edge.vision.metres import METRE_NAMES
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS
-from gatehouse_edge.vision.watch import MOVERS
 from gatehouse_throw.labels import Lesson
 
 EPOCHS: Final = 14

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gatehouse_edge.vision.classifier import MOVERS, Mover
 from gatehouse_edge.vision.detector import PATCH_PX
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Part, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point
-from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated
 from gatehouse_throw.scenes.distractors import Box
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gatehouse_edge.drivers.clip import Clip
+from gatehouse_edge.vision.classifier import Classifier
 from gatehouse_edge.vision.detector import Detector, Spot
 from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.stack import CORE_PX, TILE_PX, Look
 from gatehouse_edge.vision.tracks import Path, Point
-from gatehouse_edge.vision.watch import Classifier, Throw, Watch
+from gatehouse_edge.vision.verdicts import Throw
+from gatehouse_edge.vision.watch import Watch
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import CLEAR
 from gatehouse_throw.evaluate import size_class

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from gatehouse_edge.vision.detector import Spot
 from gatehouse_edge.vision.facade import Calibration, FloorLine
-from gatehouse_edge.vision.tracks import Point
-from gatehouse_edge.vision.watch import MOVERS, Judged
 from gatehouse_throw.annotations import Annotated, TrueEvent, read, write
-from gatehouse_throw.evaluate import ClipReport, Floors, Report, chosen, rows
+from gatehouse_throw.evaluate import CURVE, ClipReport, Floors, Report, chosen, rows
 from gatehouse_throw.metrics import FoundEvent, score
 
 
@@ -27,19 +23,11 @@ def found(x: float = 50.0, probability: float = 0.9) -> FoundEvent:
     return FoundEvent(first_frame=10, last_frame=19, probability=probability, boxes=boxes)
 
 
-def judged(one: FoundEvent) -> tuple[float, list[Judged]]:
-    points = tuple(
-        Point(n / 25, n, Spot(x + w / 2, y + h / 2, w, h, 0.9), 0, 0.0)
-        for n, (x, y, w, h) in one.boxes.items()
-    )
-    return 1.0, [Judged(points, np.array([one.probability, *[0.0] * (len(MOVERS) - 1)], np.float32))]
-
-
 def report(*told: FoundEvent, events: tuple[TrueEvent, ...] = (), **more: object) -> ClipReport:
     clip = Annotated(path=Path("a.mkv"), events=events, scene="facade clear", **more)  # type: ignore[arg-type]
     return ClipReport(
         clip=clip, seconds=10.0, found=[one for one in told if one.probability >= 0.5], ms_per_frame=1.0, repeats=0,
-        judged=[judged(one) for one in told],
+        trials={threshold: [one for one in told if one.probability >= threshold] for threshold in CURVE},
     )  # fmt: skip
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gatehouse_edge.vision.classifier import MOVERS, Mover
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.stack import FrameStack
 from gatehouse_edge.vision.strip import strip_of
 from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.tracks import Point
-from gatehouse_edge.vision.watch import MOVERS, Mover
 from gatehouse_throw.annotations import Annotated, TrueEvent
 from gatehouse_throw.clips import is_clear, render
 from gatehouse_throw.labels import joined, label, lesson, lessons_of, load

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from small_video import WriteVideo, falling
 
 from gatehouse_edge.cli import main
+from gatehouse_edge.vision.classifier import Classifier
 from gatehouse_edge.vision.detector import OnnxDetector
 from gatehouse_edge.vision.release import ModelError, load_manifest, released, watch_maker
-from gatehouse_edge.vision.watch import Classifier
 
 IDENTITY = base64.b64decode(
     "CAg6PwoQCgF4EgF5IghJZGVudGl0eRIBZ1oTCgF4Eg4KDAgBEggKAggBCgIIA2ITCgF5Eg4KDAgBEggKAggBCgIIA0IECgAQEQ=="

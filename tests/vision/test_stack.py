@@ -125,6 +125,8 @@ def test_a_repeat_is_told_by_its_strongest_block_whatever_the_others_do(change: 
 def test_the_background_forgets_what_passes_and_takes_up_even_a_small_lasting_change() -> None:
     rng = np.random.default_rng(8)
     stack, wide = FrameStack(), wall(rng, 270, 480)
+    first = wide.copy()
+    stack.add(first, -0.2)
     for n in range(200):
         frame = wall(rng, 270, 480)
         if n == 30:
@@ -132,6 +134,7 @@ def test_the_background_forgets_what_passes_and_takes_up_even_a_small_lasting_ch
         if n >= 50:
             frame[200:210, 200:210] += 3
         stack.add(frame, n * 0.2)
+    assert (first == wide).all(), "pictures are the decoder's: nobody writes into them"
     still = stack.pictures()[-1].astype(float)
     around = float(still.mean())
     assert abs(around - float(wide.mean())) < 1.0

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx_octets import FLOAT, UINT8, field, tensor
 
+from gatehouse_edge.vision.classifier import MOVERS, Classifier
 from gatehouse_edge.vision.detector import PATCH_PX, Spot, pictured
 from gatehouse_edge.vision.facade import Calibration, fitted, scaled
 from gatehouse_edge.vision.features import falling_part
@@ -19,7 +20,6 @@ from gatehouse_edge.vision.release import ModelError, released
 from gatehouse_edge.vision.stack import LAYERS, TILE_PX, Look
 from gatehouse_edge.vision.strip import NUMBER_NAMES, STEP_NAMES, STEPS, Strip, strip_of
 from gatehouse_edge.vision.tracks import Path, Point
-from gatehouse_edge.vision.watch import MOVERS, Classifier
 
 
 def path(points: list[Point]) -> Path:

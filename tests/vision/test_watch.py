@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from gatehouse_edge.vision.classifier import MOVERS, Classifier
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.features import rise_and_fall
 from gatehouse_edge.vision.release import released
 from gatehouse_edge.vision.stack import Look
 from gatehouse_edge.vision.tracks import GAP_S, Path, Point
-from gatehouse_edge.vision.watch import MOVERS, Classifier, Judged, Throw, Verdicts, Watch, unique
+from gatehouse_edge.vision.verdicts import Judged, Throw, Verdicts, unique
+from gatehouse_edge.vision.watch import Watch
 
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
 
@@ -94,6 +98,47 @@ def test_a_scrap_that_was_told_does_not_silence_the_fall_whose_mirror_image_it_w
     verdicts.hear(judged(throw(range(20, 26), x=331.0)), 2.0)
     verdicts.hear(judged(throw(range(2, 40), x=331.0)), 2.0)
     assert verdicts.settled(2.5) == [], "of a fall that was told, scraps and images say nothing new"
+
+
+def growing(one: Throw) -> Callable[[Point, float], list[Path]]:
+    return lambda *_: [
+        Path(points=one.points, looked=tuple((p.frame, p.at_s) for p in one.points), merit=1.0)
+    ]
+
+
+def test_an_image_in_glass_that_is_lost_from_sight_first_waits_for_the_fall_itself() -> None:
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw(range(4, 22), x=330.0)), 1.2)
+    assert verdicts.settled(1.5, growing(throw(range(38)))) == []
+    verdicts.hear(judged(throw(range(40))), 1.9)
+    assert verdicts.settled(2.0) == []
+    assert [told.first.spot.x for told in verdicts.settled(2.2)] == [300.0]
+    assert verdicts.settled(float("inf")) == []
+
+
+def test_what_falls_beside_a_longer_path_is_told_when_patience_ends_or_when_that_one_lies() -> None:
+    image = throw(range(4, 22), x=330.0)
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(image), 1.2)
+    assert verdicts.settled(image.last.at_s + 2.9, growing(throw(range(38)))) == []
+    assert len(verdicts.settled(image.last.at_s + 3.1, growing(throw(range(38))))) == 1
+    fall = throw(range(24))
+    still = Point(1.3, 33, fall.last.spot, 0, 0.0)
+    lying = Throw(probability=0.9, likely=LIKELY, points=(*fall.points, still))
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(image), 1.2)
+    assert len(verdicts.settled(1.5, growing(lying))) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [throw(range(38), x=420.0), throw(range(38), drift=1.5), throw(range(8, 22))],
+    ids=["too far", "drifts", "shorter"],
+)
+def test_beside_anything_else_a_throw_does_not_wait(other: Throw) -> None:
+    verdicts = Verdicts(0.5)
+    verdicts.hear(judged(throw(range(4, 22), x=330.0)), 1.2)
+    assert len(verdicts.settled(1.5, growing(other))) == 1
 
 
 def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_told() -> None:

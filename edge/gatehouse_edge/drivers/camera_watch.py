@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from gatehouse_edge.vision.facade import Origin
-    from gatehouse_edge.vision.watch import Throw, Watch
+    from gatehouse_edge.vision.verdicts import Throw
+    from gatehouse_edge.vision.watch import Watch
 
 _TAKE_S: Final = 0.5
 _RETRY_S: Final = 30.0

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Struct
 
 if TYPE_CHECKING:
+    from gatehouse_edge.vision.classifier import Classifier
     from gatehouse_edge.vision.detector import Detector
-    from gatehouse_edge.vision.watch import Classifier, Watch
+    from gatehouse_edge.vision.watch import Watch
 
 MANIFEST: Final = "manifest.json"
 
@@ -122,8 +123,8 @@ def parts(folder: Path, *, is_classical: bool) -> tuple[Detector, Classifier, fl
     Raises:
         ModelError: no usable models.
     """
+    from gatehouse_edge.vision.classifier import Classifier
     from gatehouse_edge.vision.detector import ClassicalDetector, OnnxDetector
-    from gatehouse_edge.vision.watch import Classifier
 
     manifest = load_manifest(folder)
     detector: Detector

@@ -298,6 +298,16 @@ class Tracker:
         longest = max(others, key=lambda one: len(one.points), default=None)
         return None if longest is None else longest.so_far()
 
+    def growing(self, near: Point, reach_px: float) -> list[Path]:
+        """Return the growing paths that have come, to within `reach_px` aside, where something that was last seen at `near` may have fallen to."""
+        return [
+            one.so_far()
+            for one in self._paths
+            if abs(one.points[-1].spot.x - near.spot.x) < reach_px
+            and one.points[-1].spot.y > near.spot.y
+            and one.points[-1].at_s > near.at_s
+        ]
+
     def end(self) -> list[Path]:
         """Return what is still growing; the stream has ended."""
         finished, self._paths = self._paths, []
