@@ -180,10 +180,12 @@ def run_clip(annotated: Annotated, make: MakeWatch, *, is_drawn: bool = True) ->
         skipped_tiles=watch.stack.skipped_tiles,
         trials={p: [_found(throw) for throw in told] for p, told in tried.items()},
     )
+    told_before: list[TrueEvent] = []
     for (at_s, throw), found in zip(throws, report.found, strict=True):
         event = next((one for one in annotated.events if follows(found, one)), None)
-        if event is None:
+        if event is None or event in told_before:
             continue
+        told_before.append(event)  # a double says nothing of how soon it was told, or from where
         report.delays_s.append(at_s - times[min(event.last_frame, len(times) - 1)])
         if annotated.calibration is not None and event.floor is not None:
             report.floors.add(_floors(throw, event, annotated))

@@ -120,8 +120,8 @@ def test_what_falls_beside_a_longer_path_is_told_when_patience_ends_or_when_that
     image = throw(range(4, 22), x=330.0)
     verdicts = Verdicts(0.5)
     verdicts.hear(judged(image), 1.2)
-    assert verdicts.settled(image.last.at_s + 2.9, growing(throw(range(38)))) == []
-    assert len(verdicts.settled(image.last.at_s + 3.1, growing(throw(range(38))))) == 1
+    assert verdicts.settled(image.last.at_s + 1.4, growing(throw(range(38)))) == []
+    assert len(verdicts.settled(image.last.at_s + 1.6, growing(throw(range(38))))) == 1
     fall = throw(range(24))
     still = Point(1.3, 33, fall.last.spot, 0, 0.0)
     lying = Throw(probability=0.9, likely=LIKELY, points=(*fall.points, still))
@@ -159,6 +159,13 @@ def test_what_is_not_sure_enough_is_not_told_and_makes_its_place_less_trusted() 
     assert verdicts.settled(float("inf")) == []  # told on a quiet wall, not where twigs keep falling
     verdicts.hear(judged(throw(range(40), probability=0.9)), 2.4)
     assert len(verdicts.settled(float("inf"))) == 1
+
+
+def test_what_comes_into_the_picture_from_above_must_be_surer() -> None:
+    for lift, probability, told in ((0.0, 0.6, 1), (35.0, 0.6, 0), (35.0, 0.8, 1)):
+        verdicts = Verdicts(0.5)
+        verdicts.hear(judged(throw(range(40), lift=lift, probability=probability)), 1.6)
+        assert len(verdicts.settled(float("inf"))) == told, (lift, probability)
 
 
 def test_boxes_fill_the_frames_between_points_along_the_path() -> None:

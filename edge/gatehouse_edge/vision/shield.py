@@ -46,10 +46,17 @@ class Shield:
         around = max(self._count((column + i, row + j), at_s) for i in (-1, 0, 1) for j in (-1, 0, 1))
         minutes = min(max(at_s - self._began_s, _WARM_S), HALF_LIFE_S) / 60
         off = min(_MOST, _STEP * math.log1p(around / minutes))
-        odds = probability / (1 - probability) * math.exp(-off)
-        return odds / (1 + odds)
+        return lowered(probability, off)
 
     def _count(self, cell: tuple[int, int], at_s: float) -> float:
         count, then_s = self._counts.get(cell, (0.0, at_s))
         left: float = 0.5 ** (max(0.0, at_s - then_s) / HALF_LIFE_S)
         return count * left
+
+
+def lowered(probability: float, logits: float) -> float:
+    """Return a probability (0 to 1) whose logarithmic odds are less by `logits`."""
+    if not 0.0 < probability < 1.0:
+        return probability
+    odds = probability / (1 - probability) * math.exp(-logits)
+    return odds / (1 + odds)

@@ -9,15 +9,17 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gatehouse_edge.vision.branches import LATELY_S, PATIENCE_S, SHARED
+from gatehouse_edge.vision.branches import LATELY_S, SHARED
 from gatehouse_edge.vision.features import falling_part
-from gatehouse_edge.vision.shield import Shield
+from gatehouse_edge.vision.shield import Shield, lowered
 from gatehouse_edge.vision.tracks import Looked, Path, Point
 
 THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
 _REJECTED: Final = 0.2
 """A path with a lower probability makes the place where it began less trusted."""
+_ENTERED: Final = 1.0
+"""Natural logits less for what comes into the picture from above it: nobody saw where it began, and vehicles and birds come in so as well."""
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
@@ -34,6 +36,8 @@ _MIRROR_SHARE: Final = 0.6
 """of their common frames: the path of an image may begin or end on the fall itself."""
 _MIRROR_COMMON: Final = 0.5
 """So much of the shorter one must have been seen together."""
+_IMAGE_S: Final = 1.5
+"""So long after its end a throw waits at most for what may be the fall it is an image of: within two seconds of a landing it is to be told."""
 _SCRAP_SHARE: Final = 0.5
 """Less of a fall than that does not stand for all of it."""
 
@@ -120,6 +124,8 @@ class Verdicts:
         for points, likely, rise, looked in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
+            if has_entered((rise or points)[0]):
+                probability = lowered(probability, _ENTERED)
             if probability >= self._threshold:
                 throw = Throw(
                     probability=probability,
@@ -140,7 +146,7 @@ class Verdicts:
         Args:
             now_s: inf: nothing more will come.
             growing: asked with a point and a reach aside, pixels, for the paths that have since come down near it (`Tracker.growing`). Beside one of
-                them a throw may be but the image in glass: it waits for the fall itself, at most `PATIENCE_S`.
+                them a throw may be but the image in glass: it waits for the fall itself, 1.5 s at most.
         """
         if now_s != float("inf"):
             self._told = [throw for throw in self._told if now_s - throw.last.at_s < _REMEMBERED_S]
@@ -160,12 +166,17 @@ class Verdicts:
             throw
             for throw in winners
             if any(throw is d for d in due)
-            and (now_s - throw.last.at_s > PATIENCE_S or not _is_beside(throw, growing))
+            and (now_s - throw.last.at_s > _IMAGE_S or not _is_beside(throw, growing))
         ]
         beaten = [t for t in everybody if not any(t is w for w in winners)]
         self._waiting = [(s, t) for s, t in self._waiting if not any(t is x for x in (*settled, *beaten))]
         self._told += settled
         return settled
+
+
+def has_entered(first: Point) -> bool:
+    """Return whether a path that begins here came into the picture from above: its first box is at most half its height away from the upper rim."""
+    return first.spot.y <= first.spot.height_px
 
 
 def unique(throws: list[Throw]) -> list[Throw]:
