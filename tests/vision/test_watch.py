@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from gatehouse_edge.vision import branches
 from gatehouse_edge.vision.classifier import MOVERS, Classifier
 from gatehouse_edge.vision.detector import ClassicalDetector, Spot
 from gatehouse_edge.vision.features import rise_and_fall
@@ -290,3 +291,17 @@ def test_a_branch_that_has_ended_waits_for_the_one_that_goes_on_falling(
     assert any(last >= min(frames - 1, 25 * now_s - 2) for _, last in parts), (
         "and with it the whole fall so far"
     )
+
+
+def test_no_more_than_so_many_branches_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(branches, "_MOST_WAITING", 0)
+    folder = released()
+    assert folder is not None
+    detector = Dictated(frames=60, speed=2.4, gain=0.0)
+    watch = Watch(detector, Classifier(folder / "fallback.onnx"), height_px=480)
+    watch.keep_judged = []
+    rng = np.random.default_rng(6)
+    for n in range(60):
+        watch.see(rng.integers(90, 110, (480, 320)).astype(np.uint8), n / 25)
+    assert watch.keep_judged, "judged while the fall goes on"
+    assert watch.keep_judged[0][0] < 31 / 25 + GAP_S + 0.1

@@ -19,6 +19,8 @@ LATELY_S: Final = 0.2
 """What has come down to a new depth within this time goes on falling."""
 SHARED: Final = 0.4
 """Two paths that have so much of the shorter one's falling part in common follow one thing."""
+_MOST_WAITING: Final = 64
+"""Beyond, those that have waited longest are judged: what waits is bounded, whatever moves."""
 _REMEMBERED_PARTS: Final = 256
 """Falling parts that are not judged a second time."""
 
@@ -60,6 +62,8 @@ class Branches:
 
         self._waiting += [_Branch(now_s, path, strip) for path in ended if (strip := fresh(path)) is not None]
         ripe, waiting = self._parted(tracker, now_s)
+        surplus = max(0, len(waiting) - _MOST_WAITING)
+        ripe, waiting = ripe + waiting[:surplus], waiting[surplus:]
         lost = {_end(one.other) for one in waiting if now_s - one.since_s >= PATIENCE_S}
         self._waiting = [one for one in waiting if _end(one.other) not in lost]
         strips: list[Strip] = []
