@@ -40,7 +40,7 @@ class Shield:
 
     def lowered(self, probability: float, x: float, y: float, at_s: float) -> float:
         """Return `probability` (0 to 1) as it is held for a path that began here."""
-        if self._began_s is None or not 0.0 < probability < 1.0:
+        if self._began_s is None:
             return probability
         column, row = int(x) // CELL_PX, int(y) // CELL_PX
         around = max(self._count((column + i, row + j), at_s) for i in (-1, 0, 1) for j in (-1, 0, 1))
