@@ -134,9 +134,6 @@ class CameraDriver:
                 if isinstance(first, WireError):
                     first = CameraProcessError(await _farewell(process) or str(first))
                 raise await self._ended(process, first) from None
-            finally:
-                self._writer = None
-                self._refuse_stills("摄像机进程已结束 the camera's process has ended")
 
     async def still(self) -> bytes:
         """Return the newest picture as JPEG, shield zones burnt in.
@@ -211,10 +208,12 @@ class CameraDriver:
             yield process, reader, writer
             is_done = True
         except asyncio.CancelledError:
-            # An orderly end: it may still be writing a clip that was promised, so it is told, not killed.
+            # An orderly end: it may still be writing a clip that was promised, so it is told, not killed. And what it followed
+            # until now it may only now call a throw.
             writer.write(encode(End()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_END_S):
+                    await self._hear_out(reader)
                     await process.wait()
             is_done = True
             raise
@@ -224,7 +223,17 @@ class CameraDriver:
             writer.close()
             if process.returncode is None and not is_done:
                 await process.wait()
-            self.process_id = None
+            self.process_id, self._writer = None, None
+            self._refuse_stills("摄像机进程已结束 the camera's process has ended")
+
+    async def _hear_out(self, reader: asyncio.StreamReader) -> None:
+        """Hand over the throws a process tells after it was told to end."""
+        with contextlib.suppress(WireError):
+            while True:
+                message = await _read(reader)
+                if isinstance(message, Fall):
+                    self._show(message)
+                    await self._raise(message)
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         limit_s = START_S
@@ -290,6 +299,11 @@ class CameraDriver:
         )
 
     def _fell(self, fall: Fall) -> None:
+        self._show(fall)
+        assert self._tasks is not None  # noqa: S101  # made before anything is heard
+        self._tasks.create_task(self._raise(fall), name=f"throw at {self.settings.camera_id}")
+
+    def _show(self, fall: Fall) -> None:
         floors = "" if fall.floor_low is None else f" {fall.floor_low}–{fall.floor_high}层"
         self._last_throw = f"{fall.began_at.astimezone():%m-%d %H:%M:%S}{floors} {fall.confidence:.0%}"
         _log.warning(
@@ -299,8 +313,6 @@ class CameraDriver:
             "an alarm" if fall.is_alarm else "shown only",
             extra={"device_id": self.settings.camera_id},
         )
-        assert self._tasks is not None  # noqa: S101  # made before anything is heard
-        self._tasks.create_task(self._raise(fall), name=f"throw at {self.settings.camera_id}")
 
     async def _raise(self, fall: Fall) -> None:
         """Hand a throw over; tell the process which alarm it has become, for the manifest of its clip."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from gatehouse_edge.vision.watch import Watch
 
 _TAKE_S: Final = 0.5
+_SILENT_S: Final = 2.5
+"""When no picture has come for so long the stream is broken: what was followed is told, not kept until it opens again. Longer than FFmpeg waits for a packet."""
 _RETRY_S: Final = 30.0
 """A model file that was put right is found within this."""
 _REMEMBERED: Final = 1024
@@ -71,7 +73,7 @@ class Sighting:
 
 
 class CameraWatch:
-    """The detection thread of one camera: `start` once, `stop` once; `draw` whenever the calibration changes."""
+    """The detection thread of one camera: `start` once, `finish` once; `draw` whenever the calibration changes."""
 
     def __init__(
         self,
@@ -95,6 +97,8 @@ class CameraWatch:
         self._base = 0
         """Number of the first frame of this watch among all seen."""
         self._seen = 0
+        self._size_px = (0, 0)
+        """Of the picture that was last seen."""
         self._taken: dict[int, LumaFrame] = {}
         """Frame of this watch -> when it was taken, without its luma."""
         self._to_prove = 0
@@ -113,9 +117,10 @@ class CameraWatch:
         """Open the models and begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ask the thread to end, without waiting."""
+    def finish(self, limit_s: float) -> None:
+        """Ask the thread to tell what it still follows and to end; wait for it, `limit_s` at most."""
         self._stop.set()
+        self._thread.join(limit_s)
 
     def draw(self, drawn: Drawn | None) -> None:
         """Take another calibration from the next frame on."""
@@ -132,14 +137,26 @@ class CameraWatch:
         while not self._stop.is_set():
             make = self._open()
             try:
-                while make is not None and not self._stop.is_set():
-                    frame = self._frames.take(_TAKE_S)
-                    if frame is not None:
-                        self._see(frame, make)
+                if make is not None:
+                    self._look(make)
             except ModelError as error:
                 self._watch, self._to_prove = None, _PROVEN_FRAMES
                 self._refuse(error)
             self._stop.wait(_RETRY_S)
+
+    def _look(self, make: Callable[[int], Watch]) -> None:
+        """See what comes until the end, or until the models fail."""
+        silent_s = 0.0
+        while not self._stop.is_set():
+            frame = self._frames.take(_TAKE_S)
+            if frame is not None:
+                silent_s = 0.0
+                self._see(frame, make)
+                continue
+            silent_s += _TAKE_S
+            if silent_s >= _SILENT_S:
+                self._tell_rest()
+        self._tell_rest()
 
     def _refuse(self, error: ModelError) -> None:
         self.pulse = structs.replace(self.pulse, fault=f"重新安装模型 install the models again: {error}")
@@ -175,7 +192,8 @@ class CameraWatch:
 
     def _see(self, frame: LumaFrame, make: Callable[[int], Watch]) -> None:
         began_s = time.thread_time()
-        if self._watch is None or frame.opening != self._opening:
+        size_px = (frame.luma.shape[1], frame.luma.shape[0])
+        if self._watch is None or frame.opening != self._opening or size_px != self._size_px:
             self._begin(frame, make)
         watch = self._watch
         assert watch is not None  # noqa: S101  # just begun
@@ -194,22 +212,26 @@ class CameraWatch:
         self._spent_s += time.thread_time() - began_s
         self._spent_frames += 1
         for throw in throws:
-            self._found(throw, (luma.shape[1], luma.shape[0]))
+            self._found(throw)
         self._measure(watch)
 
     def _begin(self, frame: LumaFrame, make: Callable[[int], Watch]) -> None:
-        """Another opening, or time has leapt: what was followed ends here, and is told if it was a throw."""
-        if self._watch is not None:
-            for throw in self._ask(self._watch.end):
-                self._found(throw, (frame.luma.shape[1], frame.luma.shape[0]))
-            stack = self._watch.stack
-            self._counts_before = (
-                self._counts_before[0] + stack.repeats,
-                self._counts_before[1] + stack.skipped_tiles,
-            )
+        """Another opening, another size, or time has leapt: what was followed ends here, and is told if it was a throw."""
+        self._tell_rest()
         self._watch = make(frame.luma.shape[0])
+        self._size_px = (frame.luma.shape[1], frame.luma.shape[0])
         self._opening, self._base, self._mask = frame.opening, self._seen, None
         self._taken.clear()
+
+    def _tell_rest(self) -> None:
+        """Nothing more comes of what is being watched: tell what was a throw of what is still followed."""
+        watch, self._watch = self._watch, None
+        if watch is None:
+            return
+        for throw in self._ask(watch.end):
+            self._found(throw)
+        repeats, skipped = self._counts_before
+        self._counts_before = (repeats + watch.stack.repeats, skipped + watch.stack.skipped_tiles)
 
     def _measure(self, watch: Watch) -> None:
         if self._spent_frames < 50 and self.pulse.ms_per_frame is not None:  # noqa: PLR2004  # every two seconds
@@ -251,11 +273,11 @@ class CameraWatch:
         stretched = structs.replace(drawn, calibration=scaled(drawn.calibration, *size_px))
         return stretched, fitted(drawn.calibration, *size_px) is not None
 
-    def _found(self, throw: Throw, size_px: tuple[int, int]) -> None:
+    def _found(self, throw: Throw) -> None:
         from gatehouse_edge.vision.facade import contains
         from gatehouse_edge.vision.origin import origin
 
-        drawn, is_same_view = self._at_size(size_px)
+        drawn, is_same_view = self._at_size(self._size_px)
         calibration = drawn.calibration if drawn is not None and is_same_view else None
         if calibration is not None and calibration.detect:
             inside = sum(contains(calibration.detect, p.spot.x, p.spot.y) for p in throw.points)
@@ -271,7 +293,7 @@ class CameraWatch:
                 fall=self._fall(throw, first, last, told),
                 boxes=self._boxes(throw),
                 first=first,
-                size_px=size_px,
+                size_px=self._size_px,
                 origin=told,
                 drawn=drawn,
                 models=self.pulse.models,

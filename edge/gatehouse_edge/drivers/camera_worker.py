@@ -57,6 +57,8 @@ EVERY_S: Final = 1.0
 _FIRST_WORD_S: Final = 30.0
 _NICE: Final = 5
 _OOM_SCORE: Final = 600
+_REST_S: Final = 0.7
+"""A thread that detects has so long to tell what it still follows: the gateway hears a camera out for `camera._END_S`."""
 _FINISH_S: Final = 5.0
 _JPEG_QUALITY: Final = 92
 _MIB: Final = 1 << 20
@@ -114,7 +116,7 @@ class Worker:
         finally:
             self._stream.stop()
             if self._watch is not None:
-                self._watch.stop()
+                self._watch.finish(_REST_S)
             if self._clips is not None:
                 self._clips.finish(_FINISH_S)
 
