@@ -122,6 +122,38 @@ def test_a_repeat_is_told_by_its_strongest_block_whatever_the_others_do(change: 
     assert stack.repeats == (change < 4.5)
 
 
+def test_a_scene_that_comes_to_rest_is_watched_for_small_changes_again() -> None:
+    """A car has passed, then there is but noise: a block's mean change of 2.5 is what something of two pixels makes."""
+    rng = np.random.default_rng(8)
+    stack = FrameStack()
+    for n in range(20):
+        stack.add(rng.integers(0, 255, (400, 320)).astype(np.uint8), n * 0.04)
+    still = np.full((400, 320), 100, np.uint8)
+    for n in range(20, 40):
+        stack.add(still, n * 0.04)
+    after = still.copy()
+    after[200:208, 160:168] += np.uint8(3)
+    before = stack.repeats
+    stack.add(after, 40 * 0.04)
+    assert stack.repeats == before
+
+
+@pytest.mark.parametrize(
+    ("every", "phase"), [(every, phase) for every in (2, 3, 4, 5, 8) for phase in range(every)]
+)
+def test_what_frames_usually_change_is_learned_whichever_of_them_are_repeats(every: int, phase: int) -> None:
+    """A lively picture in which each so many-th frame is a repeat whose blocks differ by four luma."""
+    rng = np.random.default_rng(9)
+    stack, frame = FrameStack(), np.zeros((400, 320), np.uint8)
+    for n in range(120):
+        if (n + phase) % every:
+            frame = rng.integers(0, 250, (400, 320)).astype(np.uint8)
+        else:
+            frame[384:392, 160:168] += np.uint8(4)
+        stack.add(frame.copy(), n * 0.04)
+    assert stack.repeats >= 120 // every - 6
+
+
 def test_the_background_forgets_what_passes_and_takes_up_even_a_small_lasting_change() -> None:
     rng = np.random.default_rng(8)
     stack, wide = FrameStack(), wall(rng, 270, 480)

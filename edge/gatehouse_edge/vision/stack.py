@@ -47,7 +47,10 @@ LAYERS: Final = FRAMES + 1
 """Pictures a tile shows: the frames, newest first, and the background."""
 _FEWEST_FRAMES: Final = 3
 """From so many on there is something to compare; the oldest stands in for those before it."""
-_PULSE_FRAMES: Final = 15
+_PULSE_EVERY: Final = 8
+_PULSE_FRAMES: Final = 6
+"""What frames usually change is asked of two in eight, one after the other: of these not both are repeats. The others are looked at only until it is
+certain that they are none."""
 _LEAST_PEAK: Final = 2.5
 _NOISE_FACTOR: Final = 1.0
 """A change counts from so much luma, and from so many times the middle cell's."""
@@ -55,9 +58,11 @@ _BACKGROUND_EVERY_S: Final = 0.2
 _AIM_EVERY_S: Final = 1.0
 _BACKGROUND_RATE: Final = 0.08
 _FINE: Final = 256
-"""Steps of the background in one of luma: half the memory of a float, and what a fortieth of luma adds still counts."""
+"""Steps of the background in one of luma, kept as what is shown and what is left over: what a fortieth of luma adds still counts, in half the memory of a float."""
 _HABIT_RATE: Final = 0.04
 """Share of each frame in what is usual at a place."""
+_STANDS_FRAMES: Final = 8
+"""No camera sends a picture so often: after so many that hardly differ the scene has come to rest, and what was usual in it no longer is."""
 _STILL_TIME_S: Final = 0.004
 """Two frames closer in capture time than this are one."""
 
@@ -91,12 +96,19 @@ class FrameStack:
         self._steady = Steady()
         self._shift = (0.0, 0.0)
         self._times: list[float] = []
-        self._background: npt.NDArray[np.uint16] | None = None
         self._still: Luma | None = None
+        """The background, and what it is more than that, in 256ths."""
+        self._rest: Luma | None = None
         self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
         self._number = -1
         self._pulse: deque[float] = deque(maxlen=_PULSE_FRAMES)
+        self._differing = 0
+        """Frames that were no repeats."""
+        self._alike = 0
+        """Frames that hardly differed, in a row."""
+        self._liveliest = 0
+        """Which strip of the picture told last that a frame was none of the one before."""
         self.repeats = 0
         self.skipped_tiles = 0
         self.moves = 0
@@ -145,32 +157,44 @@ class FrameStack:
         """Start afresh: another picture size, or the camera was moved."""
         self._frames.clear()
         self._times.clear()
-        self._raw = self._background = self._still = self._habit = None
+        self._raw = self._still = self._rest = self._habit = None
         self._steady, self._shift = Steady(), (0.0, 0.0)
         self._pulse.clear()
 
     def _is_repeat(self, luma: Luma, before: Luma) -> bool:
-        most = 0.0
-        for part in _strips(len(luma)):
-            change = np.asarray(cv2.absdiff(luma[part], before[part]), np.uint8)
-            most = min(_LIVELY, max(most, float(shrunk(change, _BLOCK_PX).max(initial=0))))
-            if most >= _LIVELY:
-                break
         usual = sorted(self._pulse)[len(self._pulse) // 2] if self._pulse else 0.0
-        if most < max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual)):
+        limit = max(_REPEAT_MEAN, min(_REPEAT_MOST, _REPEAT_SHARE * usual))
+        is_asked = len(self._pulse) < _PULSE_FRAMES or self._differing % _PULSE_EVERY < 2  # noqa: PLR2004  # two
+        enough = _LIVELY if is_asked else limit
+        parts = _strips(len(luma))
+        first, most = min(self._liveliest, len(parts) - 1), 0.0
+        for number in (first, *(n for n in range(len(parts)) if n != first)):
+            change = np.asarray(cv2.absdiff(luma[parts[number]], before[parts[number]]), np.uint8)
+            change_most = float(shrunk(change, _BLOCK_PX).max(initial=0))
+            if change_most > most:
+                most, self._liveliest = change_most, number
+            if most >= enough:
+                break
+        if most < limit:
+            self._alike += 1
+            if self._alike >= _STANDS_FRAMES:
+                self._pulse.clear()
             return True
-        self._pulse.append(most)
+        self._alike = 0
+        self._differing += 1
+        if is_asked:
+            self._pulse.append(min(_LIVELY, most))
         return False
 
     def _remember(self, luma: Luma, capture_s: float) -> None:
         self._frames = [*self._frames[1 - FRAMES :], luma]
         self._times = [*self._times[1 - FRAMES :], capture_s]
-        if self._background is None or self._still is None:
-            self._background, self._still = luma.astype(np.uint16) * _FINE, luma.copy()
+        if self._still is None or self._rest is None:
+            self._still, self._rest = luma.copy(), np.zeros_like(luma)
             self._background_at_s = self._aimed_at_s = capture_s
             self._steady.aim(luma)
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
-            _blend(luma, self._background, self._still)
+            _blend(luma, self._still, self._rest)
             self._background_at_s = capture_s
             if capture_s - self._aimed_at_s >= _AIM_EVERY_S:
                 self._steady.aim(self._still)
@@ -260,12 +284,14 @@ def _strips(height: int) -> list[slice]:
     return [slice(y, min(height, y + _STRIP_PX)) for y in range(0, height, _STRIP_PX)]
 
 
-def _blend(luma: Luma, background: npt.NDArray[np.uint16], still: Luma) -> None:
-    """Let a picture into the background, and write into `still` what it looks like then."""
+def _blend(luma: Luma, still: Luma, rest: Luma) -> None:
+    """Let a picture into the background: `still`, and `rest` 256ths more."""
     for part in _strips(len(luma)):
         fine = luma[part].astype(np.uint16) * _FINE
-        cv2.addWeighted(fine, _BACKGROUND_RATE, background[part], 1 - _BACKGROUND_RATE, 0.0, background[part])
-        np.right_shift(background[part], 8, out=still[part], casting="unsafe")
+        background = still[part].astype(np.uint16) * _FINE + rest[part]
+        cv2.addWeighted(fine, _BACKGROUND_RATE, background, 1 - _BACKGROUND_RATE, 0.0, background)
+        np.right_shift(background, 8, out=still[part], casting="unsafe")
+        rest[part] = background  # its lower byte
 
 
 def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
