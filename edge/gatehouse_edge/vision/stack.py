@@ -58,7 +58,7 @@ _BACKGROUND_EVERY_S: Final = 0.2
 _AIM_EVERY_S: Final = 1.0
 _BACKGROUND_RATE: Final = 0.08
 _FINE: Final = 256
-"""Steps of the background in one of luma, kept as what is shown and what is left over: what a fortieth of luma adds still counts, in half the memory of a float."""
+"""Steps of the background in one of luma: half the memory of a float, and what a fortieth of luma adds still counts."""
 _HABIT_RATE: Final = 0.04
 """Share of each frame in what is usual at a place."""
 _STANDS_FRAMES: Final = 8
@@ -96,9 +96,8 @@ class FrameStack:
         self._steady = Steady()
         self._shift = (0.0, 0.0)
         self._times: list[float] = []
+        self._background: npt.NDArray[np.uint16] | None = None
         self._still: Luma | None = None
-        """The background, and what it is more than that, in 256ths."""
-        self._rest: Luma | None = None
         self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
         self._number = -1
@@ -157,7 +156,7 @@ class FrameStack:
         """Start afresh: another picture size, or the camera was moved."""
         self._frames.clear()
         self._times.clear()
-        self._raw = self._still = self._rest = self._habit = None
+        self._raw = self._background = self._still = self._habit = None
         self._steady, self._shift = Steady(), (0.0, 0.0)
         self._pulse.clear()
 
@@ -189,12 +188,12 @@ class FrameStack:
     def _remember(self, luma: Luma, capture_s: float) -> None:
         self._frames = [*self._frames[1 - FRAMES :], luma]
         self._times = [*self._times[1 - FRAMES :], capture_s]
-        if self._still is None or self._rest is None:
-            self._still, self._rest = luma.copy(), np.zeros_like(luma)
+        if self._background is None or self._still is None:
+            self._background, self._still = luma.astype(np.uint16) * _FINE, luma.copy()
             self._background_at_s = self._aimed_at_s = capture_s
             self._steady.aim(luma)
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
-            _blend(luma, self._still, self._rest)
+            _blend(luma, self._background, self._still)
             self._background_at_s = capture_s
             if capture_s - self._aimed_at_s >= _AIM_EVERY_S:
                 self._steady.aim(self._still)
@@ -284,14 +283,12 @@ def _strips(height: int) -> list[slice]:
     return [slice(y, min(height, y + _STRIP_PX)) for y in range(0, height, _STRIP_PX)]
 
 
-def _blend(luma: Luma, still: Luma, rest: Luma) -> None:
-    """Let a picture into the background: `still`, and `rest` 256ths more."""
+def _blend(luma: Luma, background: npt.NDArray[np.uint16], still: Luma) -> None:
+    """Let a picture into the background, and write into `still` what it looks like then."""
     for part in _strips(len(luma)):
         fine = luma[part].astype(np.uint16) * _FINE
-        background = still[part].astype(np.uint16) * _FINE + rest[part]
-        cv2.addWeighted(fine, _BACKGROUND_RATE, background, 1 - _BACKGROUND_RATE, 0.0, background)
-        np.right_shift(background, 8, out=still[part], casting="unsafe")
-        rest[part] = background  # its lower byte
+        cv2.addWeighted(fine, _BACKGROUND_RATE, background[part], 1 - _BACKGROUND_RATE, 0.0, background[part])
+        np.right_shift(background[part], 8, out=still[part], casting="unsafe")
 
 
 def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
