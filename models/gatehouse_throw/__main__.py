@@ -74,11 +74,6 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--split", choices=["train", "dense", "validation", "test"], default="test")
     render.add_argument("--first", type=int, default=0, help="number within the split")
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
-    render.add_argument(
-        "--setting",
-        choices=["facade", "sky", "road", "yard"],
-        help="as if every camera stood there; not for validation and test",
-    )
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
     _add_release(verbs)
     _add_figures(verbs)
@@ -195,19 +190,15 @@ def _tiles(args: argparse.Namespace) -> int:
 
 def _render(args: argparse.Namespace) -> int:
     from gatehouse_throw.clips import render
-    from gatehouse_throw.scenes.spec import Setting, Split, seeds, spec_of
+    from gatehouse_throw.scenes.spec import Split, seeds, spec_of
 
-    if args.setting and args.split in {"validation", "test"}:
-        sys.stderr.write("--setting would make scenes of these splits that are not theirs\n")
-        return 2
-    setting = Setting(args.setting) if args.setting else None
     args.out.mkdir(parents=True, exist_ok=True)
     chosen = seeds(Split(args.split), args.first + args.count)[args.first :]
     for seed in _shown(
         seed for seed in chosen if args.widest is None or spec_of(seed).width_px <= args.widest
     ):
         if not (args.out / f"{seed}.json").exists():
-            render(spec_of(seed, setting=setting), args.out / f"{seed}.mkv")
+            render(spec_of(seed), args.out / f"{seed}.mkv")
     return 0
 
 

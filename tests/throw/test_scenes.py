@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import av
@@ -36,7 +37,7 @@ def test_the_same_seed_is_the_same_scene_to_the_pixel() -> None:
 
 def test_no_seed_belongs_to_two_splits() -> None:
     found = [set(seeds(split, 100_000)) for split in Split]
-    assert not found[0] & found[1] | found[0] & found[2] | found[1] & found[2]
+    assert not any(a & b for a, b in itertools.combinations(found, 2))
 
 
 def test_the_picture_changes_where_the_truth_says_a_thing_is() -> None:

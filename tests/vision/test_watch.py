@@ -162,13 +162,6 @@ def test_what_is_not_sure_enough_is_not_told_and_makes_its_place_less_trusted() 
     assert len(verdicts.settled(float("inf"))) == 1
 
 
-def test_what_comes_into_the_picture_from_above_must_be_surer() -> None:
-    for lift, probability, told in ((0.0, 0.6, 1), (35.0, 0.6, 0), (35.0, 0.8, 1)):
-        verdicts = Verdicts(0.5)
-        verdicts.hear(judged(throw(range(40), lift=lift, probability=probability)), 1.6)
-        assert len(verdicts.settled(float("inf"))) == told, (lift, probability)
-
-
 def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
     points = tuple(
         Point(n / 25, n, Spot(10.0 + n, 20.0 + 2 * n, 4.0, 6.0, 0.9), 0, 0.0) for n in (0, 1, 4, 6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -18,8 +18,9 @@ THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
 _REJECTED: Final = 0.2
 """A path with a lower probability makes the place where it began less trusted."""
-_ENTERED: Final = 1.0
-"""Natural logits less for what comes into the picture from above it: nobody saw where it began, and vehicles and birds come in so as well."""
+_DOUBT: Final = 1.0
+"""Natural logits less for each reason to doubt."""
+_BRIEF_S: Final = 0.4
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
@@ -124,8 +125,9 @@ class Verdicts:
         for points, likely, rise, looked in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
-            if has_entered((rise or points)[0]):
-                probability = lowered(probability, _ENTERED)
+            doubts = has_entered((rise or points)[0]) + is_brief(points)
+            if doubts:
+                probability = lowered(probability, doubts * _DOUBT)
             if probability >= self._threshold:
                 throw = Throw(
                     probability=probability,
@@ -175,8 +177,16 @@ class Verdicts:
 
 
 def has_entered(first: Point) -> bool:
-    """Return whether a path that begins here came into the picture from above: its first box is at most half its height away from the upper rim."""
+    """Return whether a path that begins here came into the picture from above: its first box is at most half its height away from the upper rim.
+
+    Nobody saw where it began, and vehicles and birds come in so as well.
+    """
     return first.spot.y <= first.spot.height_px
+
+
+def is_brief(points: Sequence[Point]) -> bool:
+    """Return whether so little was seen of something that a bird, an insect or a bit of an image in glass may have done the same."""
+    return points[-1].at_s - points[0].at_s < _BRIEF_S
 
 
 def unique(throws: list[Throw]) -> list[Throw]:
@@ -198,8 +208,8 @@ def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
     shared = {(p.frame, p.spot.x, p.spot.y) for p in a.points} & {
         (p.frame, p.spot.x, p.spot.y) for p in b.points
     }
-    if len(shared) >= SHARED * min(len(a.points), len(b.points)):
-        return True
+    if len(shared) >= SHARED * min(len(a.points), len(b.points)) or a.first is b.first:
+        return True  # what begins with the very same spot is one thing, wherever it was lost
     start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
     shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
     if end - start < _MIRROR_COMMON * shorter or shorter == 0:
