@@ -15,7 +15,7 @@ from gatehouse_edge.vision.facade import (
     decode,
     floor_of,
 )
-from gatehouse_edge.vision.origin import G_M_S2, origin
+from gatehouse_edge.vision.origin import COVERAGE, G_M_S2, _interval, origin
 
 
 def test_a_point_on_a_drawn_line_has_its_floor() -> None:
@@ -49,6 +49,28 @@ def test_the_interval_holds_the_true_floor_nine_times_in_ten_and_is_at_most_thre
         widths.append(told.floor_high - told.floor_low + 1)
     assert held / 120 >= 0.9
     assert np.mean(widths) <= 3.0
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(0, 1000))
+@settings(max_examples=60)
+def test_an_interval_owns_up_to_being_off_by_one_but_names_no_floor_below_the_lowest_that_is_drawn(
+    likely: list[int], seed: int
+) -> None:
+    floors = np.array(likely)
+    weight = np.random.default_rng(seed).uniform(0.1, 1.0, len(floors))
+    low, high, probability = _interval(floors, weight, lowest=1)
+    assert low >= 1
+    assert COVERAGE <= probability <= 1.0
+    assert high > low or low == 1
+    inside = float(weight[(floors >= low) & (floors <= high)].sum() / weight.sum())
+    assert probability == pytest.approx(inside, abs=0.1)
+
+
+def test_a_floor_that_every_guess_names_is_told_with_a_neighbour() -> None:
+    low, high, probability = _interval(np.full(50, 7), np.ones(50), lowest=1)
+    assert (low, high) in {(6, 7), (7, 8)}
+    assert probability == pytest.approx(0.95)
+    assert _interval(np.full(50, 1), np.ones(50), lowest=1) == (1, 1, pytest.approx(0.95))
 
 
 def test_speed_and_time_of_the_fall_are_those_of_gravity() -> None:
