@@ -7,6 +7,7 @@
 | `train` | a checkpoint; an interrupted training goes on |
 | `ablation` | other designs of the detector, trained alike |
 | `render` | annotated clips of a split |
+| `plant` | annotated clips of real footage with rendered falls in it |
 | `onnx` | a checkpoint as an ONNX file |
 | `strips` | what the tracker's paths in annotated clips look like, and what each was |
 | `judge` | the path classifier, from strips |
@@ -75,6 +76,15 @@ def _parser() -> argparse.ArgumentParser:
     render.add_argument("--first", type=int, default=0, help="number within the split")
     render.add_argument("--count", type=int, default=60, help="how many numbers of the split are looked at")
     render.add_argument("--widest", type=int, help="leave out scenes with wider pictures, px")
+    plant = verbs.add_parser("plant", help="plant rendered falls into footage of real cameras")
+    plant.add_argument("out", type=Path)
+    plant.add_argument("footage", nargs="+", type=Path, help="clips or folders")
+    plant.add_argument("--first", type=int, default=0, help="first seed")
+    plant.add_argument("--count", type=int, default=8, help="clips to make of each")
+    plant.add_argument("--falls", type=int, default=1, help="falls in each")
+    plant.add_argument(
+        "--seconds", type=float, default=6.0, help="how much of the footage each shows at most"
+    )
     _add_release(verbs)
     _add_figures(verbs)
     chain = verbs.add_parser("chain", help="everything from nothing to a release")
@@ -200,6 +210,28 @@ def _render(args: argparse.Namespace) -> int:
         if not (args.out / f"{seed}.json").exists():
             render(spec_of(seed), args.out / f"{seed}.mkv")
     return 0
+
+
+def _plant(args: argparse.Namespace) -> int:
+    from gatehouse_edge.drivers.clip import ClipError
+    from gatehouse_throw.evaluate import clips_in
+    from gatehouse_throw.planted import FootageError, plant
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    footage = [clip for path in args.footage for clip in clips_in(path)]
+    left_out: list[str] = []
+    for clip, seed in _shown(
+        (clip, seed) for clip in footage for seed in range(args.first, args.first + args.count)
+    ):
+        out = args.out / f"{clip.stem}_{seed}.mkv"
+        if not out.with_suffix(".json").exists():
+            try:
+                plant(clip, out, seed=seed, seconds=args.seconds, falls=args.falls)
+            except (ClipError, FootageError) as error:
+                left_out.append(str(error))
+    for words in sorted(set(left_out)):
+        _say(f"left out: {words}")
+    return 1 if left_out else 0
 
 
 def _train(args: argparse.Namespace) -> int:
@@ -441,13 +473,13 @@ def _say(words: str) -> None:
 
 
 _VERBS: Final = {
-    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "strips": _strips, "judge": _judge, "release": _release, "evaluate": _evaluate,
+    "sheet": _sheet, "tiles": _tiles, "train": _train, "render": _render, "plant": _plant, "strips": _strips, "judge": _judge, "release": _release, "evaluate": _evaluate,
     "draw": _draw, "onnx": _onnx, "losses": _losses, "negatives": _negatives, "ablation": _ablation, "compare": _compare, "chain": _chain,
 }  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step; returns 0 done, 2 misuse."""
+    """Run one step; returns 0 done, 1 something was left out, 2 misuse."""
     args = _parser().parse_args(argv)
     return _VERBS[args.verb](args)
 

@@ -14,6 +14,7 @@ from gatehouse_throw.annotations import Annotated, TrueEvent, write
 from gatehouse_throw.labels import Lesson, lessons_of
 from gatehouse_throw.scenes import Scene, SceneSpec
 from gatehouse_throw.scenes.codec import Shot, encode, shots
+from gatehouse_throw.scenes.falls import Fall
 from gatehouse_throw.visible import clarity
 
 MakeWatch = Callable[[int], Watch]
@@ -28,9 +29,11 @@ def render(spec: SceneSpec, path: Path) -> Annotated:
     """Write the clip of a scene with its annotation beside it; return the annotation."""
     scene = Scene(spec)
     told = encode(spec, shots(scene), path)
-    seen = _seen(path, told)
+    seen = seen_in(path, told)
     falls = [
-        fall for number in range(len(scene.throws)) if (fall := _fall(scene, number, told, seen)) is not None
+        fall
+        for number in range(len(scene.throws))
+        if (fall := fall_of(scene.throws[number], number, told, seen)) is not None
     ]
     annotated = Annotated(
         path=path,
@@ -51,7 +54,7 @@ def render(spec: SceneSpec, path: Path) -> Annotated:
     return annotated
 
 
-def _seen(path: Path, told: list[Shot]) -> list[dict[int, float]]:
+def seen_in(path: Path, told: list[Shot]) -> list[dict[int, float]]:
     """Return the clarity of every fall in every frame of the clip as decoded; empty for repeats and the first two."""
     stack, found = FrameStack(), []
     for shot, frame in zip(told, Clip(path).frames(), strict=True):
@@ -60,7 +63,8 @@ def _seen(path: Path, told: list[Shot]) -> list[dict[int, float]]:
     return found
 
 
-def _fall(scene: Scene, number: int, told: list[Shot], seen: list[dict[int, float]]) -> TrueEvent | None:
+def fall_of(fall: Fall, number: int, told: list[Shot], seen: list[dict[int, float]]) -> TrueEvent | None:
+    """Return what an annotation says of the fall of that number in the shots; None if it is in none of them."""
     boxes = {n: shot.truth.throws[number] for n, shot in enumerate(told) if number in shot.truth.throws}
     if not boxes:
         return None
@@ -69,8 +73,8 @@ def _fall(scene: Scene, number: int, told: list[Shot], seen: list[dict[int, floa
         last_frame=max(boxes),
         uncertainty_frames=0,
         boxes=boxes,
-        floor=scene.throws[number].floor,
-        column=scene.throws[number].column + 1,
+        floor=fall.floor,
+        column=fall.column + 1,
         clarity={n: seen[n][number] for n in boxes if number in seen[n]},
     )
 

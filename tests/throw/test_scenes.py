@@ -91,3 +91,19 @@ def test_a_clip_goes_through_a_real_codec_with_its_time_stamps(tmp_path: Path) -
 def test_adding_a_part_changes_no_other() -> None:
     assert random_of(3, "sensor").random() == random_of(3, "sensor").random()
     assert random_of(3, "sensor").random() != random_of(3, "weather").random()
+
+
+@pytest.mark.parametrize("setting", list(Setting))
+def test_what_is_taught_falls_before_anything_and_what_is_measured_before_facades_only(
+    setting: Setting,
+) -> None:
+    taught = (
+        spec_of(seed, setting=setting) for split in (Split.TRAIN, Split.DENSE) for seed in seeds(split, 8)
+    )
+    assert any(Scene(spec).throws for spec in taught if spec.throws and spec.width_px <= 768)
+    measured = [
+        spec_of(seed, setting=setting)
+        for split in (Split.VALIDATION, Split.TEST)
+        for seed in seeds(split, 30)
+    ]
+    assert any(spec.throws for spec in measured) == (setting is Setting.FACADE)

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.facade import Calibration, FloorLine
-from gatehouse_throw.scenes.bodies import Body, random_body, stamp
+from gatehouse_throw.scenes.bodies import stamp
 from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
+from gatehouse_throw.scenes.falls import Fall, random_falls
 from gatehouse_throw.scenes.spec import SceneSpec, Setting, random_of
 from gatehouse_throw.scenes.view import Floats, random_view
 
@@ -28,17 +29,6 @@ _LINES: Final = 6
 """Floor lines an operator has the patience for."""
 _ON_WALL: Final = frozenset({"laundry", "curtain", "window", "lamp", "lift_outside"})
 """Drawn behind trees and falling things; everything else that moves is in front of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThrowTruth:
-    """One fall."""
-
-    body: Body
-    from_s: float
-    floor: int
-    column: int
-    """Window column, 0 from the left of the façade as seen."""
 
 
 class Change(NamedTuple):
@@ -81,7 +71,7 @@ class Scene:
             float(rng.uniform(0.001, 0.02)) if not spec.is_night else float(rng.uniform(0.008, 0.035))
         )
         self._exposure_s = min(self._exposure_s, 0.8 / spec.fps)
-        self.throws: Final = self._throws(random_of(spec.seed, "throws"))
+        self.throws: Final = self._falls(random_of(spec.seed, "throws"))
         stage = Stage(
             view=self.view,
             facade=self.facade,
@@ -170,29 +160,14 @@ class Scene:
         self,
         frame: Picture,
         number: int,
-        throw: ThrowTruth,
+        throw: Fall,
         t_s: float,
         cover: npt.NDArray[np.float32] | None,
         truth: Truth,
     ) -> None:
-        age = t_s - throw.from_s
-        if not 0 <= age <= throw.body.lasts_s:
+        polygons = throw.outlines(self.view, t_s, self._exposure_s)
+        if polygons is None:
             return
-        ends = self.view.project(
-            np.stack([throw.body.at(age), throw.body.at(min(age + self._exposure_s, throw.body.lasts_s))])
-        )
-        if ends[0, 2] < 0.5:
-            return
-        size = self.view.focal_px * throw.body.size_m / ends[0, 2]
-        move = float(np.hypot(*(ends[1, :2] - ends[0, :2])))
-        steps = int(np.clip(math.ceil(move / 0.7), 1, 14))
-        outline = throw.body.shape(age) * max(size, 1.0)
-        polygons = np.array(
-            [
-                outline + ends[0, :2] + (ends[1, :2] - ends[0, :2]) * k / max(1, steps - 1)
-                for k in range(steps)
-            ]
-        )
         if self._mirror is not None:
             ghost = polygons + np.array([self._ghost_px, 0.0])
             image = stamp(frame, ghost, throw.body.luma, alpha=1 - 0.35 * self._mirror)
@@ -206,47 +181,18 @@ class Scene:
             truth.clarity[number] = float((mark.change**2).sum()) ** 0.5 / self._noise
             truth.changes[number] = Change(mark.corner, mark.change)
 
-    def _throws(self, rng: np.random.Generator) -> list[ThrowTruth]:
-        if self.facade is None:
+    def _falls(self, rng: np.random.Generator) -> list[Fall]:
+        """Return what falls; where there is no front to be seen it falls as if from one beside the picture's middle."""
+        if not self.spec.throws:
             return []
-        found: list[ThrowTruth] = []
-        for _ in range(self.spec.throws * 40):
-            if len(found) == self.spec.throws:
-                break
-            facade = self.facade
-            floor = int(rng.integers(2, facade.floors + 1))
-            column = int(rng.integers(0, facade.columns))
-            x, z, w, h = facade.window_m(floor, column)
-            start = [
-                x + w * rng.uniform(0.1, 0.9),
-                facade.distance_m - rng.uniform(0.15, 0.9),
-                z + h * rng.uniform(0.0, 0.9),
-            ]
-            place = self.view.project(start)[0]
-            u, v = (
-                int(np.clip(place[0], 0, self.spec.width_px - 1)),
-                int(np.clip(place[1], 0, self.spec.height_px - 1)),
-            )
-            body = random_body(rng, start, background=float(self.still[v, u]))
-            path = self.view.project(body.path_m)
-            inside = (
-                (path[:, 0] > 0)
-                & (path[:, 0] < self.spec.width_px)
-                & (path[:, 1] > 0)
-                & (path[:, 1] < self.spec.height_px)
-                & (path[:, 2] > 0.5)
-            )
-            sizes = self.view.focal_px * body.size_m / np.maximum(path[:, 2], 0.5)
-            seen_s = float(inside.sum()) * 0.02
-            moved = float(np.ptp(path[inside, 1])) if inside.any() else 0.0
-            typical = float(np.median(sizes[inside])) if inside.any() else 0.0
-            if seen_s < 0.45 or moved < 0.12 * self.spec.height_px or not 1.7 <= typical <= 42:
-                continue
-            latest = max(0.3, self.spec.seconds - min(seen_s, 2.5) - 0.3)
-            found.append(
-                ThrowTruth(body=body, from_s=float(rng.uniform(0.25, latest)), floor=floor, column=column)
-            )
-        return found
+        return random_falls(
+            rng,
+            view=self.view,
+            facade=self.facade or random_facade(rng, self.view),
+            still=self.still,
+            seconds=self.spec.seconds,
+            count=self.spec.throws,
+        )
 
     def _paint(self, rng: np.random.Generator) -> Picture:
         h, w = self.spec.height_px, self.spec.width_px

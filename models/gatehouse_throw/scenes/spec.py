@@ -105,7 +105,7 @@ def _drawn(seed: int, *, setting: Setting | None, throws: int | None, seconds: f
     count = int(rng.choice([0, 1, 1, 1, 2], p=[0.3, 0.3, 0.2, 0.1, 0.1]))
     if throws is not None:
         count = throws
-    elif where is not Setting.FACADE:
+    elif where is not Setting.FACADE and seed >= _FIRST_SEED[Split.VALIDATION]:
         count = 0
     lens = random_of(seed, "lens")
     is_night = bool(rng.random() < 0.2)
