@@ -1,4 +1,4 @@
-"""Falls before a façade: what falls, from where and when, and its outline in the picture."""
+"""Falls before a façade, drawn or imagined: what falls, from where and when, and its outline in the picture."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ class Scene:
             truth.changes[number] = Change(mark.corner, mark.change)
 
     def _falls(self, rng: np.random.Generator) -> list[Fall]:
-        """Return what falls; where there is no front to be seen it falls as if from one beside the picture's middle."""
+        """Return what falls; where no front is drawn it falls as if before one all the same."""
         if not self.spec.throws:
             return []
         return random_falls(
