@@ -28,15 +28,21 @@ from gatehouse_throw.scenes.spec import Setting, random_of, spec_of
 from gatehouse_throw.scenes.view import View, random_view
 
 _FEWEST_FRAMES: Final = 10
+"""A fall that can be seen takes longer."""
 _TRIES: Final = 30
+"""Cameras that are imagined until one sees a fall."""
 _AROUND: Final = 4
 _BLOCK_PX: Final = 8
 _LIVELY: Final = 6.0
+"""Where blocks usually change by less, in luma, a repeat cannot be told from a scene at rest."""
 _REPEAT_SHARE: Final = 0.2
+"""A repeat changes by less than that share of what is usual around it (measured on a 20 fps camera that sends 30: 0.05)."""
 _LEAST_NOISE: Final = 0.8
+"""What the quietest rendered sensor has: footage smoothed by its codec shows none at all."""
 _FALLBACK_FPS: Final = 25.0
 _BRIGHT_S: Final = 0.012
 _DARK_S: Final = 0.03
+"""Longest exposures."""
 _DARK_LUMA: Final = 60.0
 
 
