@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from gatehouse_edge.drivers.clip import Clip
+from gatehouse_edge.vision.facade import Calibration
 from gatehouse_edge.vision.stack import FrameStack
 from gatehouse_edge.vision.tracks import Path as Track
 from gatehouse_edge.vision.watch import Watch
@@ -29,20 +30,38 @@ def render(spec: SceneSpec, path: Path) -> Annotated:
     """Write the clip of a scene with its annotation beside it; return the annotation."""
     scene = Scene(spec)
     told = encode(spec, shots(scene), path)
-    seen = seen_in(path, told)
+    return annotated_of(
+        path,
+        spec,
+        told,
+        scene.throws,
+        scene=f"{spec.setting.value}{' night' if spec.is_night else ''} {spec.weather}",
+        calibration=scene.calibration(),
+    )
+
+
+def annotated_of(
+    path: Path,
+    spec: SceneSpec,
+    told: list[Shot],
+    throws: Sequence[Fall],
+    *,
+    scene: str,
+    calibration: Calibration | None = None,
+) -> Annotated:
+    """Write the annotation of the encoded shots of these falls beside the clip; return it."""
+    seen = _seen(path, told)
     falls = [
-        fall
-        for number in range(len(scene.throws))
-        if (fall := fall_of(scene.throws[number], number, told, seen)) is not None
+        fall for number, throw in enumerate(throws) if (fall := _fall(throw, number, told, seen)) is not None
     ]
     annotated = Annotated(
         path=path,
         events=tuple(fall for fall in falls if is_clear(fall, told)),
         ignored=tuple(fall for fall in falls if not is_clear(fall, told)),
-        scene=f"{spec.setting.value}{' night' if spec.is_night else ''} {spec.weather}",
+        scene=scene,
         others={n: shot.truth.others for n, shot in enumerate(told) if shot.truth.others},
         mirrored={n: shot.truth.mirrored for n, shot in enumerate(told) if shot.truth.mirrored},
-        calibration=scene.calibration(),
+        calibration=calibration,
     )
     write(
         annotated,
@@ -54,7 +73,7 @@ def render(spec: SceneSpec, path: Path) -> Annotated:
     return annotated
 
 
-def seen_in(path: Path, told: list[Shot]) -> list[dict[int, float]]:
+def _seen(path: Path, told: list[Shot]) -> list[dict[int, float]]:
     """Return the clarity of every fall in every frame of the clip as decoded; empty for repeats and the first two."""
     stack, found = FrameStack(), []
     for shot, frame in zip(told, Clip(path).frames(), strict=True):
@@ -63,8 +82,7 @@ def seen_in(path: Path, told: list[Shot]) -> list[dict[int, float]]:
     return found
 
 
-def fall_of(fall: Fall, number: int, told: list[Shot], seen: list[dict[int, float]]) -> TrueEvent | None:
-    """Return what an annotation says of the fall of that number in the shots; None if it is in none of them."""
+def _fall(fall: Fall, number: int, told: list[Shot], seen: list[dict[int, float]]) -> TrueEvent | None:
     boxes = {n: shot.truth.throws[number] for n, shot in enumerate(told) if number in shot.truth.throws}
     if not boxes:
         return None

@@ -17,13 +17,13 @@ import numpy as np
 
 from gatehouse_edge.drivers.clip import Clip, ClipFrame
 from gatehouse_edge.vision.steady import shrunk
-from gatehouse_throw.annotations import Annotated, write
-from gatehouse_throw.clips import fall_of, is_clear, seen_in
+from gatehouse_throw.annotations import Annotated
+from gatehouse_throw.clips import annotated_of
 from gatehouse_throw.scenes.bodies import stamp
 from gatehouse_throw.scenes.codec import Shot, encode
 from gatehouse_throw.scenes.facade import random_facade
 from gatehouse_throw.scenes.falls import Fall, random_falls
-from gatehouse_throw.scenes.scene import MIN_VISIBLE, Change, Luma, Truth
+from gatehouse_throw.scenes.scene import Luma, Truth
 from gatehouse_throw.scenes.spec import Setting, random_of, spec_of
 from gatehouse_throw.scenes.view import View, random_view
 
@@ -88,26 +88,7 @@ def plant(footage: Path, out: Path, *, seed: int, seconds: float = 6.0, falls: i
         is_night=False,
     )
     told = encode(spec, _shots(scenery), out)
-    seen = seen_in(out, told)
-    events = [
-        one
-        for number in range(len(scenery.falls))
-        if (one := fall_of(scenery.falls[number], number, told, seen))
-    ]
-    annotated = Annotated(
-        path=out,
-        events=tuple(one for one in events if is_clear(one, told)),
-        ignored=tuple(one for one in events if not is_clear(one, told)),
-        scene=f"planted {footage.stem}",
-    )
-    write(
-        annotated,
-        size=(width, height),
-        fps=spec.fps,
-        frames=len(told),
-        repeats=[n for n, shot in enumerate(told) if shot.is_repeat],
-    )
-    return annotated
+    return annotated_of(out, spec, told, scenery.falls, scene=f"planted {footage.stem}")
 
 
 def _scenery(footage: Path, *, seed: int, seconds: float, falls: int) -> _Scenery:
@@ -167,17 +148,12 @@ def _shots(scenery: _Scenery) -> Iterator[Shot]:
 
 def _drawn(luma: Luma, t_s: float, scenery: _Scenery) -> tuple[Luma, Truth]:
     picture, truth = luma.astype(np.float32), Truth()
-    height, width = picture.shape
     for number, fall in enumerate(scenery.falls):
         outlines = fall.outlines(scenery.view, t_s, scenery.exposure_s)
         if outlines is None:
             continue
         mark = stamp(picture, outlines, fall.body.luma, alpha=None, shade=fall.body.shade)
-        x, y, w, h = mark.box
-        if w and mark.seen >= MIN_VISIBLE and 0 <= x + w / 2 < width and 0 <= y + h / 2 < height:
-            truth.throws[number] = mark.box
-            truth.clarity[number] = float((mark.change**2).sum()) ** 0.5 / scenery.noise
-            truth.changes[number] = Change(mark.corner, mark.change)
+        truth.see(number, mark, shape=picture.shape, noise=scenery.noise)
     return np.clip(np.round(picture), 0, 255).astype(np.uint8), truth
 
 

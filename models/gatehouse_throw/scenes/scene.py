@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.facade import Calibration, FloorLine
-from gatehouse_throw.scenes.bodies import stamp
+from gatehouse_throw.scenes.bodies import Mark, stamp
 from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
 from gatehouse_throw.scenes.falls import Fall, random_falls
@@ -52,6 +52,15 @@ class Truth:
     mirrored: list[Box] = field(default_factory=list)
     """Images of falls in glass."""
     others: list[tuple[str, Box]] = field(default_factory=list)
+
+    def see(self, number: int, mark: Mark, *, shape: tuple[int, ...], noise: float) -> None:
+        """Note what a stamp has left of a fall in a picture of that shape, unless too little of it is to be seen. `noise`: its deviation, luma."""
+        x, y, w, h = mark.box
+        inside = 0 <= x + w / 2 < shape[1] and 0 <= y + h / 2 < shape[0]
+        if mark.seen >= MIN_VISIBLE and inside and w:
+            self.throws[number] = mark.box
+            self.clarity[number] = float((mark.change**2).sum()) ** 0.5 / noise
+            self.changes[number] = Change(mark.corner, mark.change)
 
 
 class Scene:
@@ -174,12 +183,7 @@ class Scene:
             if image.seen >= MIN_MIRRORED:
                 truth.mirrored.append(image.box)
         mark = stamp(frame, polygons, throw.body.luma, alpha=cover, shade=throw.body.shade)
-        x, y, w, h = mark.box
-        inside = 0 <= x + w / 2 < self.spec.width_px and 0 <= y + h / 2 < self.spec.height_px
-        if mark.seen >= MIN_VISIBLE and inside and w:
-            truth.throws[number] = mark.box
-            truth.clarity[number] = float((mark.change**2).sum()) ** 0.5 / self._noise
-            truth.changes[number] = Change(mark.corner, mark.change)
+        truth.see(number, mark, shape=frame.shape, noise=self._noise)
 
     def _falls(self, rng: np.random.Generator) -> list[Fall]:
         """Return what falls; where no front is drawn it falls as if before one all the same."""
