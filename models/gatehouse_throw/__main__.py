@@ -38,7 +38,7 @@ Thing = TypeVar("Thing")
 _TILES_A_FILE: Final = 2500
 JUDGED_DENSE: Final = 2980
 JUDGED: Final = 1070
-"""Scenes from which the classifier of the release has learned."""
+"""Scenes from which `chain` teaches a classifier; what the release has learned from is in its card."""
 _CALIBRATED_TILES: Final = 384
 _LEAST_TOLD: Final = 0.1
 """A release begins with this threshold and is given the chosen one."""
