@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +54,16 @@ async def test_a_hard_reset_is_told_apart(make_node: Make) -> None:
     node = await make_node(CAUSE + "if machine.reset_cause() == 1: machine.reset()\n")
     await node.until("cause 2", timeout_s=20)
     assert node.boots == 2
+
+
+async def test_a_start_is_known_before_anything_it_says_is_read(make_node: Make) -> None:
+    node = await make_node(CAUSE, is_on=False)
+    node.give_power()
+    await asyncio.sleep(0.05)  # its process is being made
+    time.sleep(1.5)  # noqa: ASYNC251 - nobody hears of its start; it would be through its program long since
+    assert not node.log
+    await node.until("cause 1", timeout_s=10)
+    assert node.boots == 1
 
 
 async def test_a_sleeper_wakes_by_its_timer_and_knows_why(make_node: Make) -> None:

@@ -95,7 +95,8 @@ class SimNode:
         """Names of sensors at pins, e.g. ``{"door": 5}``: `sense("door", True)` then drives GPIO 5."""
         self.reset_cause = ResetCause.POWER_ON
         self.boots = 0
-        """Starts of any kind since this object was made; soft resets count."""
+        """Starts of any kind since this object was made; soft resets count. What a start says on the console comes after it
+        is counted here and `reset_cause` is set, unless the event loop was busy for two seconds."""
         self.is_on = False
         """False: no power. A node in deep sleep is on."""
         self.is_asleep = False
@@ -325,6 +326,7 @@ class SimNode:
                     self._processor.kill()
                 self.boots += 1
                 self.reset_cause = ResetCause(event["cause"])
+                self._processor.order({"op": "go"})
                 if event["cause"] == ResetCause.SOFT and self._antenna is not None:
                     await self._antenna.silence()
             case "pin":

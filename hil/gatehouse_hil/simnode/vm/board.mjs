@@ -14,6 +14,7 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 let mp = null;
 let isRunning = false; // Python code runs: the interrupt character raises, everything else waits for input()
 let isInterrupted = false;
+let isStartKnown = false; // whoever holds the node has heard of this start
 let typed = []; // console bytes not yet taken
 let heard = []; // UART bytes not yet taken
 let irqs = []; // what happened outside and has a handler inside: [kind, number, hex]
@@ -78,6 +79,7 @@ function take(message) {
     for (const byte of message.uart.subarray(0, Math.max(0, uart.rxbuf - heard.length))) heard.push(byte);
     return;
   }
+  if (message.op === 'go') isStartKnown = true;
   if (message.op === 'cut') power.arm(message.n, message.how);
   if (message.op === 'ble') happen(message.event, message.number ?? 0, message.hex, message.handle);
   if (message.op === 'sense' && senses[message.name] !== message.value) {
@@ -107,6 +109,21 @@ function wait(ms, wantsUart, wantsConsole = false) {
     const left = until - performance.now();
     if (left <= 0) return TIME_UP;
     Atomics.wait(shared, 0, seen, left);
+  }
+}
+
+
+const HEARING_MS = 2000; // a supervisor that is busy for longer is not waited for
+function tellStart(cause) {
+  // The console is another channel: nothing may be read there that the start which said it is not known of yet.
+  isStartKnown = false;
+  tell('booted', { cause });
+  for (const until = performance.now() + HEARING_MS; !isStartKnown;) {
+    const seen = Atomics.load(shared, 0);
+    listen();
+    const left = until - performance.now();
+    if (left <= 0) return;
+    if (!isStartKnown) Atomics.wait(shared, 0, seen, left);
   }
 }
 
@@ -226,7 +243,7 @@ let resetCause = config.reset_cause;
 for (;;) {
   await load();
   mp.runPython(`import machine\nmachine._cause = ${resetCause}`);
-  tell('booted', { cause: resetCause });
+  tellStart(resetCause);
   if (run('boot.py') === 'soft reset' || (!isRaw && run('main.py') === 'soft reset')) {
     resetCause = 5;
     continue;
