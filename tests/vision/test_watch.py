@@ -174,6 +174,19 @@ def test_boxes_fill_the_frames_between_points_along_the_path() -> None:
     assert boxes[5] == boxes[4]
 
 
+def test_one_spot_beside_the_path_moves_its_box_by_less() -> None:
+    frames = (0, 1, 2, 5, 6, 7)
+    points = [Point(n / 25, n, Spot(50.0, 20.0 + 2 * n, 4.0, 6.0, 0.9), 0, 0.0) for n in frames]
+    straight = Throw(probability=0.9, likely=LIKELY, points=tuple(points)).boxes()
+    points[3] = Point(5 / 25, 5, Spot(51.6, 31.6, 4.0, 6.0, 0.9), 0, 0.0)
+    boxes = Throw(probability=0.9, likely=LIKELY, points=tuple(points)).boxes()
+    aside = {n: (boxes[n][0] - straight[n][0], boxes[n][1] - straight[n][1]) for n in frames}
+    assert aside[5] == pytest.approx((1.0, 1.0)), "five eighths of what the spot is off"
+    assert aside[2] == pytest.approx((0.15, 0.15)), "three eighths of the chord, a quarter of its way"
+    assert aside[6] == pytest.approx((0.3, 0.3))
+    assert aside[0] == aside[1] == aside[7] == pytest.approx((0.0, 0.0))
+
+
 def test_boxes_begin_where_a_thing_was_thrown_upwards_and_one_wrong_size_is_outvoted() -> None:
     points = tuple(
         Point(n / 25, n, Spot(100.0 + n, 90.0 + (n - 8) ** 2, 5.0, 5.0 if n != 12 else 30.0, 0.9), 0, 0.0)

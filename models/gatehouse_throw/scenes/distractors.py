@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -485,8 +484,7 @@ class Traffic:
         """Draw each car where its lane has brought it."""
         boxes = []
         for lane, offset, bulk, tone, glass, pace in self._cars:
-            gone = (offset + self._speed * pace * t_s * (1 if self._is_coming else -1)) % 1.0
-            x, y, size = self._seen(lane, gone)
+            x, y, size = self._seen(lane, self._gone(offset, pace, t_s))
             size *= bulk
             if size < 1.5:
                 continue
@@ -512,6 +510,10 @@ class Traffic:
                 boxes.append((float(bx), float(by), float(bw), float(bh)))
         return boxes
 
+    def _gone(self, offset: float, pace: float, t_s: float) -> float:
+        """Return which share of its way a car has behind it."""
+        return (offset + self._speed * pace * t_s * (1 if self._is_coming else -1)) % 1.0
+
     def _seen(self, lane: int, gone: float) -> tuple[float, float, float]:
         """Return (x, y, size) after the share `gone` of the way."""
         h, _ = self._shape
@@ -523,35 +525,3 @@ class Traffic:
         reach = np.array([foot, 1.15 * h]) - self._vanish
         x, y = self._vanish + reach * near
         return float(x), float(y), self._size * near * 1.6
-
-
-_MAKERS: Final[dict[str, Callable[[np.random.Generator, Stage], Distractor]]] = {
-    "bird": lambda rng, stage: Flyer("bird", rng, stage),
-    "flock": Flock,
-    "insect": lambda rng, stage: Flyer("insect", rng, stage),
-    "drone": lambda rng, stage: Flyer("drone", rng, stage),
-    "helicopter": lambda rng, stage: Flyer("helicopter", rng, stage),
-    "leaf": Leaf,
-    "tree": Tree,
-    "laundry": lambda rng, stage: Patch("laundry", rng, stage),
-    "curtain": lambda rng, stage: Patch("curtain", rng, stage),
-    "window": lambda rng, stage: Patch("window", rng, stage),
-    "lamp": lambda rng, stage: Patch("lamp", rng, stage),
-    "headlight": lambda rng, stage: Patch("headlight", rng, stage),
-    "lift_outside": lambda rng, stage: Patch("lift_outside", rng, stage),
-    "person": lambda rng, stage: Walker("person", rng, stage),
-    "roof_person": lambda rng, stage: Walker("roof_person", rng, stage),
-    "hand": lambda rng, stage: Walker("hand", rng, stage),
-    "vehicle": lambda rng, stage: Walker("vehicle", rng, stage),
-    "traffic": Traffic,
-}
-_MANY: Final[dict[str, tuple[int, int]]] = {
-    "bird": (1, 4), "insect": (1, 6), "leaf": (1, 8), "tree": (1, 3), "laundry": (1, 5), "window": (1, 3), "lamp": (1, 4),
-    "person": (1, 5), "vehicle": (1, 4), "drone": (1, 3), "traffic": (1, 2), "curtain": (1, 3),
-}  # fmt: skip
-
-
-def make(kind: str, rng: np.random.Generator, stage: Stage) -> list[Distractor]:
-    """Return some distractors of one kind."""
-    low, high = _MANY.get(kind, (1, 1))
-    return [_MAKERS[kind](rng, stage) for _ in range(int(rng.integers(low, high + 1)))]

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from gatehouse_edge.vision.facade import Calibration, FloorLine
 from gatehouse_throw.scenes.bodies import Mark, stamp
-from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree, make
+from gatehouse_throw.scenes.cast import make
+from gatehouse_throw.scenes.distractors import Box, Distractor, Stage, Tree
 from gatehouse_throw.scenes.facade import Facade, Picture, draw, random_facade
 from gatehouse_throw.scenes.falls import Fall, random_falls
 from gatehouse_throw.scenes.spec import SceneSpec, Setting, random_of
