@@ -106,3 +106,15 @@ def test_what_is_taught_falls_before_anything_and_what_is_measured_before_facade
         for seed in seeds(split, 30)
     ]
     assert any(spec.throws for spec in measured) == (setting is Setting.FACADE)
+
+
+def test_dense_scenes_see_more_of_skies_roads_nights_and_weather() -> None:
+    dense, plain = ([spec_of(seed) for seed in seeds(split, 400)] for split in (Split.DENSE, Split.TRAIN))
+    for what in (
+        lambda spec: spec.setting is not Setting.FACADE,
+        lambda spec: spec.is_night,
+        lambda spec: spec.weather != "clear",
+    ):
+        assert sum(map(what, dense)) > 1.2 * sum(map(what, plain))
+    assert {spec.setting for spec in dense} == set(Setting)
+    assert all(spec_of(seed, setting=Setting.YARD).setting is Setting.YARD for seed in seeds(Split.DENSE, 20))

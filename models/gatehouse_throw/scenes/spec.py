@@ -92,9 +92,17 @@ def spec_of(
     seed: int, *, setting: Setting | None = None, throws: int | None = None, seconds: float | None = None
 ) -> SceneSpec:
     """Return the scene of `seed`; what is given here is taken as given instead of drawn."""
+    if not _FIRST_SEED[Split.DENSE] <= seed < _FIRST_SEED[Split.VALIDATION]:
+        return _drawn(seed, setting=setting, throws=throws, seconds=seconds)
+    rng = random_of(seed, "hardship")
+    hardship = rng.random()
+    if hardship < _ELSEWHERE_SHARE:
+        setting = setting or Setting(rng.choice(list(_ELSEWHERE), p=list(_ELSEWHERE.values())))
     spec = _drawn(seed, setting=setting, throws=throws, seconds=seconds)
-    is_dense = _FIRST_SEED[Split.DENSE] <= seed < _FIRST_SEED[Split.VALIDATION]
-    return _dense(spec) if is_dense else spec
+    if _ELSEWHERE_SHARE <= hardship < _ELSEWHERE_SHARE + _BAD_SHARE:
+        is_night, weather = _BAD[int(rng.integers(len(_BAD)))]
+        spec = replace(spec, is_night=is_night, weather=weather)
+    return _dense(spec)
 
 
 def _drawn(seed: int, *, setting: Setting | None, throws: int | None, seconds: float | None) -> SceneSpec:
@@ -191,6 +199,12 @@ def _dense(spec: SceneSpec) -> SceneSpec:
     )
 
 
+_ELSEWHERE_SHARE: Final = 0.35
+_ELSEWHERE: Final = {Setting.SKY: 0.45, Setting.ROAD: 0.25, Setting.YARD: 0.3}
+"""Where so large a share of the dense scenes is put, beside those that stand there anyway: real cameras see more than fronts."""
+_BAD_SHARE: Final = 0.2
+_BAD: Final = ((True, "clear"), (False, "rain"), (False, "snow"), (True, "rain"), (True, "snow"))
+"""Night and weather that so large a share of them has: half of what is missed is missed there."""
 _SWAY_SHARE: Final = 0.07
 _DENSE_SIZES: Final = ((640, 360), (640, 480), (768, 432), (480, 640))
 _DENSE_SHARE: Final = 1.5
