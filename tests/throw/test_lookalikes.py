@@ -14,7 +14,7 @@ from gatehouse_throw.scenes.distractors import Distractor, Stage
 from gatehouse_throw.scenes.spec import seeds
 from gatehouse_throw.scenes.view import random_view
 
-NAMES = {"sinker", "descender", "distant_traffic"}
+NAMES = {"sinker", "descender", "distant_traffic", "near_traffic"}
 WIDTH_PX, HEIGHT_PX, SECONDS = 320, 240, 6.0
 
 
@@ -48,17 +48,28 @@ def middles(name: str) -> list[np.ndarray]:
 def test_a_sinker_comes_down_for_seconds_and_slower_than_a_stone(name: str) -> None:
     paths = middles(name)
     assert len(paths) > 20
-    assert all(path[-1, 1] > path[0, 1] for path in paths)
-    downwards = [path[-1, 1] - path[0, 1] > abs(path[-1, 0] - path[0, 0]) for path in paths]
-    assert sum(downwards) > 0.9 * len(paths)
+    ends = [path[-1] - path[max(0, len(path) - 6)] for path in paths]
+    assert sum(down > abs(aside) for aside, down in ends) > 0.8 * len(paths)
     assert sum(len(path) >= 40 for path in paths) > 0.3 * len(paths)
     assert all(np.diff(path[:, 1]).max() < 0.1 * HEIGHT_PX for path in paths), "less than a picture a second"
 
 
+def test_some_come_out_of_a_turn() -> None:
+    paths = middles("sinker")
+    starts, ends = (
+        [step for path in paths if np.hypot(*(step := path[at] - path[at - 6])) > 3] for at in (6, -1)
+    )
+    steep = [np.mean([down > abs(aside) for aside, down in steps]) for steps in (starts, ends)]
+    assert steep[0] < 0.85 < steep[1]
+
+
 def test_some_brake_before_they_land() -> None:
-    paths = [path[:, 1] for path in middles("descender")]
-    left = np.array([(y[-1] - y[-6]) / (y[5] - y[0]) for y in paths if y[5] - y[0] > 6])
-    assert ((left > 0.15) & (left < 0.5)).mean() > 0.2
+    left = [
+        late / early
+        for path in middles("descender")
+        if (early := np.hypot(*(path[5] - path[0]))) > 6 and (late := np.hypot(*(path[-1] - path[-6])))
+    ]
+    assert np.mean([0.15 < share < 0.5 for share in left]) > 0.15
 
 
 def test_distant_traffic_is_small_and_goes_both_ways() -> None:
@@ -68,6 +79,26 @@ def test_distant_traffic_is_small_and_goes_both_ways() -> None:
     assert max(tall) < 0.15 * HEIGHT_PX
     down = [np.median(np.diff([y for _, y, _, _ in cars])) for cars in boxes if len(cars) > 20]
     assert {bool(d > 0) for d in down if abs(d) > 0.1} == {True, False}
+
+
+def test_a_near_car_is_larger_than_what_is_told_and_has_parts_that_are_not() -> None:
+    rng = np.random.default_rng(1)
+    stage = Stage(
+        view=random_view(rng, WIDTH_PX, HEIGHT_PX), facade=None, seconds=SECONDS, exposure_s=0.01,
+        is_night=False, still=np.full((HEIGHT_PX, WIDTH_PX), 128, np.float32),
+    )  # fmt: skip
+    largest, beside = [], 0
+    for thing in (one for _ in range(8) for one in make("near_traffic", rng, stage)):
+        widths = []
+        for t in np.arange(0, SECONDS, 0.5):
+            frame = stage.still.copy()
+            for x, y, w, h in thing.draw(frame, t):
+                frame[int(max(0, y)) : int(y + h), int(max(0, x)) : int(max(0, x + w))] = 128
+                widths.append(w * 720 / HEIGHT_PX)
+            beside += bool((frame != stage.still).any())
+        largest.append(max(widths))
+    assert min(largest) > 40
+    assert beside > 20, "mirrors and wheels stick out"
 
 
 @given(st.integers(0, 10_000))

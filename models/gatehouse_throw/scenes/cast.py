@@ -18,7 +18,7 @@ from gatehouse_throw.scenes.distractors import (
     Tree,
     Walker,
 )
-from gatehouse_throw.scenes.lookalikes import DistantTraffic, Sinker
+from gatehouse_throw.scenes.lookalikes import DistantTraffic, NearTraffic, Sinker
 
 _MAKERS: Final[dict[str, Callable[[np.random.Generator, Stage], Distractor]]] = {
     "bird": lambda rng, stage: Flyer("bird", rng, stage),
@@ -42,11 +42,12 @@ _MAKERS: Final[dict[str, Callable[[np.random.Generator, Stage], Distractor]]] = 
     "sinker": lambda rng, stage: Sinker("bird", rng, stage),
     "descender": lambda rng, stage: Sinker("drone", rng, stage),
     "distant_traffic": DistantTraffic,
+    "near_traffic": NearTraffic,
 }
 _MANY: Final[dict[str, tuple[int, int]]] = {
     "bird": (1, 4), "insect": (1, 6), "leaf": (1, 8), "tree": (1, 3), "laundry": (1, 5), "window": (1, 3), "lamp": (1, 4),
     "person": (1, 5), "vehicle": (1, 4), "drone": (1, 3), "traffic": (1, 2), "curtain": (1, 3),
-    "sinker": (1, 4), "descender": (1, 3), "distant_traffic": (1, 2),
+    "sinker": (1, 4), "descender": (1, 3), "distant_traffic": (1, 2), "near_traffic": (1, 2),
 }  # fmt: skip
 
 

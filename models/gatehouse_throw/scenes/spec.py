@@ -159,10 +159,10 @@ def _distractors(rng: np.random.Generator, where: Setting) -> tuple[str, ...]:
 
 
 _LOOKALIKES: Final[dict[Setting, dict[str, float]]] = {
-    Setting.FACADE: {"sinker": 0.2, "descender": 0.15, "distant_traffic": 0.08},
+    Setting.FACADE: {"sinker": 0.2, "descender": 0.15, "distant_traffic": 0.08, "near_traffic": 0.05},
     Setting.SKY: {"sinker": 0.5, "descender": 0.5},
-    Setting.ROAD: {"sinker": 0.1, "distant_traffic": 0.7},
-    Setting.YARD: {"sinker": 0.3, "descender": 0.2, "distant_traffic": 0.3},
+    Setting.ROAD: {"sinker": 0.1, "distant_traffic": 0.5, "near_traffic": 0.5},
+    Setting.YARD: {"sinker": 0.3, "descender": 0.2, "distant_traffic": 0.2, "near_traffic": 0.25},
 }
 
 
@@ -195,6 +195,7 @@ def _dense(spec: SceneSpec) -> SceneSpec:
         codec="libx264" if is_quick else spec.codec,
         preset=str(rng.choice(["ultrafast", "superfast", "veryfast"])) if is_quick else spec.preset,
         bitrate=int(rng.uniform(1.0, 4.0) * 1e6 * min(1.0, area + 0.15)),
+        sway_px=spec.sway_px or (float(rng.uniform(2, 20)) if rng.random() < _DENSE_SWAY_SHARE else 0.0),
         distractors=more + _lookalikes(spec.seed, spec.setting),
     )
 
@@ -206,5 +207,6 @@ _BAD_SHARE: Final = 0.2
 _BAD: Final = ((True, "clear"), (False, "rain"), (False, "snow"), (True, "rain"), (True, "snow"))
 """Night and weather that so large a share of them has: half of what is missed is missed there."""
 _SWAY_SHARE: Final = 0.07
+_DENSE_SWAY_SHARE: Final = 0.1
 _DENSE_SIZES: Final = ((640, 360), (640, 480), (768, 432), (480, 640))
 _DENSE_SHARE: Final = 1.5
