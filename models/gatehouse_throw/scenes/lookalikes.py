@@ -115,7 +115,11 @@ class NearTraffic(Traffic):
             ((0.0, 0.74), (0.0, 0.74), (0.14, 0.05), self._tones[2]),  # plate
             ((-0.3, 0.7), (0.3, 0.7), (0.09, 0.06), self._tones[3]),  # lamps
         )
+        seen = (
+            1.0,
+            1.0 if self._is_above else 0.7,
+        )  # the bodies of those that come from the horizon are so much shorter
         for is_there, (left, right, (wide, high), shade) in zip(self._has, parts, strict=True):
             corners = np.array([[-wide, -high], [wide, -high], [wide, high], [-wide, high]]) / 2
             for at in (left, right) if is_there else ():
-                stamp(frame, ((corners + at) * size + place)[None], float(shade), alpha=None)
+                stamp(frame, ((corners + at) * seen * size + place)[None], float(shade), alpha=None)
