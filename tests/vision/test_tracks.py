@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gatehouse_edge.vision.detector import MAX_SPOTS, Spot
 from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.strip import strip_of
-from gatehouse_edge.vision.tracks import MAX_PATHS, Path, Point, Tracker
+from gatehouse_edge.vision.tracks import MAX_PATHS, MOST_WANTED, Path, Point, Tracker
 
 HEIGHT_PX = 720
 G_PX_S2 = 320.0
@@ -193,11 +193,19 @@ def test_whatever_spots_come_the_paths_are_bounded_and_their_features_finite(
         spots = [spot(x, y, size=size, score=score) for x, y, size, score in rows]
         found += tracker.add(n * step_s, n, spots, active_share=0.1)
         assert len(tracker._paths) <= MAX_PATHS
-        assert len(tracker.wanted((n + 1) * step_s)) <= 6
+        assert len(tracker.wanted((n + 1) * step_s)) <= MOST_WANTED
     for path in [*found, *tracker.end()]:
         assert [p.at_s for p in path.points] == sorted({p.at_s for p in path.points})
         strip = strip_of(path, height_px=HEIGHT_PX)
         assert strip is None or bool(np.isfinite(strip.numbers).all())
+
+
+def test_of_many_things_that_fall_at_once_only_so_many_ask_for_tiles() -> None:
+    tracker = Tracker(HEIGHT_PX)
+    for n in range(5):
+        spots = [spot(80.0 * k, 100.0 + 9 * n) for k in range(1, MOST_WANTED + 5)]
+        tracker.add(n / 25, n, spots, active_share=0.1)
+    assert len(tracker.wanted(5 / 25)) == MOST_WANTED
 
 
 def test_the_falling_part_leaves_out_the_curtain_before_it() -> None:

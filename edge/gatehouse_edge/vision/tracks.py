@@ -36,7 +36,8 @@ _CURVE_S: Final = 0.7
 _POINTS_OF_A_DIRECTION: Final = 2
 _WORTH_A_TILE_POINTS: Final = 3
 """A path of so many points may ask for tiles where it expects its thing."""
-_MOST_WANTED: Final = 8
+MOST_WANTED: Final = 8
+"""Places asked for at once: a third of a frame's tiles."""
 _ONE_PLACE_PX: Final = 12.0
 """Half of what a tile's middle leaves around a thing of 24 px."""
 _ESTABLISHED_POINTS: Final = 4
@@ -276,7 +277,7 @@ class Tracker:
             x, y, _ = path.foretell(at_s)
             if all(abs(x - u) > _ONE_PLACE_PX or abs(y - v) > _ONE_PLACE_PX for u, v in places):
                 places.append((x, y))
-            if len(places) >= _MOST_WANTED:
+            if len(places) >= MOST_WANTED:
                 break
         return np.array(places, float).reshape(-1, 2)
 
