@@ -60,6 +60,18 @@ async def test_whoever_asks_early_waits_for_the_first_line(tmp_path):
     assert not found.is_running
 
 
+async def test_one_that_does_not_hear_ctrl_c_is_ended_all_the_same(tmp_path):
+    found = watch(
+        tmp_path,
+        'import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(\'{"line": "deaf"}\', flush=True); time.sleep(60)',
+    )
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        tasks.create_task(found.run())
+        await found.after(0, wait_s=10)
+        found.stop()
+    assert not found.is_running
+
+
 @pytest.mark.parametrize("number", [-5, 10**18])
 async def test_any_number_may_be_asked_for(tmp_path, number):
     found = watch(tmp_path, 'print(\'{"line": "a"}\')')

@@ -119,10 +119,20 @@ class Watch:
         return None
 
     def stop(self) -> None:
-        """Ask it to stop, as Ctrl-C does."""
+        """Ask it to stop, as Ctrl-C does, and make it after a while. Call it in the loop that runs it.
+
+        It need not hear the first: what a shell script starts in the background ignores SIGINT, and so does all that it starts.
+        """
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(signal.SIGINT)
+            asyncio.get_running_loop().call_later(_GRACE_S, self._kill, self._process)
+
+    @staticmethod
+    def _kill(process: asyncio.subprocess.Process) -> None:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
     async def after(self, number: int, *, wait_s: float) -> Batch:
         """Return the lines from `number` on; waits for the first one at most `wait_s`."""
@@ -190,7 +200,5 @@ class Watch:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE_S):
                     await process.wait()
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+        self._kill(process)
+        await process.wait()
