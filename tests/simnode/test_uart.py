@@ -27,6 +27,7 @@ ECHO = (
 async def test_a_node_answers_on_its_uart(make_node: Make) -> None:
     node = await make_node(ECHO)
     await node.until("listening", timeout_s=10)
+    await node.until(lambda n: n.uart_settings is not None, timeout_s=10)
     assert (node.uart_settings.baud, node.uart_settings.parity) == (9600, None)
     with serial.Serial(str(node.uart), 9600, timeout=5) as port:
         port.write(b"hello")
@@ -127,7 +128,7 @@ async def test_pins_and_sensors_are_what_the_scenario_says(make_node: Make) -> N
     await node.power_on()
     await node.until("scan [118] b'X'", timeout_s=10)
     await node.until("at rest 1 0", timeout_s=10)
-    assert node.pin(10) == 1
+    await node.until(lambda n: n.pin(10) == 1, timeout_s=10)
     node.wiring["door"] = 3
     node.sense("adc2_uv", 1_250_000)
     node.sense("door", False)

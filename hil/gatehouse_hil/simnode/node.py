@@ -96,7 +96,8 @@ class SimNode:
         self.reset_cause = ResetCause.POWER_ON
         self.boots = 0
         """Starts of any kind since this object was made; soft resets count. What a start says on the console comes after it
-        is counted here and `reset_cause` is set, unless the event loop was busy for two seconds."""
+        is counted here and `reset_cause` is set, unless the event loop was busy for two seconds. Of pins and UARTs a line
+        on the console may be read before they are as it says: wait for these themselves (`until` with a predicate)."""
         self.is_on = False
         """False: no power. A node in deep sleep is on."""
         self.is_asleep = False
@@ -326,9 +327,10 @@ class SimNode:
                     self._processor.kill()
                 self.boots += 1
                 self.reset_cause = ResetCause(event["cause"])
-                self._processor.order({"op": "go"})
                 if event["cause"] == ResetCause.SOFT and self._antenna is not None:
                     await self._antenna.silence()
+                # Until then the node is silent: on the console and in the air.
+                self._processor.order({"op": "go"})
             case "pin":
                 self.pins[event["number"]] = event["value"]
             case "uart":
