@@ -497,7 +497,7 @@ class Traffic:
             )
             screen = np.array([[-0.22, -0.18], [0.22, -0.18], [0.25, 0.12], [-0.25, 0.12]]) * size * 1.3
             stamp(frame, (screen + np.array((x, y - 0.1 * size)))[None], glass, alpha=None)
-            self._adorn(frame, (x, y), size, tone, glass)
+            self._adorn(frame, (x, y), size)
             if self._has_lights:
                 for side in (-0.26, 0.26):
                     lamp = np.array([[-0.07, -0.07], [0.07, -0.07], [0.07, 0.07], [-0.07, 0.07]]) * size * 1.3
@@ -511,9 +511,7 @@ class Traffic:
                 boxes.append((float(bx), float(by), float(bw), float(bh)))
         return boxes
 
-    def _adorn(
-        self, frame: Picture, place: tuple[float, float], size: float, tone: float, glass: float
-    ) -> None:
+    def _adorn(self, frame: Picture, place: tuple[float, float], size: float) -> None:
         """Draw what a car has that a simple one has not."""
 
     def _gone(self, offset: float, pace: float, t_s: float) -> float:

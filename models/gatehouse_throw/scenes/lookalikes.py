@@ -106,19 +106,15 @@ class NearTraffic(Traffic):
         self._has = rng.random(4) < 0.7
 
     @override
-    def _adorn(
-        self, frame: Picture, place: tuple[float, float], size: float, tone: float, glass: float
-    ) -> None:
+    def _adorn(self, frame: Picture, place: tuple[float, float], size: float) -> None:
         parts = (
             ((-0.5, -0.25), (0.5, -0.25), (self._mirror, self._mirror * 0.8), self._tones[0]),  # mirrors
             ((-0.44, 0.35), (0.44, 0.35), (0.05, 0.16), self._tones[1]),  # wheels
             ((0.0, 0.74), (0.0, 0.74), (0.14, 0.05), self._tones[2]),  # plate
             ((-0.3, 0.7), (0.3, 0.7), (0.09, 0.06), self._tones[3]),  # lamps
         )
-        seen = (
-            1.0,
-            1.0 if self._is_above else 0.7,
-        )  # the bodies of those that come from the horizon are so much shorter
+        # The bodies of those that come from the horizon are so much shorter.
+        seen = (1.0, 1.0 if self._is_above else 0.7)
         for is_there, (left, right, (wide, high), shade) in zip(self._has, parts, strict=True):
             corners = np.array([[-wide, -high], [wide, -high], [wide, high], [-wide, high]]) / 2
             for at in (left, right) if is_there else ():

@@ -112,7 +112,6 @@ function wait(ms, wantsUart, wantsConsole = false) {
   }
 }
 
-
 const HEARING_MS = 2000; // a supervisor that is busy for longer is not waited for
 function tellStart(cause) {
   // The console is another channel: nothing may be read there that the start which said it is not known of yet.
