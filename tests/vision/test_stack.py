@@ -65,6 +65,22 @@ def test_whatever_moves_the_budget_holds_and_the_rest_is_counted() -> None:
     assert stack.skipped_tiles >= look.skipped
 
 
+def test_among_streaks_of_rain_what_goes_on_falling_is_looked_at() -> None:
+    rng = np.random.default_rng(6)
+    still, stack, seen = wall(rng, 540, 960), FrameStack(), []
+    for n in range(20):
+        frame = with_dot(still, 400, 40 + 11 * n, luma=200)
+        for x, y in zip(rng.integers(0, 960, 80), rng.integers(0, 500, 80), strict=True):
+            frame[y : y + 20, x : x + 2] = (
+                230  # every streak is brighter than the dot, and somewhere else in the next frame
+            )
+        look = stack.add(frame, n * 0.04)
+        if look is not None:
+            x0, y0 = look.corners.T
+            seen.append(bool(((abs(x0 + 32 - 401) <= 24) & (abs(y0 + 32 - 41 - 11 * n) <= 24)).any()))
+    assert sum(seen[5:]) >= 10, seen
+
+
 def test_pure_noise_everywhere_costs_no_more_than_the_budget() -> None:
     rng = np.random.default_rng(8)
     stack = FrameStack()

@@ -57,6 +57,14 @@ def test_two_things_thrown_together_that_drift_apart_are_two() -> None:
     assert len(unique([throw(range(40)), throw(range(40), x=312.0, drift=1.2)])) == 2
 
 
+def test_a_path_that_begins_in_mid_air_beside_a_fall_follows_the_same_thing_though_they_part() -> None:
+    strayed = throw(range(40), drift=0.6)
+    beside = throw(range(16, 50), x=316.0, drift=-1.2)
+    assert len(unique([strayed, beside])) == 1
+    assert len(unique([strayed, throw(range(16, 50), x=340.0, drift=-1.2)])) == 2, "too far away"
+    assert len(unique([throw(range(12, 40), drift=0.6), beside])) == 2, "thrown at nearly the same time"
+
+
 def test_two_things_far_apart_are_two() -> None:
     assert len(unique([throw(range(40)), throw(range(40), x=400.0)])) == 2
 

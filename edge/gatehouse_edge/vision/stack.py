@@ -28,6 +28,18 @@ CORE_PX: Final = 48
 """Side of its middle, in which detections count; the rim is context."""
 BUDGET: Final = 24
 """Most tiles a frame, whatever moves; the rest is counted as skipped."""
+_UNUSUAL: Final = 1.5
+"""Merit of a cell from which its change is out of the ordinary there."""
+_CROWDED: Final = 16
+"""So many places apart may be out of the ordinary at once before trails choose: in rendered rain five frames in six have more, on a clear day one in thirty,
+above a street one in fifteen."""
+_TRAIL_KEEPS: Final = 0.6
+"""Share of its trail that what goes on moving takes with it from frame to frame; tried from 0.3 to 0.9 (decision 55)."""
+_TRAIL_MOST: Final = 3.0
+"""One frame adds no more to a trail, however unusual: a streak of rain is that once."""
+_FROM_ABOVE: Final = np.array([[1, 1, 1], [1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0]], np.uint8)
+"""Cells from which a thing in the middle one can have come within a frame: the same, two rows above, one column to either side."""
+_AROUND: Final = np.ones((3, 3), np.uint8)
 _CELLS_A_TILE: Final = 16
 """A tile takes at most that many cells away, so so many of the best cells for each tile are enough to choose from."""
 _STRIP_PX: Final = 128
@@ -100,6 +112,7 @@ class FrameStack:
         self._still: Luma | None = None
         self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
+        self._trail: Cells | None = None
         self._number = -1
         self._pulse: deque[float] = deque(maxlen=_PULSE_FRAMES)
         self._differing = 0
@@ -140,7 +153,7 @@ class FrameStack:
         if len(self._frames) < _FEWEST_FRAMES:
             return None
         merit, active = self._unusual()
-        corners, skipped = self._choose(merit, active, wanted)
+        corners, skipped = self._choose(self._ranked(merit, active), active, wanted)
         self.skipped_tiles += skipped
         return Look(
             capture_s=capture_s,
@@ -156,7 +169,7 @@ class FrameStack:
         """Start afresh: another picture size, or the camera was moved."""
         self._frames.clear()
         self._times.clear()
-        self._raw = self._background = self._still = self._habit = None
+        self._raw = self._background = self._still = self._habit = self._trail = None
         self._steady, self._shift = Steady(), (0.0, 0.0)
         self._pulse.clear()
 
@@ -215,17 +228,30 @@ class FrameStack:
         self._habit += _HABIT_RATE * (peaks - self._habit)
         return merit, peaks > max(_LEAST_PEAK, _NOISE_FACTOR * base)
 
+    def _ranked(self, merit: Cells, active: npt.NDArray[np.bool_]) -> Cells:
+        """Return by what cells are chosen: how unusual they are, or where that is true of too many, how unusual they have been along the way down to them.
+
+        In rain a hundred streaks are as unusual as a fall, each in one frame: a fall is so in the next frame too, there or a little further down.
+        """
+        trail = np.clip(merit, 0.0, _TRAIL_MOST)
+        if self._trail is not None:
+            trail += _TRAIL_KEEPS * np.asarray(cv2.dilate(self._trail, _FROM_ABOVE), np.float32)
+        self._trail = np.where(active, trail, np.float32(0.0))
+        unusual = np.where(active & (merit > _UNUSUAL), merit, np.float32(0.0))
+        places = np.count_nonzero((unusual > 0) & (unusual >= cv2.dilate(unusual, _AROUND)))
+        return self._trail if places > _CROWDED else merit
+
     def _choose(
-        self, merit: Cells, active: npt.NDArray[np.bool_], wanted: npt.NDArray[np.float64] | None
+        self, rank: Cells, active: npt.NDArray[np.bool_], wanted: npt.NDArray[np.float64] | None
     ) -> tuple[npt.NDArray[np.int32], int]:
-        """Return the corners of the tiles to look at: what is tracked first, then what is most unusual."""
+        """Return the corners of the tiles to look at: what is tracked first, then the highest ranks."""
         corners: list[tuple[int, int]] = []
         open_cells = active.copy()
         for x, y in wanted if wanted is not None else ():
             if len(corners) >= self._budget // 2:
                 break
             self._take(corners, open_cells, int(x), int(y))
-        for cell in _best(merit.ravel(), np.flatnonzero(open_cells), self._budget * _CELLS_A_TILE):
+        for cell in _best(rank.ravel(), np.flatnonzero(open_cells), self._budget * _CELLS_A_TILE):
             if len(corners) >= self._budget:
                 break
             row, column = divmod(cell, open_cells.shape[1])

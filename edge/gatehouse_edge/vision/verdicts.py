@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatehouse_edge.vision.branches import LATELY_S, SHARED
+from gatehouse_edge.vision.doubts import doubts
 from gatehouse_edge.vision.features import falling_part
 from gatehouse_edge.vision.shield import Shield, lowered
 from gatehouse_edge.vision.tracks import Looked, Path, Point
@@ -18,9 +19,6 @@ THRESHOLD: Final = 0.5
 """Calibrated probability from which a path is an event."""
 _REJECTED: Final = 0.2
 """A path with a lower probability makes the place where it began less trusted."""
-_DOUBT: Final = 1.0
-"""Natural logits less for each reason to doubt."""
-_BRIEF_S: Final = 0.4
 _SETTLE_S: Final = 0.25
 """An event waits this long for a better hypothesis of the same fall."""
 _REMEMBERED_S: Final = 5.0
@@ -28,6 +26,9 @@ _REMEMBERED_S: Final = 5.0
 _GOES_ON_S: Final = 0.8
 _GOES_ON_PX: Final = 40.0
 """A path that begins so soon and so near below where another ended is the rest of it."""
+_JOINS_S: Final = 0.3
+_JOINS_PX: Final = 20.0
+"""A path that begins in mid-air so near to one that has been falling for so long follows the same thing."""
 _TOWARDS_CHORD: Final = 0.375
 """Each neighbour counts three tenths of what the point itself does; tried from one tenth to as much, on the boxes of 300 validation scenes (decision 54)."""
 _AGREEING: Final = 2
@@ -138,9 +139,7 @@ class Verdicts:
         for points, likely, rise, looked in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
-            doubts = has_entered((rise or points)[0]) + is_brief(points)
-            if doubts:
-                probability = lowered(probability, doubts * _DOUBT)
+            probability = lowered(probability, doubts(points, rise))
             if probability >= self._threshold:
                 throw = Throw(
                     probability=probability,
@@ -189,19 +188,6 @@ class Verdicts:
         return settled
 
 
-def has_entered(first: Point) -> bool:
-    """Return whether a path that begins here came into the picture from above: its first box is at most half its height away from the upper rim.
-
-    Nobody saw where it began, and vehicles and birds come in so as well.
-    """
-    return first.spot.y <= first.spot.height_px
-
-
-def is_brief(points: Sequence[Point]) -> bool:
-    """Return whether so little was seen of something that a bird, an insect or a bit of an image in glass may have done the same."""
-    return points[-1].at_s - points[0].at_s < _BRIEF_S
-
-
 def unique(throws: list[Throw]) -> list[Throw]:
     """Return throws without their doubles: hypotheses of one fall, and its mirror image in glass."""
     kept: list[Throw] = []
@@ -223,10 +209,13 @@ def _is_same(a: Throw, b: Throw, *, with_mirrored: bool = True) -> bool:
     }
     if len(shared) >= SHARED * min(len(a.points), len(b.points)) or a.first is b.first:
         return True  # what begins with the very same spot is one thing, wherever it was lost
+    earlier, later = sorted((a, b), key=lambda one: one.first.at_s)
+    if _joins(earlier, later):
+        return True
     start, end = max(a.first.frame, b.first.frame), min(a.last.frame, b.last.frame)
     shorter = min(a.last.frame - a.first.frame, b.last.frame - b.first.frame)
     if end - start < _MIRROR_COMMON * shorter or shorter == 0:
-        return _goes_on(*sorted((a, b), key=lambda one: one.first.at_s))
+        return _goes_on(earlier, later)
     if not with_mirrored:
         return False
     ours, theirs = a.boxes(), b.boxes()
@@ -260,6 +249,16 @@ def _keeps_distance(aside: npt.NDArray[np.float64], above: npt.NDArray[np.float6
         & (np.abs(aside - np.median(aside)) < _MIRROR_DRIFT_PX / 2)
     )
     return float(is_beside.mean()) > _MIRROR_SHARE
+
+
+def _joins(first: Throw, second: Throw) -> bool:
+    """Return whether the second begins beside the first on its way down: two paths of one thing, of which one has strayed."""
+    start = second.first
+    before = [point for point in first.points if point.at_s <= start.at_s]
+    if not before or start.at_s > first.last.at_s or start.at_s - first.first.at_s < _JOINS_S:
+        return False
+    beside = before[-1].spot
+    return max(abs(start.spot.x - beside.x), abs(start.spot.y - beside.y)) < _JOINS_PX
 
 
 def _goes_on(first: Throw, second: Throw) -> bool:
