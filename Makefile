@@ -1,7 +1,8 @@
 # Gatehouse 守望. Two commands matter: `make run` and `make test`. Both do all their own set-up.
 PY := .venv/bin/python
 # A worker that crashed is not replaced: with files kept together the run would wait for ever (pytest-xdist issue 1378).
-PYTEST := $(PY) -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
+# Most tests wait for something: three workers on two cores, in the order of the files (those with few, long tests would come last, one by one).
+PYTEST := $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 .DEFAULT_GOAL := help
 
 .PHONY: help setup run test nightly bench hil train check fix docs shots vendor lock clean

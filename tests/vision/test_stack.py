@@ -71,9 +71,7 @@ def test_among_streaks_of_rain_what_goes_on_falling_is_looked_at() -> None:
     for n in range(20):
         frame = with_dot(still, 400, 40 + 11 * n, luma=200)
         for x, y in zip(rng.integers(0, 960, 80), rng.integers(0, 500, 80), strict=True):
-            frame[y : y + 20, x : x + 2] = (
-                230  # every streak is brighter than the dot, and somewhere else in the next frame
-            )
+            frame[y : y + 20, x : x + 2] = 230  # brighter than the dot, and somewhere else in the next frame
         look = stack.add(frame, n * 0.04)
         if look is not None:
             x0, y0 = look.corners.T
