@@ -21,7 +21,6 @@ from gatehouse_throw.labels import Lesson
 EPOCHS: Final = 14
 VOICES: Final = 4
 BATCH: Final = 128
-_NEVER: Final = 1e-7
 _TRIED: Final = torch.linspace(0.5, 3.0, 51)
 """Temperatures."""
 _MIX: Final = (
@@ -47,6 +46,18 @@ _DRAWN_SHARE: Final = 0.5
 """So often a lesson with metres is taught with them: the judge must do without as well."""
 _BLIND_SHARE: Final = 0.1
 _INVERTED_SHARE: Final = 0.25
+_UNHEARD_SHARE: Final = 0.15
+"""So often a voice hears none of the numbers of the whole: no single one of its senses is to carry its verdict (decision 56)."""
+_LOST_SHARE: Final = 0.05
+"""So large a share of single numbers is missing, of the whole and of steps,"""
+_UNSEEN_SHARE: Final = 0.1
+"""and of single pictures."""
+_SHAKEN_STEPS: Final = 0.03
+_SOFT_SHARE: Final = 0.4
+_SOFTEST: Final = 0.45
+"""So large a share of pictures is softer, mixed with their mean over three pixels by at most so much: real lenses and codecs draw less sharply."""
+_GRAIN: Final = 0.04
+"""Most noise of a camera that a picture gets on top, in `_MIX`'s scale."""
 
 
 class Voice(nn.Module):
@@ -105,12 +116,10 @@ class Judge(nn.Module):
         return functional.conv2d(flat, self.mix[:, :, None, None])
 
     def logits(self, numbers: Tensor, steps: Tensor, patches: Tensor) -> Tensor:
-        """Return the logarithm of the voices' mean probability."""
+        """Return the mean of what the voices say, as logarithms of probabilities: one that doubts outweighs one that is sure."""
         heard, pictures = self.standard(numbers), self.pictures(patches)
-        told = torch.stack(
-            [functional.softmax(voice(heard, steps, pictures), dim=1) for voice in self.voices]
-        )
-        return torch.log(told.mean(0) + _NEVER)
+        told = [functional.log_softmax(voice(heard, steps, pictures), dim=1) for voice in self.voices]
+        return torch.stack(told).mean(0)
 
     def forward(self, numbers: Tensor, steps: Tensor, patches: Tensor) -> Tensor:
         """Return probabilities of `MOVERS`."""
@@ -136,13 +145,13 @@ class Desk:
     def varied(
         self, judge: Judge, index: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a batch as it might also have been: mirrored, lighter or darker, in infrared, without metres, without pictures."""
+        """Return a batch as it might also have been: mirrored, lighter or darker, in infrared, softer or noisier, and with some of it missing."""
         numbers, steps = self.numbers[index], self.steps[index]
         pictures = judge.pictures(self.patches[index]).reshape(-1, STEPS, 4, PATCH_PX, PATCH_PX)
         n = len(index)
 
-        def some(share: float) -> Tensor:
-            return torch.rand(n, generator=generator, device=self.device) < share
+        def some(share: float, *shape: int) -> Tensor:
+            return torch.rand(*(shape or (n,)), generator=generator, device=self.device) < share
 
         def shaken(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator, device=self.device)
@@ -160,7 +169,25 @@ class Desk:
         pictures = torch.where(flipped[:, None, None, None, None], pictures.flip(4), pictures)
         pictures = pictures * torch.where(some(_BLIND_SHARE), 0.0, gain)[:, None, None, None, None]
         pictures[:, :, 3] += (torch.where(gain < 0, 2.0, 0.0) + 0.2 * shaken(n))[:, None, None, None]
-        return numbers, steps, pictures.reshape(-1, 4, PATCH_PX, PATCH_PX)
+        pictures = _softened(
+            pictures, _SOFTEST * torch.rand(n, generator=generator, device=self.device) * some(_SOFT_SHARE)
+        )
+        grain = _GRAIN * torch.rand(n, generator=generator, device=self.device)[:, None, None, None, None]
+        pictures[:, :, :3] += grain * shaken(n, STEPS, 3, PATCH_PX, PATCH_PX)
+        pictures *= some(1 - _UNSEEN_SHARE, n, STEPS)[:, :, None, None, None]
+        numbers *= some(1 - _UNHEARD_SHARE)[:, None] & some(1 - _LOST_SHARE, *numbers.shape)
+        there, told = steps[:, :, :1], steps[:, :, 1:]
+        told = (told + _SHAKEN_STEPS * shaken(*told.shape) * there) * some(
+            1 - _LOST_SHARE, n, 1, told.shape[2]
+        )
+        return numbers, torch.cat([there, told], dim=2), pictures.reshape(-1, 4, PATCH_PX, PATCH_PX)
+
+
+def _softened(pictures: Tensor, share: Tensor) -> Tensor:
+    """Return pictures (n, STEPS, 4, PATCH_PX, PATCH_PX) mixed with their means over 3x3 pixels by these shares (n,)."""
+    around = functional.pad(pictures.reshape(-1, 4, PATCH_PX, PATCH_PX), (1, 1, 1, 1), mode="replicate")
+    soft = functional.avg_pool2d(around, 3, stride=1).reshape(pictures.shape)
+    return torch.lerp(pictures, soft, share[:, None, None, None, None])
 
 
 def fit(train: Lesson, check: Lesson, *, epochs: int = EPOCHS, seed: int = 1) -> Judge:

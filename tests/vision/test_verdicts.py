@@ -11,6 +11,7 @@ from gatehouse_edge.vision.verdicts import Judged, Verdicts
 
 FPS = 25
 SURE = 0.8
+HEIGHT_PX = 1000
 
 
 def fall(
@@ -34,26 +35,35 @@ def told(verdicts: Verdicts, points: tuple[Point, ...], probability: float = SUR
     ("points", "probability", "count"),
     [
         (fall(20), 0.8, 1),
-        (fall(10), 0.9, 0),  # 0.36 s
-        (fall(10), 0.93, 1),
-        (fall(20, top_px=8.0), 0.9, 0),  # from above the picture
-        (fall(20, top_px=8.0), 0.93, 1),
-        (fall(10, top_px=8.0), 0.97, 0),  # both
-        (fall(10, top_px=8.0), 0.985, 1),
+        (fall(10), 0.96, 0),  # 0.36 s
+        (fall(10), 0.97, 1),
+        (fall(20, top_px=8.0), 0.96, 0),  # from above the picture
+        (fall(20, top_px=8.0), 0.97, 1),
+        (fall(10, top_px=8.0), 0.995, 0),  # both
+        (fall(10, top_px=8.0), 0.998, 1),
     ],
 )
 def test_what_is_doubtful_must_be_surer(points: tuple[Point, ...], probability: float, count: int) -> None:
-    assert told(Verdicts(0.7), points, probability) == count
+    assert told(Verdicts(0.7, height_px=HEIGHT_PX), points, probability) == count
 
 
 def test_what_begins_with_the_very_same_spot_is_told_once_wherever_it_was_lost() -> None:
-    verdicts = Verdicts(0.7)
+    verdicts = Verdicts(0.7, height_px=HEIGHT_PX)
     scrap = fall(14)
     assert told(verdicts, scrap) == 1
     assert told(verdicts, fall(40, first=scrap[0], aside_px=4.0)) == 0
 
 
 def test_what_begins_elsewhere_is_told_as_well() -> None:
-    verdicts = Verdicts(0.7)
+    verdicts = Verdicts(0.7, height_px=HEIGHT_PX)
     assert told(verdicts, fall(14)) == 1
     assert told(verdicts, fall(40, aside_px=4.0)) == 1
+
+
+def test_what_a_doubt_weighs_follows_the_size_of_the_picture() -> None:
+    through = fall(20, top_px=8.0)
+    assert told(Verdicts(0.7, height_px=HEIGHT_PX), through, 0.975) == 1
+    assert told(Verdicts(0.7, height_px=125), through, 0.975) == 0, "it has also left the picture below"
+    verdicts = Verdicts(0.7, height_px=HEIGHT_PX)
+    verdicts.forget_places(125)
+    assert told(verdicts, through, 0.975) == 0

@@ -17,6 +17,7 @@ from gatehouse_edge.vision.tracks import GAP_S, Path, Point
 from gatehouse_edge.vision.verdicts import Judged, Throw, Verdicts, unique
 from gatehouse_edge.vision.watch import Watch
 
+HEIGHT_PX = 1000
 LIKELY = (0.9, *([0.1 / (len(MOVERS) - 1)] * (len(MOVERS) - 1)))
 
 
@@ -88,7 +89,7 @@ def judged(one: Throw) -> list[Judged]:
 
 
 def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(throw(range(40))), 1.6)
     assert [told.first.frame for told in verdicts.settled(2.0)] == [0]
     verdicts.hear(judged(throw(range(6, 40), probability=0.99)), 2.1)
@@ -99,8 +100,8 @@ def test_a_later_hypothesis_of_what_was_told_is_not_told_again() -> None:
 
 
 def test_a_scrap_that_was_told_does_not_silence_the_fall_whose_mirror_image_it_was() -> None:
-    verdicts = Verdicts(0.5)
-    verdicts.hear(judged(throw(range(20, 26), x=330.0)), 1.2)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
+    verdicts.hear(judged(throw(range(20, 26), x=330.0, probability=0.95)), 1.2)
     assert len(verdicts.settled(1.5)) == 1
     verdicts.hear(judged(throw(range(40))), 1.6)
     assert [told.first.frame for told in verdicts.settled(2.0)] == [0]
@@ -116,7 +117,7 @@ def growing(one: Throw) -> Callable[[Point, float], list[Path]]:
 
 
 def test_an_image_in_glass_that_is_lost_from_sight_first_waits_for_the_fall_itself() -> None:
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(throw(range(4, 22), x=330.0)), 1.2)
     assert verdicts.settled(1.5, growing(throw(range(38)))) == []
     verdicts.hear(judged(throw(range(40))), 1.9)
@@ -127,14 +128,14 @@ def test_an_image_in_glass_that_is_lost_from_sight_first_waits_for_the_fall_itse
 
 def test_what_falls_beside_a_longer_path_is_told_when_patience_ends_or_when_that_one_lies() -> None:
     image = throw(range(4, 22), x=330.0)
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(image), 1.2)
     assert verdicts.settled(image.last.at_s + 1.4, growing(throw(range(38)))) == []
     assert len(verdicts.settled(image.last.at_s + 1.6, growing(throw(range(38))))) == 1
     fall = throw(range(24))
     still = Point(1.3, 33, fall.last.spot, 0, 0.0)
     lying = Throw(probability=0.9, likely=LIKELY, points=(*fall.points, still))
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(image), 1.2)
     assert len(verdicts.settled(1.5, growing(lying))) == 1
 
@@ -145,13 +146,13 @@ def test_what_falls_beside_a_longer_path_is_told_when_patience_ends_or_when_that
     ids=["too far", "drifts", "shorter"],
 )
 def test_beside_anything_else_a_throw_does_not_wait(other: Throw) -> None:
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(throw(range(4, 22), x=330.0)), 1.2)
     assert len(verdicts.settled(1.5, growing(other))) == 1
 
 
 def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_told() -> None:
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(throw(range(12, 40), probability=0.6)), 1.6)
     assert verdicts.settled(1.7) == []
     verdicts.hear(judged(throw(range(40), probability=0.9)), 1.8)
@@ -160,7 +161,7 @@ def test_a_better_hypothesis_within_a_quarter_of_a_second_is_the_one_that_is_tol
 
 
 def test_what_is_not_sure_enough_is_not_told_and_makes_its_place_less_trusted() -> None:
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     for n in range(60):
         verdicts.hear(judged(throw(range(40), probability=0.05)), 1.6 + 0.01 * n)
     assert verdicts.settled(float("inf")) == []
@@ -210,7 +211,7 @@ def test_boxes_begin_where_a_thing_was_thrown_upwards_and_one_wrong_size_is_outv
     boxes = throw.boxes()
     assert list(boxes) == list(range(24))
     assert {box[3] for box in boxes.values()} == {5.0}
-    verdicts = Verdicts(0.5)
+    verdicts = Verdicts(0.5, height_px=HEIGHT_PX)
     verdicts.hear(judged(throw), 1.0)
     assert verdicts.settled(2.0)[0].boxes() == boxes
 

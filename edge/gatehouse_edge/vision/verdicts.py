@@ -124,14 +124,16 @@ class Judged(NamedTuple):
 class Verdicts:
     """Which judged paths are events: the threshold, the shield map, doubles. `hear` what has been judged; ask what is `settled` now."""
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, *, height_px: int) -> None:
         self._threshold: Final = threshold
+        self._height_px = height_px
         self._shield = Shield()
         self._waiting: list[tuple[float, Throw]] = []
         self._told: list[Throw] = []
 
-    def forget_places(self) -> None:
+    def forget_places(self, height_px: int) -> None:
         """The picture has another size: what is known of its places is void."""
+        self._height_px = height_px
         self._shield = Shield()
 
     def hear(self, judged: list[Judged], now_s: float) -> None:
@@ -139,7 +141,7 @@ class Verdicts:
         for points, likely, rise, looked in judged:
             x, y, at_s = points[0].spot.x, points[0].spot.y, points[-1].at_s
             probability = self._shield.lowered(float(likely[0]), x, y, at_s)
-            probability = lowered(probability, doubts(points, rise))
+            probability = lowered(probability, doubts(points, rise, height_px=self._height_px))
             if probability >= self._threshold:
                 throw = Throw(
                     probability=probability,

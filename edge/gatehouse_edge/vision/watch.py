@@ -35,7 +35,7 @@ class Watch:
         self._drawn: Calibration | None = None
         self._drawn_for: tuple[int, ...] = ()
         self._tracker = Tracker(height_px)
-        self._verdicts: Final = Verdicts(threshold)
+        self._verdicts: Final = Verdicts(threshold, height_px=height_px)
         self._trials: list[tuple[Verdicts, list[Throw]]] = []
         self._branches: Final = Branches()
         self.keep_paths: list[Path] | None = None
@@ -60,7 +60,7 @@ class Watch:
             self._height_px = luma.shape[0]
             self._tracker = Tracker(self._height_px)
             for verdicts in (self._verdicts, *(one for one, _ in self._trials)):
-                verdicts.forget_places()
+                verdicts.forget_places(self._height_px)
         if luma.shape != self._drawn_for:
             self._drawn_for = luma.shape
             self._drawn = (
@@ -88,7 +88,7 @@ class Watch:
     def try_also(self, thresholds: Iterable[float]) -> dict[float, list[Throw]]:
         """Return lists which from now on fill with what would have been told at other thresholds (figures)."""
         tried: dict[float, list[Throw]] = {one: [] for one in thresholds}
-        self._trials += [(Verdicts(one), told) for one, told in tried.items()]
+        self._trials += [(Verdicts(one, height_px=self._height_px), told) for one, told in tried.items()]
         return tried
 
     def _settled(self, now_s: float) -> list[Throw]:
