@@ -293,6 +293,34 @@ def test_a_drawing_that_is_no_front_is_named_and_cannot_be_stored(estate, open_p
     expect(page.locator(".faults")).to_have_count(0)
 
 
+def test_an_answer_about_a_drawing_that_was_taken_back_is_not_looked_at(estate, open_page):
+    page = open_page(estate.base, "/cameras", person="admin")
+    page.guard.allow("422")
+    page.get_by_role("button", name="取图").click()
+    page.get_by_role("button", name="楼层线").click()
+    expect(page.locator(".still text", has_text="5F")).to_be_visible()
+    late = []
+
+    def hold_the_first(route):
+        if late:
+            route.continue_()
+        else:
+            late.append((route, route.fetch()))
+
+    page.route("**/calibration/preview", hold_the_first)
+    page.get_by_label("楼层", exact=True).first.fill("40")
+    with page.expect_request("**/calibration/preview"):
+        page.keyboard.press("Tab")
+    page.wait_for_timeout(300)
+    with page.expect_response("**/calibration/preview"):
+        page.get_by_role("button", name="撤销").click()
+    ((route, answer),) = late
+    assert answer.status == 422
+    route.fulfill(response=answer)
+    page.wait_for_timeout(300)
+    expect(page.locator(".faults")).to_have_count(0)
+
+
 def test_zones_are_set_pulled_and_removed(estate, open_page):
     page = open_page(estate.base, "/cameras", person="admin")
     page.get_by_role("button", name="取图").click()

@@ -38,6 +38,8 @@ const faults = signal(/** @type {{at: string, message: string}[]} */ ([]));
 const tried = signal(/** @type {{x: number, y: number, floor: number, floor_low: number, floor_high: number, column: number | null} | null} */ (null));
 const isChanged = computed(() => (depth.value, drawing.value !== null && JSON.stringify(drawing.value) !== JSON.stringify(stored.value?.calibration)));
 let previewing = 0;
+/** Which preview was asked for last: answers may overtake each other, and only its own is worth a look. */
+let asked = 0;
 
 /** Take a new drawing as one step that can be undone. @param {Drawing} next */
 function draw(next) {
@@ -72,12 +74,15 @@ async function preview() {
   const calibration = drawing.peek();
   if (!calibration) return;
   const point = tried.peek();
+  const number = (asked += 1);
   try {
     const seen = await ask("POST", `/cameras/${chosen.peek()}/calibration/preview`, { calibration, points: point ? [[point.x, point.y]] : [] });
+    if (number !== asked) return;
     grid.value = seen.floors;
     faults.value = [];
     if (point) tried.value = seen.points[0];
   } catch (error) {
+    if (number !== asked) return;
     if (!(error instanceof Problem) || error.status !== 422) return refusal(error);
     grid.value = [];
     faults.value = /** @type {any} */ (error.body).errors ?? [{ at: "", message: error.message }];
