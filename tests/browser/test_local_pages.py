@@ -293,6 +293,43 @@ def test_a_drawing_that_is_no_front_is_named_and_cannot_be_stored(estate, open_p
     expect(page.locator(".faults")).to_have_count(0)
 
 
+def test_a_picture_that_comes_after_a_stroke_is_no_step_to_take_back(estate, open_page):
+    page = open_page(estate.base, "/cameras", person="admin")
+    page.guard.allow("422")
+    page.get_by_role("button", name="取图").click()
+    page.get_by_role("button", name="楼层线").click()
+    expect(page.locator(".still text", has_text="5F")).to_be_visible()
+    held = []
+    page.route("**/still", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it is given, and a built-in method cannot be marked
+    with page.expect_request("**/still"):
+        page.get_by_role("button", name="重新取图").click()
+    page.get_by_label("楼层", exact=True).first.fill("40")
+    page.keyboard.press("Tab")
+    expect(page.locator(".faults li").first).to_be_visible()
+    with page.expect_response("**/still"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    page.get_by_role("button", name="撤销").click()
+    expect(page.locator(".faults")).to_have_count(0)
+
+
+def test_a_new_picture_under_an_old_drawing_can_be_stored(estate, open_page):
+    page = open_page(estate.base, "/cameras", person="admin")
+    with page.expect_response("**/still"):
+        page.get_by_role("button", name="取图").click()
+    save = page.get_by_role("button", name="保存标定")
+    if save.is_enabled():
+        save.click()
+        page.locator("dialog button.strong").click()
+    expect(page.get_by_label("摄像机", exact=True)).to_contain_text("版")
+    expect(save).to_be_disabled()
+    shown = page.locator(".still image").get_attribute("href")
+    page.route("**/still", lambda route: route.fulfill(json={"sha256": "0" * 64, "url": shown}))
+    page.get_by_role("button", name="重新取图").click()
+    expect(page.locator(".pill", has_text="有未保存的修改")).to_be_visible()
+    expect(save).to_be_enabled()
+
+
 def test_an_answer_about_a_drawing_that_was_taken_back_is_not_looked_at(estate, open_page):
     page = open_page(estate.base, "/cameras", person="admin")
     page.guard.allow("422")

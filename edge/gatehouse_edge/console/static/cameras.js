@@ -36,7 +36,8 @@ const on = signal("");
 const grid = signal(/** @type {Floor[]} */ ([]));
 const faults = signal(/** @type {{at: string, message: string}[]} */ ([]));
 const tried = signal(/** @type {{x: number, y: number, floor: number, floor_low: number, floor_high: number, column: number | null} | null} */ (null));
-const isChanged = computed(() => (depth.value, drawing.value !== null && JSON.stringify(drawing.value) !== JSON.stringify(stored.value?.calibration)));
+/** A new picture under an old drawing is worth storing too: "moved" is told against it. */
+const isChanged = computed(() => (depth.value, drawing.value !== null && (JSON.stringify(drawing.value) !== JSON.stringify(stored.value?.calibration) || still.value?.sha256 !== stored.value?.still_sha256)));
 let previewing = 0;
 /** Which preview was asked for last: answers may overtake each other, and only its own is worth a look. */
 let asked = 0;
@@ -116,7 +117,8 @@ async function take() {
   if (!width) return toast(t("cam_no_picture"), true);
   still.value = made;
   const before = drawing.peek();
-  draw(before && before.width_px === width && before.height_px === height ? before : begun(width, height));
+  // A drawing that fits stays as it is: the picture may come after the next stroke, and "undo" must take that stroke back, not a step of nothing.
+  if (before?.width_px !== width || before.height_px !== height) draw(begun(width, height));
   return undefined;
 }
 
