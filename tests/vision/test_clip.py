@@ -25,6 +25,17 @@ def test_frames_come_in_order_with_the_times_of_the_file(write_video: WriteVideo
     assert frames[0].luma.shape == (96, 128)
 
 
+def test_a_picture_that_is_kept_stays_as_it_was_decoded_and_nobody_can_paint_on_it(
+    write_video: WriteVideo,
+) -> None:
+    path = write_video("a.mkv", falling(40))
+    kept = [(frame.luma, frame.luma.copy()) for frame in Clip(path).frames()]
+    assert len({copy.tobytes() for _, copy in kept}) > 30
+    assert all((luma == copy).all() for luma, copy in kept)
+    with pytest.raises(ValueError, match="read-only"):
+        kept[0][0][0, 0] = 0
+
+
 def test_damaged_packets_are_counted_and_the_rest_is_played(write_video: WriteVideo) -> None:
     path = write_video("a.mkv")
     with av.open(str(path)) as container:

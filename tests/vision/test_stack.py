@@ -121,6 +121,24 @@ def test_a_tile_at_the_rim_repeats_the_nearest_pixel_in_every_layer(x: int, y: i
         assert (layer == frame[rows[:, None], columns]).all()
 
 
+@pytest.mark.parametrize("count", range(3, 2 * FRAMES + 2))
+def test_a_tile_shows_the_newest_frames_newest_first_and_the_oldest_for_those_before_it(count: int) -> None:
+    rng = np.random.default_rng(9)
+    frames = [wall(rng) for _ in range(count)]
+    stack = FrameStack()
+    room = np.empty_like(frames[0])
+    for n, frame in enumerate(frames):
+        room[:] = frame  # the decoder's memory is used again
+        look = stack.add(room, n * 0.04)
+    room[:] = 0
+    assert look is not None
+    wanted = [frames[max(count - 1 - ago, 0)] for ago in range(FRAMES)]
+    assert all((a == b).all() for a, b in zip(stack.pictures(), wanted, strict=False))
+    (tile,) = stack.tiles_at(np.array([[40, 50]], np.int32))
+    for layer, frame in zip(tile, wanted, strict=False):
+        assert (layer == frame[50 : 50 + TILE_PX, 40 : 40 + TILE_PX]).all()
+
+
 @pytest.mark.parametrize("change", [0, 1, 3, 20, 29, 31, 200])
 def test_a_repeat_is_told_by_its_strongest_block_whatever_the_others_do(change: int) -> None:
     """However lively the picture was before: what a codec leaves in a repeat is a few luma."""

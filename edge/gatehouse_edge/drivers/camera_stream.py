@@ -443,11 +443,13 @@ def camera_wall_s(packet: Packet[VideoStream]) -> float | None:
 
 
 def luma_of(frame: VideoFrame) -> Luma:
-    """Return a copy of the frame's luma, converting only if its first plane is not luma already."""
+    """Return the frame's luma, not to be written to, converting only if its first plane is not luma already. It keeps the decoder's picture alive."""
     source = frame if frame.format.name in _PLANAR_LUMA else frame.reformat(format="gray")
     plane = source.planes[0]
     rows: Luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: source.height, : source.width].copy()
+    luma = rows[: source.height, : source.width]
+    luma.flags.writeable = False  # the decoder may still foretell other pictures from it
+    return luma
 
 
 def _seen(pulse: Pulse) -> tuple[object, ...]:

@@ -103,13 +103,16 @@ class FrameStack:
 
     def __init__(self, *, budget: int = BUDGET) -> None:
         self._budget: Final = budget
-        self._frames: list[Luma] = []
+        self._ring: Luma | None = None
+        """Shape (LAYERS, height, width): the frames, each in the place of the one that was oldest, and last what the background looks like.
+        One large array: the system then gives it large pages, and tiles, which lie scattered over thousands of small ones, cost a third less."""
+        self._held = self._newest = 0
+        """How many frames there are, and which place has the newest."""
         self._raw: Luma | None = None
         self._steady = Steady()
         self._shift = (0.0, 0.0)
         self._times: list[float] = []
         self._background: npt.NDArray[np.uint16] | None = None
-        self._still: Luma | None = None
         self._background_at_s = self._aimed_at_s = 0.0
         self._habit: Cells | None = None
         self._trail: Cells | None = None
@@ -132,7 +135,7 @@ class FrameStack:
         """Take one frame; None for a repeat or while there are fewer than three.
 
         Args:
-            luma: shape (height, width); a change of size starts afresh.
+            luma: shape (height, width), copied; a change of size starts afresh.
             capture_s: when it was captured, in seconds on any scale that only grows.
             wanted: centres, shape (n, 2), that a tracker wants looked at whatever moves there.
         """
@@ -143,14 +146,13 @@ class FrameStack:
             elif capture_s - self._times[-1] < _STILL_TIME_S or self._is_repeat(luma, self._raw):
                 self.repeats += 1
                 return None
-        self._raw = luma
         self._shift = self._steady.shift_of(luma)
         if self._steady.is_lost:
             self.forget()
             self.moves += 1
-            self._raw = luma
-        self._remember(Steady.steadied(luma, self._shift), capture_s)
-        if len(self._frames) < _FEWEST_FRAMES:
+        kept = self._remember(Steady.steadied(luma, self._shift), capture_s)
+        self._raw = kept if self._shift == (0.0, 0.0) else luma.copy()
+        if self._held < _FEWEST_FRAMES:
             return None
         merit, active = self._unusual()
         corners, skipped = self._choose(self._ranked(merit, active), active, wanted)
@@ -167,9 +169,9 @@ class FrameStack:
 
     def forget(self) -> None:
         """Start afresh: another picture size, or the camera was moved."""
-        self._frames.clear()
         self._times.clear()
-        self._raw = self._background = self._still = self._habit = self._trail = None
+        self._held = 0
+        self._ring = self._raw = self._background = self._habit = self._trail = None
         self._steady, self._shift = Steady(), (0.0, 0.0)
         self._pulse.clear()
 
@@ -198,19 +200,28 @@ class FrameStack:
             self._pulse.append(min(_LIVELY, most))
         return False
 
-    def _remember(self, luma: Luma, capture_s: float) -> None:
-        self._frames = [*self._frames[1 - FRAMES :], luma]
+    def _remember(self, luma: Luma, capture_s: float) -> Luma:
+        """Let a frame into the ring and the background, and return it as it is kept."""
         self._times = [*self._times[1 - FRAMES :], capture_s]
-        if self._background is None or self._still is None:
-            self._background, self._still = luma.astype(np.uint16) * _FINE, luma.copy()
+        if self._ring is None or self._background is None:
+            self._ring, self._background = (
+                np.empty((LAYERS, *luma.shape), np.uint8),
+                luma.astype(np.uint16) * _FINE,
+            )
+            self._ring[FRAMES] = luma
             self._background_at_s = self._aimed_at_s = capture_s
             self._steady.aim(luma)
         elif capture_s - self._background_at_s >= _BACKGROUND_EVERY_S:
-            _blend(luma, self._background, self._still)
+            _blend(luma, self._background, self._ring[FRAMES])
             self._background_at_s = capture_s
             if capture_s - self._aimed_at_s >= _AIM_EVERY_S:
-                self._steady.aim(self._still)
+                self._steady.aim(self._ring[FRAMES])
                 self._aimed_at_s = capture_s
+        self._newest = (self._newest + 1) % FRAMES
+        self._held = min(FRAMES, self._held + 1)
+        kept: Luma = self._ring[self._newest]
+        kept[:] = luma
+        return kept
 
     def _unusual(self) -> tuple[Cells, npt.NDArray[np.bool_]]:
         """Return for each cell how unusual its strongest change is for that place, and whether it is one at all.
@@ -271,30 +282,37 @@ class FrameStack:
         if 0 <= y // CELL_PX < open_cells.shape[0] and 0 <= x // CELL_PX < open_cells.shape[1]:
             open_cells[y // CELL_PX, x // CELL_PX] = False
 
+    def _layers(self) -> tuple[Luma, list[int]]:
+        """Return the ring, and which place of it each layer of a tile is; the oldest frame stands in for those before it."""
+        assert self._ring is not None  # noqa: S101  # set with the first frame
+        return self._ring, [
+            *((self._newest - min(ago, self._held - 1)) % FRAMES for ago in range(FRAMES)),
+            FRAMES,
+        ]
+
     def pictures(self) -> list[Luma]:
-        """Return the layers of a tile as whole pictures, all in the background's place; needs three frames."""
-        assert self._still is not None  # noqa: S101  # set with the first frame
-        oldest = [self._frames[0]] * (FRAMES - len(self._frames))
-        return [*reversed(self._frames), *oldest, self._still]
+        """Return the layers of a tile as whole pictures, all in the background's place; needs three frames. They hold until the next frame is added."""
+        ring, places = self._layers()
+        return [ring[place] for place in places]
 
     def tiles_at(self, corners: npt.NDArray[np.int32]) -> npt.NDArray[np.uint8]:
         """Return tiles of the newest frame as a `Look` has them, for corners of one's own; needs three frames."""
+        ring, places = self._layers()
         tiles = np.empty((len(corners), LAYERS, TILE_PX, TILE_PX), np.uint8)
-        pictures = self.pictures()
         for tile, (x, y) in zip(tiles, corners.tolist(), strict=True):
-            for layer, part in zip(tile, _cut(pictures, x, y), strict=True):
-                layer[:] = part
+            # "clip" only because `take` writes straight to where it is told to in that mode: all places are valid.
+            np.take(_cut(ring, x, y), places, axis=0, out=tile, mode="clip")
         return tiles
 
 
-def _cut(pictures: list[Luma], x: int, y: int) -> list[Luma]:
-    """Return the tile at (x, y) of pictures of one size; beyond the rim the nearest pixel is repeated."""
-    height, width = pictures[0].shape
+def _cut(pictures: Luma, x: int, y: int) -> Luma:
+    """Return the tile at (x, y) of pictures (n, height, width); beyond the rim the nearest pixel is repeated."""
+    _, height, width = pictures.shape
     if 0 <= x <= width - TILE_PX and 0 <= y <= height - TILE_PX:
-        return [picture[y : y + TILE_PX, x : x + TILE_PX] for picture in pictures]
+        return pictures[:, y : y + TILE_PX, x : x + TILE_PX]
     rows = np.clip(np.arange(y, y + TILE_PX), 0, height - 1)[:, None]
     columns = np.clip(np.arange(x, x + TILE_PX), 0, width - 1)
-    return [picture[rows, columns] for picture in pictures]
+    return pictures[:, rows, columns]
 
 
 def _best(values: Cells, among: npt.NDArray[np.intp], count: int) -> list[int]:
@@ -319,15 +337,19 @@ def _blend(luma: Luma, background: npt.NDArray[np.uint16], still: Luma) -> None:
 
 def _fresh(now: Luma, before: Luma, earlier: Luma, still: Luma) -> Cells:
     """Return, for each cell, the strongest of what is in `now` and in none of the others."""
-    rows = []
-    for part in _strips(len(now)):
-        fresh = cv2.absdiff(now[part], before[part])
-        other = cv2.absdiff(now[part], earlier[part])
+    height, width = now.shape
+    room = np.empty((2, _STRIP_PX, width), np.uint8)
+    """The same for every strip, so that it stays in the core's cache."""
+    halved = np.empty((height // 2, width // 2), np.uint8)
+    for part in _strips(height):
+        fresh, other = room[:, : part.stop - part.start]
+        cv2.absdiff(now[part], before[part], fresh)
+        cv2.absdiff(now[part], earlier[part], other)
         cv2.min(fresh, other, fresh)
         cv2.absdiff(now[part], still[part], other)
         cv2.min(fresh, other, fresh)
-        rows.append(_peaks(shrunk(np.asarray(fresh, np.uint8), 2)))
-    return np.concatenate(rows)
+        halved[part.start // 2 : part.stop // 2] = shrunk(fresh, 2)
+    return _peaks(halved)
 
 
 def _peaks(change: Luma) -> Cells:
