@@ -124,7 +124,7 @@ async def _gone(desk: Desk, name: str, fault: Fault) -> None:
 async def _reboot_and_settle(desk: Desk) -> None:
     """Each reboot passes unnamed, for the picture is back at once; the fifth opening is one too many, and after a quiet while forgotten."""
     async with CameraPlayer() as player:
-        driver = watching(player.url, desk, camera_id="reboots", lost_after_s=5.0, breaks_window_s=12.0)
+        driver = watching(player.url, desk, camera_id="reboots", lost_after_s=30.0, breaks_window_s=12.0)
         async with Watch(driver):
             await desk.until(OK, "reboots")
             for _ in range(4):

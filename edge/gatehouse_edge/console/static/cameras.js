@@ -113,6 +113,7 @@ async function take() {
   const picture = new Image();
   picture.src = made.url;
   await picture.decode().catch(() => undefined);
+  if (chosen.peek() !== id) return;
   const [width, height] = [picture.naturalWidth, picture.naturalHeight];
   if (!width) return toast(t("cam_no_picture"), true);
   still.value = made;
