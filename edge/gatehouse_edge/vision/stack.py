@@ -105,7 +105,7 @@ class FrameStack:
         self._budget: Final = budget
         self._ring: Luma | None = None
         """Shape (LAYERS, height, width): the frames, each in the place of the one that was oldest, and last what the background looks like.
-        One large array: the system then gives it large pages, and tiles, which lie scattered over thousands of small ones, cost a third less."""
+        One large array: the system then gives it large pages, and tiles would lie scattered over thousands of small ones (decision 57)."""
         self._held = self._newest = 0
         """How many frames there are, and which place has the newest."""
         self._raw: Luma | None = None
