@@ -293,12 +293,19 @@ def test_a_drawing_that_is_no_front_is_named_and_cannot_be_stored(estate, open_p
     expect(page.locator(".faults")).to_have_count(0)
 
 
-def test_a_picture_that_comes_after_a_stroke_is_no_step_to_take_back(estate, open_page):
+def at_the_floors(estate, open_page):
+    """Return the drawing page with a still, floor lines to be changed, and leave to be refused."""
     page = open_page(estate.base, "/cameras", person="admin")
     page.guard.allow("422")
-    page.get_by_role("button", name="取图").click()
+    with page.expect_response("**/still"):
+        page.get_by_role("button", name="取图").click()
     page.get_by_role("button", name="楼层线").click()
     expect(page.locator(".still text", has_text="5F")).to_be_visible()
+    return page
+
+
+def test_a_picture_that_comes_after_a_stroke_is_no_step_to_take_back(estate, open_page):
+    page = at_the_floors(estate, open_page)
     held = []
     page.route("**/still", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it is given, and a built-in method cannot be marked
     with page.expect_request("**/still"):
@@ -331,11 +338,7 @@ def test_a_new_picture_under_an_old_drawing_can_be_stored(estate, open_page):
 
 
 def test_an_answer_about_a_drawing_that_was_taken_back_is_not_looked_at(estate, open_page):
-    page = open_page(estate.base, "/cameras", person="admin")
-    page.guard.allow("422")
-    page.get_by_role("button", name="取图").click()
-    page.get_by_role("button", name="楼层线").click()
-    expect(page.locator(".still text", has_text="5F")).to_be_visible()
+    page = at_the_floors(estate, open_page)
     late = []
 
     def hold_the_first(route):
