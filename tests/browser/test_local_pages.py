@@ -67,6 +67,8 @@ def test_every_page_is_readable_by_everybody_in_both_themes_and_languages_on_eve
     if path == "/cameras":
         page.get_by_role("button", name="取图").click()
         expect(page.locator(".point")).to_have_count(4)
+    if path == "/replay":
+        expect(page.locator(".timeline")).to_be_visible()
     for theme in ("light", "dark"):
         assert violations(page, theme) == []
     for width in (390, 768, 1440, 1920):
@@ -204,6 +206,23 @@ def test_a_day_is_looked_back_at_by_search_story_and_moment(estate, open_page):
     page.keyboard.press("PageUp")
     page.keyboard.press("PageUp")
     expect(story).to_contain_text("记录没有这么早")
+
+
+def test_the_replay_waits_for_the_gateways_clock_before_it_shows_a_day(estate, open_page):
+    held = []
+    page = open_page(estate.base, path=None)
+    page.guard.allow("ERR_FAILED")
+    page.route("**/ui/stream-worker.js", lambda route: route.abort())
+    page.route("**/api/v1/events*", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks what it is given
+    page.goto(f"{estate.base}/replay")
+    expect(page.locator("main")).to_contain_text("正在查找")
+    expect(page.locator(".timeline")).to_have_count(0)
+    assert violations(page, "light") == []
+    page.keyboard.press("ArrowLeft")
+    for route in held:
+        route.continue_()
+    expect(page.locator(".timeline")).to_be_visible()
+    assert page.locator(".timeline").get_attribute("aria-valuemin").isdigit()
 
 
 def test_an_alarm_has_an_address_in_the_replay(estate, open_page):

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from bleak import BleakClient, BleakScanner
+from bleak.backends.device import BLEDevice
 
 from gatehouse_hil.radio.bluetoothd import Bluetoothd
 from gatehouse_hil.radio.bus import PrivateBus
+from gatehouse_hil.radio.listening import listening
 from gatehouse_hil.radio.medium import Medium
 
 Make = Callable[..., Any]
@@ -39,20 +41,42 @@ async def medium(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Medium]:
         yield air
 
 
-async def heard_from(address: str, *, timeout_s: float = 20.0) -> bytes:
-    """Scan until an advert of `address` comes; return its service data."""
-    async with asyncio.timeout(timeout_s), BleakScanner() as scanner:
-        async for device, advert in scanner.advertisement_data():
+async def heard_from(address: str, *, timeout_s: float = 20.0) -> tuple[BLEDevice, bytes]:
+    """Scan until an advert of `address` comes; return who sent it, and its service data."""
+    async with asyncio.timeout(timeout_s), listening() as adverts:
+        while True:
+            device, advert = await adverts.get()
             if device.address == address:
-                return advert.service_data[UUID]
-    raise AssertionError
+                return device, advert.service_data[UUID]
 
 
 async def test_bleak_hears_a_node(make_node: Make, medium: Medium) -> None:
     node = await make_node(SHOUT + "while True: time.sleep(1)", medium=medium)
     assert node.bluetooth_address == "02:00:5E:10:00:03"
-    assert await heard_from(node.bluetooth_address) == b"\x40\x01\x61"
+    assert (await heard_from(node.bluetooth_address))[1] == b"\x40\x01\x61"
     await node.until("address 02005e100003", timeout_s=10)
+
+
+async def test_an_advert_that_comes_while_the_scan_starts_is_heard(
+    medium: Medium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = BleakScanner.start
+
+    async def start_slowly(scanner: BleakScanner) -> None:
+        await start(scanner)
+        medium.inject("02:00:5E:10:00:09", b"\x02\x01\x06\x06\x16\xd2\xfc\x40\x01\x61")
+        async with asyncio.timeout(20):
+            while not scanner.discovered_devices:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(BleakScanner, "start", start_slowly)
+    assert (await heard_from("02:00:5E:10:00:09", timeout_s=5))[1] == b"\x40\x01\x61"
+
+
+async def test_an_advert_that_says_the_same_again_is_heard_again(make_node: Make, medium: Medium) -> None:
+    node = await make_node(SHOUT + "while True: time.sleep(1)", medium=medium)
+    async with asyncio.timeout(20), listening() as adverts:
+        assert {(await adverts.get())[0].address for _ in range(4)} == {node.bluetooth_address}
 
 
 async def test_a_node_without_power_is_silent_at_once(make_node: Make, medium: Medium) -> None:
@@ -70,7 +94,7 @@ async def test_a_node_out_of_range_is_not_heard_and_later_is(make_node: Make, me
     node = await make_node(SHOUT + "while True: time.sleep(1)", medium=medium)
     await node.until(lambda _: medium.lost > 3, timeout_s=20)
     medium.out_of_range.clear()
-    assert await heard_from(node.bluetooth_address) == b"\x40\x01\x61"
+    assert (await heard_from(node.bluetooth_address))[1] == b"\x40\x01\x61"
 
 
 async def test_bleak_writes_to_a_node_that_opens_a_window(make_node: Make, medium: Medium) -> None:
@@ -89,8 +113,7 @@ async def test_bleak_writes_to_a_node_that_opens_a_window(make_node: Make, mediu
         medium=medium,
     )
     async with asyncio.timeout(60):
-        device = await BleakScanner.find_device_by_address(node.bluetooth_address, timeout=20)
-        assert device is not None
+        device, _ = await heard_from(node.bluetooth_address)
         async with BleakClient(device) as client:
             assert await client.read_gatt_char(RECEIPT) == b"ask me"
             await client.write_gatt_char(RECEIPT, b"thank you", response=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from bleak import BleakScanner
 from bleak.exc import BleakError
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
@@ -28,6 +27,7 @@ from gatehouse_hil.bench.workplace import Workplace
 from gatehouse_hil.radio.beacon import Beacon
 from gatehouse_hil.radio.bluetoothd import Bluetoothd
 from gatehouse_hil.radio.bus import PrivateBus
+from gatehouse_hil.radio.listening import listening
 from gatehouse_hil.radio.medium import Medium
 from gatehouse_wire import bthome
 from gatehouse_wire.errors import WireError
@@ -77,15 +77,13 @@ async def scan(place: Workplace, tell: Tell, *, keys: Keys) -> None:
         seen: dict[tuple[str, bytes], float] = {}
         loop = asyncio.get_running_loop()
         try:
-            async with BleakScanner() as scanner:
+            async with listening() as adverts:
                 tell({"event": "open"}, "")
-                adverts = scanner.advertisement_data()
                 while True:
                     try:
                         async with asyncio.timeout(BEAT_S):
-                            device, advert = await anext(adverts)
+                            device, advert = await adverts.get()
                     except TimeoutError:
-                        adverts = scanner.advertisement_data()
                         tell({"event": "beat"}, "")
                         continue
                     address = device.address.upper()

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from bleak import BleakScanner
-
 from gatehouse_hil.pytest_plugin.subject import Subject, skip_on_rig
+from gatehouse_hil.radio.listening import listening
 from gatehouse_hil.radio.medium import Medium
 
 BTHOME_UUID: Final = "0000fcd2-0000-1000-8000-00805f9b34fb"
@@ -33,12 +32,11 @@ class Radio:
             TimeoutError: there were fewer within `timeout_s`.
         """
         heard: list[bytes] = []
-        async with asyncio.timeout(timeout_s), BleakScanner() as scanner:
-            async for device, advert in scanner.advertisement_data():
+        async with asyncio.timeout(timeout_s), listening() as adverts:
+            while len(heard) < count:
+                device, advert = await adverts.get()
                 payload = advert.service_data.get(BTHOME_UUID)
                 if device.address.upper() != subject.address or payload is None or payload in heard:
                     continue
                 heard.append(payload)
-                if len(heard) == count:
-                    break
         return heard

@@ -54,12 +54,12 @@ let asked = 0;
 
 /** The gateway's time, in steps of ten minutes: a list that moves under the eye with every second helps nobody. */
 const nowStep = computed(() => Math.ceil((beat.value ? Date.parse(beat.value.at) : NaN) / STEP_MS) * STEP_MS);
-/** The time that is looked at, in ms since 1970; NaN before the gateway was heard. */
+/** The time that is looked at, in ms since 1970; known once the gateway was heard. */
 const range = computed(() => {
   const from = day.value ? Date.parse(`${day.value}T00:00:00Z`) - offsetMs.value : nowStep.value - DAY_MS;
   return { from, to: from + DAY_MS };
 });
-const today = computed(() => (Number.isNaN(nowStep.value) ? "" : iso(nowStep.value - 1 + offsetMs.value).slice(0, 10)));
+const today = computed(() => iso(nowStep.value - 1 + offsetMs.value).slice(0, 10));
 
 /** @param {{place: import("./desk.js").Place, device_id: string}} one */
 const where = (one) => pick(one.place) || (one.device_id === "gateway" ? t("kind_of_gateway") : one.device_id);
@@ -68,7 +68,6 @@ const iso = (/** @type {number} */ ms) => new Date(ms).toISOString();
 /** Ask for the day and its list; again while the gateway is still reading its record. */
 async function look() {
   const { from, to } = range.peek();
-  if (Number.isNaN(from)) return;
   const mine = (asked += 1);
   isAsking.value = true;
   const wanted = new URLSearchParams({ since: iso(from), until: iso(to) });
@@ -220,7 +219,13 @@ function Replay() {
       ${moment.value !== null ? html`<${Moment} />` : story.value ? html`<${StoryOf} />` : html`<section class="box story"><p class="quiet">${t("replay_hint")}</p></section>`}</div></main>`;
 }
 
+/** The page, once the gateway has said what time it is: which day is meant is not known before. */
+function Page() {
+  if (!beat.value) return html`<main class="page replay"><header><h1>${t("page_replay")}</h1></header><p class="quiet" role="status">${t("replay_asking")}</p></main>`;
+  return html`<${Replay} />`;
+}
+
 const linked = new URLSearchParams(location.search);
 query.value = linked.get("q") ?? "";
 
-await start({ name: "replay", sections: ["local"], prepare: async () => { if (linked.has("alarm") && may("read_journal")) await open(/** @type {string} */ (linked.get("alarm"))); }, content: () => (may("read_journal") ? html`<${Replay} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });
+await start({ name: "replay", sections: ["local"], prepare: async () => { if (linked.has("alarm") && may("read_journal")) await open(/** @type {string} */ (linked.get("alarm"))); }, content: () => (may("read_journal") ? html`<${Page} />` : html`<main class="page"><div class="empty"><b>${t("not_yours")}</b></div></main>`) });
