@@ -238,17 +238,19 @@ class Journal:
         Returns:
             The `trimmed` entry, None when the lane is empty.
         """
-        first = self._guard(self._telemetry.first_seq)
-        head = self._heads[Lane.TELEMETRY].seq
-        if first is None:
+        first, newest = self._guard(self._telemetry.first_seq), self._guard(self._telemetry.head)
+        if first is None or newest is None:
             return None
-        last = first + (head - first) // _TRIM_SHARE
+        last = first + (newest[0].seq - first) // _TRIM_SHARE
         last_hash = self._guard(lambda: self._hash_through(last))
         since = self._guard(lambda: self._hole_start(Lane.TELEMETRY, first))
         item = self._trimmed(Lane.TELEMETRY, (since, last), last_hash, "quota", stamp)
+        head = self._heads[Lane.TELEMETRY]
+        # A new epoch and a power cut begin far behind the newest row: no trim takes that back.
+        floor = head if head.seq > newest[0].seq else Position(self._epoch, last, last_hash)
 
         def work() -> list[Entry]:
-            tables.write_meta(self._alarm.db, tables.floor_at(Position(self._epoch, last, last_hash)))
+            tables.write_meta(self._alarm.db, tables.floor_at(floor))
             return self._extend([item])
 
         entry = self._write(work)[0]

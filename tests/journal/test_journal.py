@@ -196,6 +196,21 @@ def test_a_trimmed_empty_telemetry_lane_keeps_counting_after_a_restart(
     assert _faults(directory) == []
 
 
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_trim_in_a_new_epoch_gives_up_a_tenth_and_no_number_is_used_again(
+    directory: Path, open_journal: Opener, writer: ModuleType, count: int
+) -> None:
+    journal = open_journal()
+    journal.append_telemetry((writer.telemetry(1) * 20)[:count])
+    before = _read(directory, Lane.TELEMETRY)
+    journal.new_epoch("the fleet's history disagrees", writer.stamp(2))
+    journal.trim(writer.stamp(3))
+    assert len(_read(directory, Lane.TELEMETRY)) == len(before) - max(1, len(before) // 10)
+    journal.close()
+    assert open_journal(4).append_telemetry(writer.telemetry(5))[0].seq > 60_000
+    assert _faults(directory) == []
+
+
 def test_telemetry_that_a_power_cut_may_have_taken_is_a_declared_hole(
     directory: Path, open_journal: Opener, writer: ModuleType
 ) -> None:

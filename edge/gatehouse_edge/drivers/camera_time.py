@@ -85,7 +85,7 @@ class CaptureClock:
             capture_s = self._capture_s + _STEP_S
             self._anchor_s = capture_s - pts_s
         is_first = self._capture_s is None
-        self._capture_s = max(capture_s, self._capture_s or capture_s)
+        self._capture_s = capture_s if self._capture_s is None else max(capture_s, self._capture_s)
         delay_s = now.service_s - pts_s
         quickest_s = self._delays.of(delay_s, now.service_s)
         self.lag_s = delay_s - quickest_s

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
-from pydantic import AwareDatetime
 from sqlalchemy import select
 
 from gatehouse_events.codes import CODES
@@ -24,7 +23,7 @@ from gatehouse_fleet.store.schema.alarms import alarm
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import entitled
-from gatehouse_fleet.web.fields import Answer, Number
+from gatehouse_fleet.web.fields import Answer, Moment, Number
 from gatehouse_fleet.web.problems import ProblemError
 
 router: Final = APIRouter(tags=["alarms"])
@@ -34,7 +33,7 @@ MAX_ALARMS: Final = 100_000
 _TOO_MANY: Final = ProblemError(
     409, "too_many", Label("数据过多，请缩短时间范围", "too much for one answer: ask for a shorter span")
 )
-Start = Annotated[AwareDatetime, Query(description="first moment, with its zone")]
+Start = Annotated[Moment, Query(description="first moment, with its zone")]
 Days = Annotated[int, Query(ge=1, le=MAX_DAYS, description="length of the span")]
 _FIRST: Final = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 _LAST: Final = datetime.fromisoformat("2200-01-01T00:00:00+00:00")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 from sqlalchemy import Select, and_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,7 +27,7 @@ from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.journal import entry
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import entitled, require_reach, within
-from gatehouse_fleet.web.fields import Answer, Number
+from gatehouse_fleet.web.fields import Answer, Moment, Number
 from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark, moment_of
 from gatehouse_fleet.web.problems import NOT_FOUND
 
@@ -138,9 +138,9 @@ class AlarmQuery(PageQuery):
     """Place whose subtree is meant."""
     gateway_id: Annotated[str, Query(pattern="^[a-z0-9][a-z0-9-]{2,62}$")] | None = None
     code: Annotated[str, Query(pattern="^[a-z0-9_.]{1,64}$")] | None = None
-    since: AwareDatetime | None = None
+    since: Moment | None = None
     """Raised then or later."""
-    until: AwareDatetime | None = None
+    until: Moment | None = None
     """Raised before."""
     alarm_id: Annotated[tuple[AlarmIdText, ...], Field(max_length=MAX_NAMED)] = ()
     """These only; a screen that has heard of them asks for their words."""

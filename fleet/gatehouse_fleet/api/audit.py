@@ -8,7 +8,6 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AwareDatetime
 from sqlalchemy import select
 
 from gatehouse_events.states import Label
@@ -18,7 +17,7 @@ from gatehouse_fleet.services import Services, services_of
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.store.schema.people import audit as table
 from gatehouse_fleet.web.access import entitled, within
-from gatehouse_fleet.web.fields import Answer, Note
+from gatehouse_fleet.web.fields import Answer, Moment, Note
 from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
 from gatehouse_fleet.web.problems import ProblemError
 
@@ -54,8 +53,8 @@ class AuditQuery(PageQuery):
     actor: Note | None = None
     action: Note | None = None
     subject: Note | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 class AuditVerdict(Answer):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import AwareDatetime, Field, StrictBool, StringConstraints
 
 from gatehouse_events.bench_record import Verdict
 from gatehouse_fleet.api.gateways import DeviceId, GatewayId, Kind, Place
 from gatehouse_fleet.bench.records import History
 from gatehouse_fleet.bench.tokens import MAX_DAYS
 from gatehouse_fleet.life import LifeState
-from gatehouse_fleet.web.fields import Answer, Body, Name, Number, Reason
+from gatehouse_fleet.web.fields import UNQUOTED, Answer, Body, Name, Reason, RowNumber
 from gatehouse_fleet.web.pages import PageQuery
 
 Serial = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z][0-9A-Za-z-]{0,23}$")]
@@ -56,7 +56,7 @@ class RegistrationBody(Body):
     kind: Kind
     mac: Annotated[str, StringConstraints(pattern="^[0-9a-f]{12}$")]
     key_check: Annotated[str, StringConstraints(pattern="^[0-9a-f]{8}$")]
-    key_id: Annotated[int, Field(ge=1, le=255)] = 1
+    key_id: Annotated[int, Field(ge=1, le=255), UNQUOTED] = 1
     wrapped_key: Annotated[str, StringConstraints(pattern="^[0-9A-Za-z+/]{102}==$")] | None = None
 
 
@@ -104,7 +104,7 @@ class BindBody(Body):
     unit: Place = ""
     floor: Place = ""
     room: Place = ""
-    is_personal: bool = False
+    is_personal: StrictBool = False
 
 
 class WrappingKeyAnswer(Answer):
@@ -118,10 +118,10 @@ class TokenBody(Body):
     """A new token for a bench."""
 
     name: Name
-    node_id: Number
+    node_id: RowNumber
     key: Annotated[str, StringConstraints(pattern="^[0-9A-Za-z+/]{42}[048AEIMQUYcgkosw]=$")]
     """Raw Ed25519 public key of the bench in base64, as the field `key` of its records; nothing signed with another is taken."""
-    lasts_days: Annotated[int, Field(ge=1, le=MAX_DAYS)] = 365
+    lasts_days: Annotated[int, Field(ge=1, le=MAX_DAYS), UNQUOTED] = 365
 
 
 class TokenRow(Answer):

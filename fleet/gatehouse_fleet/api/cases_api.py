@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 from sqlalchemy import func, select
 
 from gatehouse_events.chain import ChainError, moment
@@ -49,7 +49,17 @@ from gatehouse_fleet.store.schema.cases import photo
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.store.schema.people import user
 from gatehouse_fleet.web.access import caller, entitled, require_reach
-from gatehouse_fleet.web.fields import Body, Done, LongName, Note, Number, NumberPath, Reason
+from gatehouse_fleet.web.fields import (
+    UNQUOTED,
+    Body,
+    Done,
+    LongName,
+    Moment,
+    Note,
+    NumberPath,
+    Reason,
+    RowNumber,
+)
 from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
 from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
@@ -71,7 +81,7 @@ Sha256 = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 class Seen(Body):
     """What was on the screen."""
 
-    revision: Annotated[int, Field(ge=1, le=2**53)]
+    revision: Annotated[int, Field(ge=1, le=2**53), UNQUOTED]
 
 
 class NoteBody(Seen):
@@ -84,7 +94,7 @@ class DispatchBody(Seen):
     """To whom the case goes."""
 
     unit: LongName
-    user_id: Number | None = None
+    user_id: RowNumber | None = None
     note: Note = ""
 
 
@@ -97,7 +107,7 @@ class TextBody(Seen):
 class EvaluateBody(Seen):
     """综合评价."""
 
-    score: Annotated[int, Field(ge=1, le=5)]
+    score: Annotated[int, Field(ge=1, le=5), UNQUOTED]
     note: Note = ""
 
 
@@ -111,14 +121,14 @@ class SendBackBody(Seen):
 class MergeBody(Seen):
     """The case that is taken in."""
 
-    other_id: Number
+    other_id: RowNumber
 
 
 class DisposeBody(Seen):
     """How one alarm of the case ends."""
 
     alarm_id: Annotated[str, Field(pattern="^[0-9A-HJKMNP-TV-Z]{26}$")]
-    alarm_seq: Number
+    alarm_seq: RowNumber
     disposition: Literal["handled", "false_alarm"]
     reason: Reason
 
@@ -126,7 +136,7 @@ class DisposeBody(Seen):
 class ReadBody(Body):
     """Messages that were read."""
 
-    ids: Annotated[list[Number], Field(max_length=200)]
+    ids: Annotated[list[RowNumber], Field(max_length=200)]
 
 
 def wanted_of(
@@ -153,7 +163,7 @@ def wanted_of(
 
 
 Filters = Annotated[Wanted, Depends(wanted_of)]
-Start = Annotated[AwareDatetime, Query(description="first moment, with its zone")]
+Start = Annotated[Moment, Query(description="first moment, with its zone")]
 Days = Annotated[int, Query(ge=1, le=366, description="length of the span")]
 NodeId = Annotated[int | None, Query(ge=1, le=2**53, description="only this place and what lies below it")]
 

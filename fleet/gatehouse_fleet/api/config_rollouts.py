@@ -28,7 +28,7 @@ from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.configs import config_member
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.web.access import entitled, require_reach
-from gatehouse_fleet.web.fields import Answer, Body, Code, NumberPath, Reason
+from gatehouse_fleet.web.fields import UNQUOTED, Answer, Body, Code, NumberPath, Reason
 from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
 from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
@@ -41,15 +41,15 @@ MAX_CHOICES: Final = 500
 class StageBody(Body):
     """How many come next: either a number, or per cent of all; both or none is refused (409 `stage`)."""
 
-    gateways: Annotated[int, Field(ge=1, le=machine.MAX_MEMBERS)] | None = None
-    percent: Annotated[int, Field(ge=1, le=100)] | None = None
+    gateways: Annotated[int, Field(ge=1, le=machine.MAX_MEMBERS), UNQUOTED] | None = None
+    percent: Annotated[int, Field(ge=1, le=100), UNQUOTED] | None = None
 
 
 class ChoiceBody(Body):
     """One gateway and the version it is to get; without a number its newest."""
 
     gateway_id: GatewayId
-    number: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    number: Annotated[int, Field(ge=1, le=2**53), UNQUOTED] | None = None
 
 
 class RolloutBody(Body):
@@ -60,9 +60,9 @@ class RolloutBody(Body):
     template: Code | None = None
     stages: Annotated[tuple[StageBody, ...], Field(max_length=MAX_STAGES)] = (StageBody(gateways=1),)
     """The rest is the last stage."""
-    max_failures: Annotated[int, Field(ge=0, le=machine.MAX_MEMBERS)] = 0
-    answer_within_s: Annotated[int, Field(ge=10, le=86_400)] = 900
-    confirm_within_s: Annotated[int, Field(ge=1, le=3600)] = 60
+    max_failures: Annotated[int, Field(ge=0, le=machine.MAX_MEMBERS), UNQUOTED] = 0
+    answer_within_s: Annotated[int, Field(ge=10, le=86_400), UNQUOTED] = 900
+    confirm_within_s: Annotated[int, Field(ge=1, le=3600), UNQUOTED] = 60
 
 
 class StandingCount(Answer):

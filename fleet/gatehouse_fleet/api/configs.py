@@ -35,7 +35,7 @@ from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.configs import config_hold
 from gatehouse_fleet.store.schema.gateways import gateway
 from gatehouse_fleet.web.access import entitled, require_reach
-from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Name, Number, Reason, Tag
+from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Name, Number, Reason, RowNumber, Tag
 from gatehouse_fleet.web.pages import Page, PageQuery, key_of, mark
 from gatehouse_fleet.web.problems import FORBIDDEN, NOT_FOUND, FieldFault, ProblemError
 
@@ -174,7 +174,7 @@ class TemplateBody(Body):
 
     text: Yaml
     reason: Reason
-    node_id: Number
+    node_id: RowNumber
     """Place whose gateways are meant."""
     tag: Tag | None = None
     filter: FilterBody | None = None

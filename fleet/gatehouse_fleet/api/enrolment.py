@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +26,7 @@ from gatehouse_fleet.registry import gateways
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.gateways import certificate
 from gatehouse_fleet.web.access import entitled, require_reach
-from gatehouse_fleet.web.fields import Answer, Body, GatewayIdPath, LongName, Reason
+from gatehouse_fleet.web.fields import UNQUOTED, Answer, Body, GatewayIdPath, LongName, Reason
 from gatehouse_fleet.web.problems import ProblemError
 from gatehouse_fleet.web.session import network_of, station_of
 
@@ -76,7 +76,7 @@ class CertificateAnswer(Answer):
 class CodeBody(Body):
     """How long a code lasts."""
 
-    lasts_hours: Annotated[int, Field(ge=1, le=168)] = 24
+    lasts_hours: Annotated[int, Field(ge=1, le=168), UNQUOTED] = 24
 
 
 class CodeAnswer(Answer):
@@ -91,7 +91,7 @@ class RevokeBody(Body):
     """Why."""
 
     reason: Reason
-    is_key_compromised: bool = True
+    is_key_compromised: StrictBool = True
     """The keys get no further certificate either."""
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query, Request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,7 +27,19 @@ from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.gateways import device, gateway
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import entitled, require_reach, within
-from gatehouse_fleet.web.fields import Answer, Body, Done, GatewayIdPath, Name, Note, Number, Reason, Tag
+from gatehouse_fleet.web.fields import (
+    UNQUOTED,
+    Answer,
+    Body,
+    Done,
+    GatewayIdPath,
+    Name,
+    Note,
+    Number,
+    Reason,
+    RowNumber,
+    Tag,
+)
 from gatehouse_fleet.web.pages import After, Limit, Page, PageQuery, key_of, mark
 from gatehouse_fleet.web.problems import NOT_FOUND, ProblemError
 
@@ -88,14 +100,14 @@ class NewGatewayBody(Body):
     """A new gateway of a community; enrol it with a one-time code."""
 
     id: GatewayId
-    node_id: Number
+    node_id: RowNumber
     tags: Tags = ()
 
 
 class GatewayChangeBody(Body):
     """What changes; what is left out stays."""
 
-    node_id: Number | None = None
+    node_id: RowNumber | None = None
     tags: Tags | None = None
     state: LifeState | None = None
 
@@ -103,15 +115,15 @@ class GatewayChangeBody(Body):
 class FilterBody(Body):
     """Conditions that all must hold."""
 
-    below: Number | None = None
+    below: RowNumber | None = None
     state: LifeState | None = None
     presence: Presence | None = None
     version: Name | None = None
     version_not: Name | None = None
     tag: Tag | None = None
     id_contains: Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,63}$")] | None = None
-    has_integrity_fault: bool | None = None
-    min_alarm_backlog: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    has_integrity_fault: StrictBool | None = None
+    min_alarm_backlog: Annotated[int, Field(ge=0, le=2**53), UNQUOTED] | None = None
     min_clock_offset_ms: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)] | None = None
 
 
@@ -214,7 +226,7 @@ class NewDeviceBody(Body):
     unit: Place = ""
     floor: Place = ""
     room: Place = ""
-    is_personal: bool = False
+    is_personal: StrictBool = False
     tags: Tags = ()
 
 

@@ -21,7 +21,17 @@ from gatehouse_fleet.registry.org import NewNode, Node, NodeChange, NodeFacts, N
 from gatehouse_fleet.services import services_of
 from gatehouse_fleet.store.schema.org import org_node
 from gatehouse_fleet.web.access import caller, entitled, require_reach, within
-from gatehouse_fleet.web.fields import Answer, Body, Code, Done, LongName, Note, Number, NumberPath
+from gatehouse_fleet.web.fields import (
+    UNQUOTED,
+    Answer,
+    Body,
+    Code,
+    Done,
+    LongName,
+    Note,
+    NumberPath,
+    RowNumber,
+)
 from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
 from gatehouse_fleet.web.problems import ProblemError
 
@@ -48,10 +58,10 @@ _LABELS: Final[dict[str, tuple[int, Label]]] = {
 class Facts(Body):
     """What coverage is measured against, and whom to call."""
 
-    households: Annotated[int, Field(ge=0, le=10_000_000)] | None = None
-    buildings: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    lifts: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    camera_points: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    households: Annotated[int, Field(ge=0, le=10_000_000), UNQUOTED] | None = None
+    buildings: Annotated[int, Field(ge=0, le=100_000), UNQUOTED] | None = None
+    lifts: Annotated[int, Field(ge=0, le=100_000), UNQUOTED] | None = None
+    camera_points: Annotated[int, Field(ge=0, le=1_000_000), UNQUOTED] | None = None
     property_company: Annotated[Note, Field(max_length=128)] = ""
     duty_phone: Annotated[str, StringConstraints(pattern="^[0-9+ -]{0,32}$")] = ""
 
@@ -76,7 +86,7 @@ class NewNodeBody(Body):
     """A new place."""
 
     kind: NodeKind
-    parent_id: Number
+    parent_id: RowNumber
     code: Code
     name: LongName
     name_en: Annotated[Note, Field(max_length=128)] = ""
@@ -98,7 +108,7 @@ class NodeChangeBody(Body):
 class MoveBody(Body):
     """Under which other place."""
 
-    parent_id: Number
+    parent_id: RowNumber
 
 
 class DivisionRow(Answer):

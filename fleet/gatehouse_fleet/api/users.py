@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from msgspec import UNSET
+from pydantic import StrictBool
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gatehouse_fleet.api.desk import desk_of
@@ -29,7 +30,7 @@ from gatehouse_fleet.web.fields import (
     LongName,
     Name,
     NewPassword,
-    Number,
+    RowNumber,
 )
 from gatehouse_fleet.web.pages import After, Limit, Page, key_of, mark
 from gatehouse_fleet.web.problems import FORBIDDEN, NOT_FOUND
@@ -61,9 +62,9 @@ class NewUserBody(Body):
     full_name: Name
     unit: LongName
     role: Role
-    scope_id: Number
+    scope_id: RowNumber
     password: NewPassword | None = None
-    is_contractor: bool = False
+    is_contractor: StrictBool = False
     oidc_subject: LongName | None = None
 
 
@@ -73,9 +74,9 @@ class UserChangeBody(Body):
     full_name: Name | None = None
     unit: LongName | None = None
     role: Role | None = None
-    scope_id: Number | None = None
-    is_contractor: bool | None = None
-    is_active: bool | None = None
+    scope_id: RowNumber | None = None
+    is_contractor: StrictBool | None = None
+    is_active: StrictBool | None = None
     oidc_subject: LongName | None = None
 
 

@@ -391,7 +391,8 @@ def _turned(member: Member, sight: Sight, plan: Plan, now: datetime) -> tuple[Me
         return member, None
     member = replace(member, standing=Standing.TO_RETURN)
     has_refused = sight.result not in {None, OrderResult.DONE}
-    if has_refused and sight.runs(member.former):
+    # Only of the order forward: who refuses the way back may have taken that one, and not said yet what it runs since.
+    if has_refused and not member.returns and sight.runs(member.former):
         return replace(member, standing=Standing.RETURNED, why=Why.BACK_BY_ITSELF), None
     if member.former is None:
         return replace(member, standing=Standing.NOT_RETURNED, why=Why.NO_FORMER), None

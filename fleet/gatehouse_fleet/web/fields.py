@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 Name = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern="^[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$")
@@ -31,6 +31,29 @@ Tag = Annotated[str, StringConstraints(pattern="^[0-9a-z\\u4e00-\\u9fff][0-9a-z\
 Number = Annotated[int, Field(ge=1, le=2**53)]
 """A row's number; what a browser's number can hold."""
 
+
+def _unquoted(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("a number is written as a number")  # noqa: TRY004  # pydantic makes its own error of it
+    return value
+
+
+UNQUOTED: Final = BeforeValidator(_unquoted)
+"""Last beside an `int` of a body: `true` is no number there and `"1"` is none, but 1.0 is (JSON Schema 2020-12, 6.1.1: integer)."""
+
+RowNumber = Annotated[Number, UNQUOTED]
+"""A row's number in a body."""
+
+
+def _spelled_out(value: object) -> object:
+    if isinstance(value, str) and ":" not in value:
+        raise ValueError("a moment is written as in RFC 3339, with its zone")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_spelled_out)]
+"""A moment that somebody asks for; pydantic alone would take `0` for 1970."""
+
 GatewayIdPath = Annotated[str, Path(pattern="^[a-z0-9][a-z0-9-]{2,62}$", description="the gateway's id")]
 LoginPath = Annotated[
     str, Path(pattern="^[0-9A-Za-z\\u4e00-\\u9fff][0-9A-Za-z\\u4e00-\\u9fff._@-]{0,63}$", description="login")
@@ -39,7 +62,7 @@ NumberPath = Annotated[int, Path(ge=1, le=2**53)]
 
 
 class Body(BaseModel):
-    """A JSON object without surprises."""
+    """A JSON object without surprises: `true` is no number and "1" is none, so numbers are `UNQUOTED` and flags `StrictBool`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatehouse_edge.clock import Now
@@ -142,6 +142,7 @@ def test_time_stamps_that_leap_begin_a_new_run_and_capture_times_still_grow() ->
 
 
 @given(st.lists(st.tuples(st.none() | st.floats(-1e6, 1e6), st.floats(0, 10)), max_size=60))
+@example([(0.5, 0.0), (0.0, 0.0)])  # a first capture at zero
 def test_capture_times_never_run_back_whatever_the_stream_says(steps) -> None:
     clock, now_s, before = CaptureClock(), 0.0, float("-inf")
     for pts_s, gap_s in steps:

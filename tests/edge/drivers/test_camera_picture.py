@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gatehouse_edge.drivers.camera_picture import PictureJudge, PictureSettings, worst_block
@@ -82,8 +82,9 @@ packets = st.lists(st.tuples(st.booleans(), st.integers(0, 400), st.floats(0, 1)
 
 
 @given(packets=packets)
+@example(packets=[(True, 1, 0.0), (True, 0, 0.0)])  # two key frames at one moment
 def test_the_ring_stays_within_its_bounds_and_begins_with_a_key_frame(packets) -> None:
-    ring, at_s = PacketRing(keep_s=2.0, limit_bytes=1000), 0.0
+    ring, at_s = PacketRing(keep_s=2.0, limit_bytes=1000), 1.0
     for is_key, size, gap_s in packets:
         at_s += gap_s
         ring.add(

@@ -130,6 +130,19 @@ def test_a_refused_way_back_is_tried_again_later_and_not_for_ever() -> None:
     assert now - START >= timedelta(seconds=240)
 
 
+def test_who_took_it_in_silence_and_refuses_the_way_back_is_not_believed_to_be_back() -> None:
+    rollout, _ = advance(rollout_of(1), {1: seen()}, START)
+    taken = seen(OLD, result=OrderResult.DONE)  # its status has not come yet
+    late = START + rollout.plan.patience
+    rollout, gives = advance(machine.roll_back(rollout), {1: taken}, late)
+    assert [give.target for give in gives] == [OLD]
+    rollout, _ = advance(rollout, {1: REFUSED}, late)
+    assert (rollout.phase, rollout.members[0].standing) == (Phase.ROLLING_BACK, Standing.TO_RETURN)
+    late += timedelta(seconds=2 * rollout.plan.confirm_within_s)
+    rollout, gives = advance(rollout, {1: REFUSED}, late)
+    assert [give.target for give in gives] == [OLD]
+
+
 def test_what_stopped_by_itself_does_not_go_on() -> None:
     rollout, _ = advance(rollout_of(1, 1), dict.fromkeys((1, 2), seen()), START)
     rollout, _ = advance(rollout, {1: REFUSED, 2: seen()}, START)
