@@ -176,6 +176,22 @@ def test_every_operation_keeps_to_its_description(
     ask()
 
 
+@pytest.mark.parametrize(
+    ("number", "status"), [(7, 200), (7.0, 200), (True, 422), ("7", 422), (7.5, 422), (-1, 422)]
+)
+def test_a_number_of_a_body_is_written_as_one(server: Server, number: object, status: int) -> None:
+    body = {"facts": {"households": number}}
+    assert server.ask("PATCH", "/api/v1/nodes/1", json=body).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("moment", "status"),
+    [("2026-11-01T00:00:00+08:00", 200), ("2026-11-01T00:00:00", 422), ("0", 422), ("1e9", 422), ("2026-11-01", 422)],
+)  # fmt: skip
+def test_a_moment_is_written_as_one(server: Server, moment: str, status: int) -> None:
+    assert server.ask("GET", "/api/v1/alarms", params={"since": moment}).status_code == status
+
+
 STREAM = "/api/v1/stream"
 STREAM_EVENTS = {"hello", "reset", "time", "alarm", "case", "gateway", "rollout", "city"}
 """As the description of the stream names them; the first three say the server's time."""
