@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, Field, StrictBool, StringConstraints
+from pydantic import Field, StrictBool, StringConstraints
 
 from gatehouse_events.bench_record import Verdict
 from gatehouse_fleet.api.gateways import DeviceId, GatewayId, Kind, Place
 from gatehouse_fleet.bench.records import History
 from gatehouse_fleet.bench.tokens import MAX_DAYS
 from gatehouse_fleet.life import LifeState
-from gatehouse_fleet.web.fields import UNQUOTED, Answer, Body, Name, Reason, RowNumber
+from gatehouse_fleet.web.fields import UNQUOTED, Answer, Body, Moment, Name, Reason, RowNumber
 from gatehouse_fleet.web.pages import PageQuery
 
 Serial = Annotated[str, StringConstraints(pattern="^[0-9A-Za-z][0-9A-Za-z-]{0,23}$")]
@@ -31,7 +31,7 @@ class RecordQuery(PageQuery):
     serial: Serial | None = None
     verdict: Verdict | None = None
     bench: Name | None = None
-    since: AwareDatetime | None = Field(default=None, description="received at or after this instant")
+    since: Moment | None = Field(default=None, description="received at or after this instant")
 
 
 class RecordRow(Answer):

@@ -124,7 +124,7 @@ class FilterBody(Body):
     id_contains: Annotated[str, StringConstraints(pattern="^[a-z0-9-]{1,63}$")] | None = None
     has_integrity_fault: StrictBool | None = None
     min_alarm_backlog: Annotated[int, Field(ge=0, le=2**53), UNQUOTED] | None = None
-    min_clock_offset_ms: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)] | None = None
+    min_clock_offset_ms: Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False), UNQUOTED] | None = None
 
 
 class GatewayQuery(PageQuery):

@@ -39,7 +39,7 @@ def _unquoted(value: object) -> object:
 
 
 UNQUOTED: Final = BeforeValidator(_unquoted)
-"""Last beside an `int` of a body: `true` is no number there and `"1"` is none, but 1.0 is (JSON Schema 2020-12, 6.1.1: integer)."""
+"""Last beside a number's type and bounds in a body: `true` is no number there and `"1"` is none, but 1.0 is an integer (JSON Schema validation 2020-12, 6.1.1)."""
 
 RowNumber = Annotated[Number, UNQUOTED]
 """A row's number in a body."""
